@@ -1,0 +1,478 @@
+"""Gains into a Keras model and out of it again, always as a new model.
+
+Two ways lead to a gain. Where a convolution is a node of a Functional or
+Sequential model, the new model has the node, a `Gain`, and, if one was fused into
+the convolution, its activation. Where a convolution is called by somebody's own
+`call`, inside a custom layer or a subclass of a convolution, there is no such
+node: `WithGains` wraps the custom layer and puts the gain in front of the
+convolution's activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import layers
+
+# Not exported by any Keras 3 so far (checked up to 3.15); clone_model itself tests for it.
+from keras.src.models.functional import Functional
+
+from gaintuning_tf.layers import PACKAGE, Gain, SplitActivation
+
+CONVOLUTIONS = (
+    layers.Conv1D,
+    layers.Conv2D,
+    layers.Conv3D,
+    layers.Conv1DTranspose,
+    layers.Conv2DTranspose,
+    layers.Conv3DTranspose,
+    layers.DepthwiseConv1D,
+    layers.DepthwiseConv2D,
+    layers.SeparableConv1D,
+    layers.SeparableConv2D,
+)
+TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+
+
+def insert_gains(
+    model: keras.Model, where: Callable[[keras.layers.Layer], bool] | None = None, *, images: int | None = None
+) -> keras.Model:
+    """A copy of `model` with a `Gain` after every convolution; `model` is left untouched.
+
+    The gain scales a channel's linear output, bias included, before the activation:
+    `activation(gain * (kernel * x + bias))` (Mohan et al., "Adaptive denoising via
+    GainTuning", NeurIPS 2021, eq. 3). All gains are one, so the copy computes what
+    `model` computes, and they are the copy's only trainable variables. A layer that
+    is called twice has one gain.
+
+    Args:
+        model: A built Functional or Sequential model, nested to any depth. Custom
+            layers may call convolutions of their own; they need a `get_config`.
+        where: Which of the convolution layers get a gain, as a predicate; all by default.
+        images: Gains of their own for each of this many images of a batch, see `Gain`.
+
+    Returns:
+        The new model, or `model` itself if it has gains already.
+
+    Raises:
+        TypeError: `model` is not a Functional or Sequential Keras model.
+        ValueError: It is not built, or there is no convolution to give a gain to.
+
+    Example:
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(8, 3, activation="relu")])
+    >>> gained = insert_gains(model)
+    >>> [type(layer).__name__ for layer in gained.layers]
+    ['Conv2D', 'Gain', 'SplitActivation']
+    >>> [tuple(variable.shape) for variable in gained.trainable_variables]
+    [(8,)]
+    """
+    _check_open(model)
+    if gain_layers(model):
+        return model
+    inserter = _Inserter(where, images)
+    gained = inserter.rewrite(model)
+    gains = gain_layers(gained)
+    if not gains:
+        found = [layer.name for layer in convolutions(model)]
+        what = f"`where` chose none of {found}" if found else f"{model.name!r} has no convolution"
+        raise ValueError(f"insert_gains expects at least one convolution to give a gain to: {what}")
+    inserter.check(gains)
+    inserter.copy_variables()
+    gain_variables = {id(gain.gain) for gain in gains}
+    for variable in gained.variables:
+        # Frozen by variable, not by layer: a frozen layer would freeze the gains inside it.
+        variable.trainable = id(variable) in gain_variables
+    return gained
+
+
+def gain_layers(model: keras.Model) -> list[Gain]:
+    """The `Gain` layers of `model`, at any depth, each once, in a fixed order.
+
+    Example:
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(8, 3, name="first")])
+    >>> gain_layers(model), [gain.name for gain in gain_layers(insert_gains(model))]
+    ([], ['first_gain'])
+    """
+    return _sublayers(model, Gain)
+
+
+def convolutions(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The convolution layers of `model`, subclasses included, at any depth, each once."""
+    return _sublayers(model, CONVOLUTIONS)
+
+
+def fold_gains(model: keras.Model) -> keras.Model:
+    """A copy of `model` without gains: each is multiplied into the kernel and bias before it.
+
+    `gain * (kernel * x + bias) == (gain * kernel) * x + gain * bias`, so the outputs
+    are the same up to rounding, and the architecture is the one that `insert_gains`
+    was given. `model` is left untouched.
+
+    Args:
+        model: A model with gains, such as `insert_gains` returns.
+
+    Returns:
+        A new model with no `Gain` left.
+
+    Raises:
+        TypeError: `model` is not a Functional or Sequential Keras model.
+        ValueError: It has no gains, or has gains of their own per image (one kernel
+            cannot hold them), or a gain does not directly follow a convolution, or a
+            custom layer does something to its kernel that a factor does not pass.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(8, 3, activation="tanh")])
+    >>> gained = insert_gains(model)
+    >>> gain_layers(gained)[0].gain.assign(np.linspace(0.5, 1.5, 8))  # doctest: +ELLIPSIS
+    <...
+    >>> folded = fold_gains(gained)
+    >>> [type(layer).__name__ for layer in folded.layers]
+    ['Conv2D']
+    >>> image = np.ones((1, 5, 5, 1), "float32")
+    >>> bool(np.allclose(folded(image), gained(image), rtol=1e-5))
+    True
+    """
+    _check_open(model)
+    gains = gain_layers(model)
+    if not gains:
+        raise ValueError(f"fold_gains expects a model with gains, {model.name!r} has none; see insert_gains")
+    if any(gain.images not in (None, 1) for gain in gains):
+        raise ValueError(
+            f"fold_gains expects one gain per channel, {model.name!r} has gains of their own for each of "
+            f"{gains[0].images} images, which one kernel cannot hold"
+        )
+    folder = _Folder(model)
+    folded = folder.rewrite(model)
+    folder.copy_variables()
+    folder.fold()
+    return folded
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class WithGains(keras.layers.Layer):
+    """A custom layer whose own convolutions have gains.
+
+    The gain goes into the convolution's `activation`: called on the linear output,
+    it scales and then applies the activation that was there.
+
+    Args:
+        layer: The custom layer: it contains convolutions, or is one with a `call` of
+            its own. It is changed; hand over a copy.
+        chosen: Positions, among `convolutions(layer)`, of those to give a gain to.
+        images: See `Gain`.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, chosen: list[int], images: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        # Before the gains go in: what the layer serialises to must be buildable without us.
+        self._layer_config = keras.saving.serialize_keras_object(layer)
+        self.layer = layer
+        self.chosen = list(chosen)
+        self.images = images
+        # As attributes of this layer: those of a built convolution can no longer be added to.
+        self.gains = [self._attach(convolution) for convolution in self.convolutions()]
+
+    def convolutions(self) -> list[keras.layers.Layer]:
+        """The convolutions that have a gain, in the order of `gains`."""
+        found = _with_self(self.layer)
+        return [found[index] for index in self.chosen]
+
+    def original(self) -> keras.layers.Layer:
+        """A new, unbuilt copy of the custom layer without gains."""
+        return type(self.layer).from_config(self._layer_config["config"])
+
+    def _attach(self, convolution):
+        activation = convolution.activation
+        gain = _new_gain(convolution, self.images, f"{convolution.name}_gain")
+        convolution.activation = lambda linear: activation(gain(linear))
+        return gain
+
+    def build(self, input_shape):
+        pass  # nothing of its own; tracing `call` for the output shape builds what is inside
+
+    def call(self, inputs, *args, **kwargs):
+        return self.layer(inputs, *args, **kwargs)
+
+    def get_config(self):
+        config = {"layer": self._layer_config, "chosen": self.chosen, "images": self.images}
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        layer = keras.saving.deserialize_keras_object(config["layer"])
+        return cls(**{**config, "layer": layer})
+
+
+class _Rewriter:
+    """Copy a model layer by layer and remember which copy stands for which layer."""
+
+    def __init__(self):
+        self._copies = {}
+        self.pairs = []
+
+    def rewrite(self, model):
+        if isinstance(model, keras.Sequential):
+            return self._rewrite_sequential(model)
+        return keras.models.clone_model(model, clone_function=self.copy, call_function=self.call)
+
+    def copy(self, layer):
+        # By identity, across nesting: a layer that is shared stays shared.
+        if id(layer) not in self._copies:
+            is_graph = _is_graph(layer)
+            copy = self.rewrite(layer) if is_graph else self.copy_layer(layer)
+            self._copies[id(layer)] = copy
+            if not is_graph:
+                self.pairs.append((layer, copy))
+        return self._copies[id(layer)]
+
+    def copy_layer(self, layer):
+        return _clone(layer)
+
+    def following(self, copy):
+        """The layers to apply after `copy`; `None` for a layer to leave out."""
+        return []
+
+    def call(self, copy, *args, **kwargs):
+        following = self.following(copy)
+        if following is None:
+            return args[0]
+        outputs = copy(*args, **kwargs)
+        for layer in following:
+            outputs = layer(outputs)
+        return outputs
+
+    def _rewrite_sequential(self, model):
+        inputs = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype, name=model.inputs[0].name)
+        stack = [inputs]
+        for layer in model.layers:
+            copy = self.copy(layer)
+            following = self.following(copy)
+            if following is not None:
+                stack += [copy, *following]
+        return keras.Sequential(stack, name=model.name)
+
+    def copy_variables(self):
+        for layer, copy in self.pairs:
+            if isinstance(layer, keras.layers.Layer):
+                _copy_variables(layer, copy)
+
+
+class _Inserter(_Rewriter):
+    def __init__(self, where, images):
+        super().__init__()
+        self.where = where or (lambda layer: True)
+        self.images = images
+        self.expected = 0
+        self._following = {}
+        self._names = set()
+
+    def rewrite(self, model):
+        self._names |= {layer.name for layer in model.layers}
+        return super().rewrite(model)
+
+    def copy_layer(self, layer):
+        copy = _clone(layer)
+        chosen = [index for index, found in enumerate(_with_self(layer)) if self.where(found)]
+        self.expected += len(chosen)
+        if not chosen:
+            return copy
+        if not isinstance(layer, CONVOLUTIONS) or (_has_own_call(layer) and _applies_activation(layer)):
+            return WithGains(copy, chosen, self.images, name=self._unique(layer.name + "_with_gains"))
+        self._following[id(copy)] = self._split(copy)
+        return copy
+
+    def following(self, copy):
+        return self._following.get(id(copy), [])
+
+    def check(self, gains):
+        """Every chosen convolution has a gain that takes part in the output."""
+        idle = [gain.name for gain in gains if not gain.built]
+        if idle:
+            raise ValueError(
+                f"insert_gains found no place for {idle}: the custom layer's call() does not use the convolution or "
+                "its activation; leave it out with `where`"
+            )
+        if len(gains) != self.expected:
+            raise RuntimeError(f"{self.expected} convolutions were chosen but {len(gains)} gains inserted")
+
+    def _split(self, convolution):
+        gain = _new_gain(convolution, self.images, self._unique(f"{convolution.name}_gain"))
+        activation = convolution.activation
+        if activation in (None, keras.activations.linear) or _has_own_call(convolution):
+            return [gain]
+        convolution.activation = keras.activations.linear
+        name = self._unique(f"{convolution.name}_activation")
+        return [gain, SplitActivation(activation, dtype=convolution.dtype_policy, name=name)]
+
+    def _unique(self, name):
+        candidates = (name if number == 0 else f"{name}_{number}" for number in range(len(self._names) + 1))
+        unique = next(candidate for candidate in candidates if candidate not in self._names)
+        self._names.add(unique)
+        return unique
+
+
+class _Folder(_Rewriter):
+    def __init__(self, model):
+        super().__init__()
+        self._gain_of = _gains_by_convolution(model)
+
+    def following(self, copy):
+        return None if isinstance(copy, (Gain, SplitActivation)) else []
+
+    def copy_layer(self, layer):
+        if isinstance(layer, (Gain, SplitActivation)):
+            return layer  # never called: `call` passes its input on
+        if isinstance(layer, WithGains):
+            return layer.original()
+        copy = _clone(layer)
+        if id(layer) in self._gain_of:
+            _, activation = self._gain_of[id(layer)]
+            if activation is not None:
+                copy.activation = activation.activation
+        return copy
+
+    def copy_variables(self):
+        self.pairs = [(layer, copy) for layer, copy in self.pairs if layer is not copy]
+        for layer, copy in self.pairs:
+            if isinstance(layer, keras.layers.Layer):
+                _copy_variables(layer.layer if isinstance(layer, WithGains) else layer, copy)
+
+    def fold(self):
+        for layer, copy in self.pairs:
+            if isinstance(layer, WithGains):
+                inner = _with_self(copy)
+                for index, gain in zip(layer.chosen, layer.gains, strict=True):
+                    _scale(inner[index], gain)
+                _check_same(layer, copy)
+            elif id(layer) in self._gain_of:
+                gain, _ = self._gain_of[id(layer)]
+                _scale(copy, gain)
+                if _has_own_call(layer):
+                    _check_same(lambda x, layer=layer, gain=gain: gain(layer(x)), copy)
+
+
+def _gains_by_convolution(model):
+    """For the id of each convolution that a graph's gain follows: (gain, split activation or None)."""
+    found = {}
+    free = {id(gain): gain for gain in gain_layers(model)}
+    for wrapper in _sublayers(model, WithGains):
+        for gain in wrapper.gains:
+            del free[id(gain)]
+    for convolution in convolutions(model):
+        consumers = _consumers(convolution)
+        gains = [layer for layer in consumers if isinstance(layer, Gain)]
+        if gains and len(consumers) == 1:
+            after = _consumers(gains[0])
+            split = after[0] if len(after) == 1 and isinstance(after[0], SplitActivation) else None
+            found[id(convolution)] = (gains[0], split)
+            free.pop(id(gains[0]), None)
+    if free:
+        names = [gain.name for gain in free.values()]
+        raise ValueError(f"fold_gains expects each gain to be the only thing that follows a convolution, not so: {names}")
+    return found
+
+
+def _consumers(layer):
+    unique = {id(node.operation): node.operation for node in layer._outbound_nodes}
+    return list(unique.values())
+
+
+def _scale(convolution, gain):
+    """Multiply the kernel and bias of `convolution` by `gain`, output channel by output channel."""
+    if getattr(convolution, "lora_enabled", False):
+        raise ValueError(f"fold_gains expects plain kernels, {convolution.name!r} has LoRA enabled; merge it first")
+    factor = keras.ops.convert_to_numpy(gain.gain).reshape(-1)
+    if isinstance(convolution, DEPTHWISE):
+        _multiply(convolution.kernel, factor.reshape(convolution.kernel.shape[-2:]))  # (..., input, multiplier)
+    elif isinstance(convolution, SEPARABLE):
+        _multiply(convolution.pointwise_kernel, factor)
+    elif isinstance(convolution, TRANSPOSED):
+        _multiply(convolution.kernel, factor[:, None])  # (..., output, input)
+    else:
+        _multiply(convolution.kernel, factor)
+    if convolution.use_bias:
+        _multiply(convolution.bias, factor)
+
+
+def _multiply(variable, factor):
+    variable.assign(keras.ops.convert_to_numpy(variable) * factor)
+
+
+def _check_same(gained, folded):
+    """A custom layer may do anything with its kernel, so that folding into it is tried, not trusted."""
+    shape = [16 if side is None else side for side in folded.get_build_config()["input_shape"]]
+    shape[0] = 1
+    probe = np.random.default_rng(0).random(shape, "float32")
+    expected, received = (keras.ops.convert_to_numpy(layer(probe)) for layer in (gained, folded))
+    if not np.allclose(received, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()):
+        raise ValueError(
+            f"fold_gains cannot fold into {folded.name!r}: {type(folded).__name__}.call() does not scale with its "
+            "kernel and bias; keep the gains, or leave this layer out of insert_gains with `where`"
+        )
+
+
+def _check_open(model):
+    if not _is_graph(model):
+        raise TypeError(
+            "expected a Functional or Sequential Keras model, whose layers can be seen, "
+            f"received {type(model).__module__}.{type(model).__name__}"
+        )
+    if not model.built:
+        raise ValueError(f"expected a built model, {model.name!r} has no input shape yet; call it once or give it an Input")
+
+
+def _is_graph(layer):
+    return isinstance(layer, (keras.Sequential, Functional))
+
+
+def _clone(layer):
+    try:
+        return type(layer).from_config(layer.get_config())
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(f"cannot copy layer {layer.name!r}: {type(layer).__name__} needs a get_config: {error}") from error
+
+
+def _copy_variables(layer, copy):
+    gains = {id(gain.gain) for gain in _sublayers(copy, Gain)}
+    targets = [variable for variable in copy.variables if id(variable) not in gains]
+    for source, target in zip(layer.variables, targets, strict=True):
+        target.assign(source)
+
+
+def _sublayers(model, kind):
+    return [layer for layer in model._flatten_layers(include_self=False) if isinstance(layer, kind)]
+
+
+def _with_self(layer):
+    if not isinstance(layer, keras.layers.Layer):
+        return []  # an operation, such as the sum of two tensors
+    return ([layer] if isinstance(layer, CONVOLUTIONS) else []) + convolutions(layer)
+
+
+def _new_gain(convolution, images, name):
+    return Gain(images, convolution.data_format, dtype=convolution.dtype_policy, name=name)
+
+
+def _has_own_call(convolution):
+    """Whether the code that runs is not Keras's own, so that only trying tells what it does."""
+    methods = (type(convolution).call, getattr(type(convolution), "convolution_op", type(convolution).call))
+    return any(not method.__module__.startswith("keras.") for method in methods)
+
+
+def _applies_activation(convolution):
+    seen = []
+    spy = _clone(convolution)
+    spy.activation = lambda linear: seen.append(True) or linear
+    shape = [16 if side is None else side for side in convolution.get_build_config()["input_shape"]]
+    spy(np.zeros([1, *shape[1:]], "float32"))
+    return bool(seen)

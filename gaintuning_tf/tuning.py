@@ -1,0 +1,368 @@
+"""The optimisation of the gains on one noisy image."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+import warnings
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from gaintuning_tf import padding
+from gaintuning_tf.optimizers import stateless
+from gaintuning_tf.surgery import convolutions, gain_layers, insert_gains
+
+STEPS = 40
+LEARNING_RATE = 3e-3
+# Stream of random numbers for the estimates that decide which gains to keep: never used for tuning.
+HELD_OUT = 1 << 30
+HELD_OUT_PROBES = 2
+SMOOTHING = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class TuningHistory:
+    """What happened while tuning.
+
+    Attributes:
+        risk: Risk estimate at each step, before the step's update, in squared units
+            of the image: (steps,), or (images, steps) for gains of their own per image.
+        before: Held-out risk estimate of the gains at the start, () or (images,).
+        after: The same of the gains that were kept.
+        seconds: Wall time, compilation included.
+        interrupted: Whether Ctrl-C ended it.
+    """
+
+    risk: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    seconds: float
+    interrupted: bool
+
+
+class GainTuner:
+    """Optimise the gains of a denoiser on a noisy image, the weights frozen.
+
+    Minimises `loss` over the gains g alone, `min_g SURE(f_g, y)` (Mohan et al.,
+    "Adaptive denoising via GainTuning", NeurIPS 2021, eq. 4). The network runs in
+    inference mode throughout: batch norm keeps its statistics, dropout is off.
+
+    One tuner serves any number of images: the step is traced once, whatever their
+    sizes, and compiled at most once per size.
+
+    Args:
+        model: A denoiser (N, H, W, C) to the same shape. One without gains is copied
+            and left untouched; the gains of one that has them are what is tuned.
+        loss: A risk estimate such as `MonteCarloSURE`: called with the denoiser, the
+            image, sigma and a seed, it returns one risk per image.
+        optimizer: Any Keras optimizer; a copy is used. By default Adam with a
+            learning rate of 3e-3 that falls to zero along a half cosine over the
+            steps of each call of `tune`.
+        jit_compile: Whether XLA compiles the step. `"auto"`: for networks of plain
+            convolutions only, where it pays on the CPU; see docs/research-log.md.
+
+    Attributes:
+        model: The model with the gains.
+
+    Raises:
+        ValueError: The model is not one image in, one of the same shape out, or has
+            no convolution.
+
+    Example:
+
+    >>> from gaintuning_tf import MonteCarloSURE
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same")])
+    >>> tuner = GainTuner(model, MonteCarloSURE(sigma=0.1))
+    >>> noisy = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((1, 32, 32, 1), "float32")
+    >>> history = tuner.tune(noisy, steps=5, progress=False)
+    >>> bool(history.after <= history.before), tuner.denoise(noisy).shape
+    (True, (1, 32, 32, 1))
+    """
+
+    def __init__(self, model: keras.Model, loss, optimizer: keras.optimizers.Optimizer | None = None, *, jit_compile="auto"):
+        padding.check_denoiser(model)
+        self.model = insert_gains(model)
+        self.loss = loss
+        self._anneal = optimizer is None
+        self.optimizer = stateless(keras.optimizers.Adam(LEARNING_RATE) if optimizer is None else optimizer)
+        self._multiple = padding.size_multiple(self.model)
+        gains = gain_layers(self.model)
+        self._images = gains[0].images
+        self._variables = [gain.gain for gain in gains]
+        self.optimizer.build(self._variables)
+        self._initial_state = [keras.ops.convert_to_numpy(v) for v in self.optimizer.variables]
+        self._steps_done = 0
+        self.jit_compile = _xla_pays(model) if jit_compile == "auto" else bool(jit_compile)
+        self._compile()
+
+    def _compile(self):
+        image = tf.TensorSpec([None, *self.model.inputs[0].shape[1:]], tf.as_dtype(self.model.inputs[0].dtype))
+        signature = [image, tf.TensorSpec([None], image.dtype), tf.TensorSpec([2], tf.int32)]
+        window = tf.TensorSpec([len(image.shape) - 2], tf.int32)
+        options = {"jit_compile": self.jit_compile, "autograph": False}
+        self._run_step = tf.function(self._assigning_step, [*signature, window, window], **options)
+        self._run_risk = tf.function(self._risk, [*signature, window, window], **options)
+        self._run_denoise = tf.function(self._denoise, [image], **options)
+
+    def tune(
+        self,
+        image,
+        *,
+        sigma=None,
+        steps: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        progress: bool = True,
+        seed: int = 0,
+        window: int | None = None,
+    ) -> TuningHistory:
+        """Tune the gains on `image`, from the values they have.
+
+        Afterwards the gains are those with the lowest risk among three candidates:
+        those at the start, the last ones, and those where the running average of the
+        risk was lowest. The three are compared on probes that tuning has not seen,
+        the same for each. So an interruption, an early stop or too large a learning
+        rate loses nothing.
+
+        Args:
+            image: Noisy, (N, H, W, C); in [0, 1] for a network trained on that.
+            sigma: Standard deviation of its noise in the same units, a number or one
+                per image; the loss's own by default.
+            steps: Steps, 40 by default.
+            callbacks: Keras callbacks. A step is an epoch of one batch; `logs` has
+                `loss`, the risk. `model.stop_training = True` stops early.
+            progress: Show a progress bar with the current risk on stderr.
+            seed: Same seed, same machine: same gains.
+            window: Evaluate the risk at each step on a random window of at most this
+                many pixels squared instead of on the whole image, which bounds time
+                and memory for large images.
+
+        Returns:
+            What happened. `KeyboardInterrupt` ends tuning early and is not raised.
+
+        Raises:
+            ValueError: Wrong shape, wrong number of images, not finite, or no sigma.
+        """
+        start = time.perf_counter()
+        noisy = self._check(image)
+        sigma = self._sigma(sigma, noisy)
+        steps = STEPS if steps is None else steps
+        if int(steps) != steps or steps < 0:
+            raise ValueError(f"expected steps to be a whole number of at least 0, received {steps!r}")
+        run = _Run(self, noisy, sigma, int(steps), seed, window)
+        with _optimizer_of(self.model, self.optimizer):
+            listeners = keras.callbacks.CallbackList(list(callbacks), model=self.model, epochs=steps, steps=1, verbose=0)
+            run.steps(listeners, progress)
+        before, after = run.keep_best()
+        if steps and all(np.all(v == s) for v, s in zip(self._values(), run.start, strict=True)):
+            warnings.warn("tuning changed nothing: no gains with a lower risk were found", stacklevel=2)
+        risk = np.stack(run.risks, -1) if run.risks else np.zeros((len(before), 0))
+        if self._images is None:
+            risk, before, after = risk[0], before[0], after[0]
+        return TuningHistory(risk, before, after, time.perf_counter() - start, run.interrupted)
+
+    def denoise(self, image) -> np.ndarray:
+        """The denoised image with the gains as they are, (N, H, W, C)."""
+        return self._run_denoise(self._check(image)).numpy()
+
+    def reset(self) -> None:
+        """Set the gains to one and the optimizer to its start, for the next image."""
+        for variable in self._variables:
+            variable.assign(np.ones(variable.shape))
+        for variable, value in zip(self.optimizer.variables, self._initial_state, strict=True):
+            variable.assign(value)
+        self._steps_done = 0
+
+    # The one core: pure functions of gains and optimiser state, used compiled.
+
+    def step(self, gains, state, noisy, sigma, seed):
+        """One update: (gains, optimiser state, image, sigma, seed) to (gains, state, risk).
+
+        A pure function of its arguments, for `tf.function`: no variable changes.
+
+        Args:
+            gains: One tensor per `Gain` layer, in the order of `gain_layers`.
+            state: The values of `self.optimizer.variables`.
+            noisy: (N, H, W, C).
+            sigma: (N,).
+            seed: Two integers.
+
+        Returns:
+            The new gains and state, and the risk of each image, (N,), at the old gains.
+        """
+        with tf.GradientTape() as tape:
+            tape.watch(gains)
+            with keras.StatelessScope(list(zip(self._variables, gains, strict=True))):
+                risk = self.loss(self._denoise, noisy, sigma, seed=seed)
+            total = tf.reduce_sum(risk)
+        gradients = tape.gradient(total, gains, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gains, state = self.optimizer.stateless_apply(state, gradients, gains)
+        return gains, state, risk
+
+    def _denoise(self, noisy):
+        padded = padding.pad_symmetric(noisy, self._multiple)
+        return padding.crop_like(self.model(padded, training=False), noisy)
+
+    def _assigning_step(self, noisy, sigma, seed, offset, size):
+        gains = [tf.convert_to_tensor(v.value) for v in self._variables]
+        state = [tf.convert_to_tensor(v.value) for v in self.optimizer.variables]
+        gains, state, risk = self.step(gains, state, _window(noisy, offset, size), sigma, seed)
+        for variable, value in zip([*self._variables, *self.optimizer.variables], [*gains, *state], strict=True):
+            variable.assign(value)
+        return risk
+
+    def _risk(self, noisy, sigma, seed, offset, size):
+        return self.loss(self._denoise, _window(noisy, offset, size), sigma, seed=seed)
+
+    def _values(self):
+        return [keras.ops.convert_to_numpy(v) for v in self._variables]
+
+    def _check(self, image):
+        dtype = self.model.inputs[0].dtype
+        noisy = tf.convert_to_tensor(np.asarray(image), name="noisy")
+        if noisy.dtype not in (tf.float16, tf.float32, tf.float64):
+            raise ValueError(f"expected a floating-point image, received {noisy.dtype.name}; gaintune() takes integers")
+        padding.check_size(self.model, noisy.shape)
+        if self._images not in (None, noisy.shape[0]):
+            raise ValueError(f"the gains are for {self._images} images, received {noisy.shape[0]}")
+        if not tf.reduce_all(tf.math.is_finite(noisy)):
+            raise ValueError("expected finite pixels, received NaN or infinite ones")
+        return tf.cast(noisy, dtype)
+
+    def _sigma(self, sigma, noisy):
+        noise = getattr(self.loss, "noise", None)
+        sigma = noise.sigma if sigma is None and noise is not None else sigma
+        if sigma is None:
+            raise ValueError("expected the noise level: give sigma to the loss or to tune()")
+        sigma = np.asarray(sigma, np.float64)
+        if sigma.shape not in ((), (1,), (noisy.shape[0],)) or not (np.isfinite(sigma).all() and (sigma > 0).all()):
+            raise ValueError(f"expected sigma to be a positive number, or one per image, received {sigma}")
+        return tf.cast(np.broadcast_to(sigma, (noisy.shape[0],)), noisy.dtype)
+
+
+class _Run:
+    """One call of `tune`: its loop, and the search for the gains to keep."""
+
+    def __init__(self, tuner, noisy, sigma, steps, seed, window):
+        self.tuner, self.noisy, self.sigma = tuner, noisy, sigma
+        self.total, self.seed = steps, seed
+        sides = np.array(noisy.shape[1:-1])
+        self.room = np.zeros_like(sides) if window is None else np.maximum(sides - window, 0)
+        self.size = (sides - self.room).astype(np.int32)
+        self.start = tuner._values()
+        self.best = self.start
+        self.lowest = np.inf
+        self.average = 0.0
+        self.risks = []
+        self.interrupted = False
+
+    def steps(self, listeners, progress):
+        tuner = self.tuner
+        tuner.model.stop_training = False
+        learning_rate = float(tuner.optimizer.learning_rate)
+        listeners.on_train_begin()
+        try:
+            with tqdm(total=self.total, desc="tuning", unit="step", disable=not progress, leave=False) as bar:
+                for number in range(self.total):
+                    if tuner._anneal:
+                        tuner.optimizer.learning_rate = learning_rate * (1 + math.cos(math.pi * number / self.total)) / 2
+                    risk = self._step(number, listeners)
+                    bar.set_postfix(risk=f"{risk:.3g}", refresh=False)
+                    bar.update()
+                    if tuner.model.stop_training or not math.isfinite(risk):
+                        break
+        except KeyboardInterrupt:
+            self.interrupted = True
+        finally:
+            if tuner._anneal:
+                tuner.optimizer.learning_rate = learning_rate
+        listeners.on_train_end({"loss": float(np.mean(self.risks[-1]))} if self.risks else {})
+
+    def _step(self, number, listeners):
+        listeners.on_epoch_begin(number)
+        listeners.on_train_batch_begin(0)
+        values = self.tuner._values()
+        seed = [self.seed, self.tuner._steps_done]
+        risk = self.tuner._run_step(self.noisy, self.sigma, seed, self._offset(seed), self.size).numpy()
+        self.tuner._steps_done += 1
+        self._remember(values, self._per_row(risk))
+        mean = float(risk.mean())
+        listeners.on_train_batch_end(0, {"loss": mean})
+        listeners.on_epoch_end(number, {"loss": mean})
+        return mean
+
+    def _remember(self, values, risk):
+        """Keep the gains where the running average of the noisy risk is lowest, image by image."""
+        self.risks.append(risk)
+        self.average = SMOOTHING * self.average + (1 - SMOOTHING) * risk
+        average = self.average / (1 - SMOOTHING ** len(self.risks))
+        self.best = _choose(average < self.lowest, values, self.best)
+        self.lowest = np.where(average < self.lowest, average, self.lowest)
+
+    def keep_best(self):
+        """Set the gains to the best candidate; the held-out risks of the start and of it."""
+        candidates = [self.start, self.best, self.tuner._values()] if self.risks else [self.start]
+        risks = [self._held_out(values) for values in candidates]
+        kept, lowest = self.start, risks[0]
+        for values, risk in zip(candidates[1:], risks[1:], strict=True):
+            kept = _choose(risk < lowest, values, kept)
+            lowest = np.where(risk < lowest, risk, lowest)
+        self._assign(kept)
+        return risks[0], lowest
+
+    def _held_out(self, values):
+        self._assign(values)
+        risks = []
+        for number in range(HELD_OUT_PROBES):
+            seed = [self.seed, HELD_OUT + number]
+            risk = self.tuner._run_risk(self.noisy, self.sigma, seed, self._offset(seed), self.size)
+            risks.append(self._per_row(risk.numpy()))
+        mean = np.mean(risks, 0)
+        return np.where(np.isfinite(mean), mean, np.inf)
+
+    def _assign(self, values):
+        for variable, value in zip(self.tuner._variables, values, strict=True):
+            variable.assign(value)
+
+    def _offset(self, seed):
+        return np.random.default_rng([abs(int(n)) for n in seed]).integers(0, self.room + 1).astype(np.int32)
+
+    def _per_row(self, risk):
+        """One risk per set of gains: of each image, or of all that share them."""
+        return risk.astype(np.float64) if self.tuner._images is not None else risk.mean(keepdims=True, dtype=np.float64)
+
+
+def _choose(rows, values, others):
+    """Row by row (a row per image with gains of its own), `values` where `rows`, else `others`."""
+    return [np.where(rows[:, None], v, o).reshape(v.shape) for v, o in zip(values, others, strict=True)]
+
+
+def _window(noisy, offset, size):
+    begin = tf.concat([[0], offset, [0]], 0)
+    return tf.slice(noisy, begin, tf.concat([tf.shape(noisy)[:1], size, tf.shape(noisy)[-1:]], 0))
+
+
+def _xla_pays(model):
+    """Measured on two CPU cores (docs/research-log.md): yes for DnCNN, no for the UNet."""
+    return all(
+        "Transpose" not in type(layer).__name__ and set(layer.strides) | set(layer.dilation_rate) == {1}
+        for layer in convolutions(model)
+    )
+
+
+class _optimizer_of:
+    """For a while, `model.optimizer` is the tuner's: callbacks read and set the learning rate there."""
+
+    def __init__(self, model, optimizer):
+        self.model, self.optimizer = model, optimizer
+
+    def __enter__(self):
+        self.previous = getattr(self.model, "optimizer", None)
+        self.model.optimizer = self.optimizer
+
+    def __exit__(self, *_):
+        self.model.optimizer = self.previous

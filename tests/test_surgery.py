@@ -1,0 +1,370 @@
+"""insert_gains and fold_gains: identity at one, exact folding, every kind of layer and model."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from gaintuning_tf import Gain, fold_gains, gain_layers, insert_gains
+from gaintuning_tf.surgery import WithGains, convolutions
+
+
+@keras.saving.register_keras_serializable("test_surgery")
+class Residual(layers.Layer):
+    """A custom layer: two convolutions, a weight of its own, its own call."""
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.first = layers.Conv2D(filters, 3, padding="same", activation="tanh")
+        self.block = keras.Sequential([keras.Input((None, None, filters)), layers.Conv2D(filters, 1, activation="elu")])
+
+    def build(self, input_shape):
+        self.slope = self.add_weight(name="slope", shape=(), initializer="ones")
+        super().build(input_shape)
+
+    def call(self, inputs, training=None):
+        return self.slope * inputs + self.block(self.first(inputs), training=training)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+@keras.saving.register_keras_serializable("test_surgery")
+class Shifted(layers.Conv2D):
+    """A subclass with its own call: something comes after the fused activation."""
+
+    def call(self, inputs):
+        return super().call(inputs) ** 2 + 1
+
+
+@keras.saving.register_keras_serializable("test_surgery")
+class Unactivated(layers.Conv2D):
+    """A subclass whose call never applies the activation."""
+
+    def call(self, inputs):
+        return self.convolution_op(inputs, self.kernel) * 2
+
+
+@keras.saving.register_keras_serializable("test_surgery")
+class Standardised(layers.Conv2D):
+    """A subclass that normalises its kernel: no factor on the kernel reaches the output."""
+
+    def call(self, inputs):
+        kernel = self.kernel / keras.ops.sqrt(keras.ops.sum(self.kernel**2))
+        return self.activation(self.convolution_op(inputs, kernel))
+
+
+@keras.saving.register_keras_serializable("test_surgery")
+class Renamed(layers.Conv2D):
+    """A subclass that changes nothing."""
+
+
+def sequential(*stack, shape=(None, None, 2)):
+    return keras.Sequential([keras.Input(shape), *stack])
+
+
+def functional(build, shape=(None, None, 2)):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, build(inputs))
+
+
+def nested_three_deep():
+    inner = functional(lambda x: layers.Conv2D(3, 3, padding="same", activation="tanh")(x), (None, None, 3))
+    middle = functional(lambda x: layers.Conv2D(3, 3, padding="same")(inner(x)), (None, None, 3))
+    outer = keras.Sequential([keras.Input((None, None, 2)), layers.Conv2D(3, 1, activation="relu"), middle])
+    return functional(lambda x: layers.Conv2D(2, 3, padding="same")(outer(x)))
+
+
+def shared_layer():
+    first = layers.Conv2D(2, 3, padding="same", activation="sigmoid")
+    return functional(lambda x: layers.Conv2D(2, 3)(first(first(x))))
+
+
+def several_inputs_and_outputs():
+    left, right = keras.Input((None, None, 2), name="left"), keras.Input((None, None, 2), name="right")
+    x = layers.Concatenate()([layers.Conv2D(3, 3, activation="relu")(left), layers.Conv2D(3, 3)(right)])
+    outputs = {"sum": layers.Conv2D(1, 1, activation="tanh")(x), "raw": layers.Conv2D(2, 3)(x) * 2.0 + 1.0}
+    return keras.Model({"left": left, "right": right}, outputs)
+
+
+def with_batch_norm():
+    model = sequential(
+        layers.Conv2D(4, 3, use_bias=False), layers.BatchNormalization(), layers.ReLU(), layers.Dropout(0.5), layers.Conv2D(1, 3)
+    )
+    norm = model.layers[1]
+    norm.moving_mean.assign(np.linspace(-0.5, 0.5, 4))
+    norm.moving_variance.assign(np.linspace(0.5, 1.5, 4))
+    return model
+
+
+line, volume = (None, 2), (None, None, None, 2)
+# Name in the README's table: (model, number of gains).
+KINDS = {
+    "Conv1D": (lambda: sequential(layers.Conv1D(4, 3, activation="tanh"), shape=line), 1),
+    "Conv2D": (lambda: sequential(layers.Conv2D(4, 3, activation="tanh")), 1),
+    "Conv3D": (lambda: sequential(layers.Conv3D(4, 3, activation="tanh"), shape=volume), 1),
+    "Conv1DTranspose": (lambda: sequential(layers.Conv1DTranspose(4, 3, strides=2, activation="tanh"), shape=line), 1),
+    "Conv2DTranspose": (lambda: sequential(layers.Conv2DTranspose(4, 3, strides=2, activation="tanh")), 1),
+    "Conv3DTranspose": (lambda: sequential(layers.Conv3DTranspose(4, 3, activation="tanh"), shape=volume), 1),
+    "DepthwiseConv1D": (lambda: sequential(layers.DepthwiseConv1D(3, depth_multiplier=3, activation="tanh"), shape=line), 1),
+    "DepthwiseConv2D": (lambda: sequential(layers.DepthwiseConv2D(3, depth_multiplier=3, activation="tanh")), 1),
+    "SeparableConv1D": (lambda: sequential(layers.SeparableConv1D(4, 3, activation="tanh"), shape=line), 1),
+    "SeparableConv2D": (lambda: sequential(layers.SeparableConv2D(4, 3, activation="tanh")), 1),
+    "grouped, strided, dilated Conv2D": (
+        lambda: sequential(layers.Conv2D(4, 3, groups=2), layers.Conv2D(4, 3, strides=2), layers.Conv2D(2, 3, dilation_rate=2)),
+        3,
+    ),
+    "subclass of a convolution": (lambda: sequential(Renamed(4, 3, activation="tanh")), 1),
+    "subclass with its own call": (lambda: sequential(Shifted(4, 3, activation="tanh"), Unactivated(2, 3)), 2),
+    "custom layer with its own call": (
+        lambda: functional(lambda x: layers.Conv2D(2, 3)(Residual(2)(x))),
+        3,
+    ),
+    "Functional, skip and arithmetic": (
+        lambda: functional(lambda x: x - layers.Conv2D(2, 3, padding="same", activation="tanh")(x) * 0.5),
+        1,
+    ),
+    "Sequential": (lambda: sequential(layers.Conv2D(4, 3, activation="relu"), layers.Conv2D(2, 3)), 2),
+    "nested three deep": (nested_three_deep, 4),
+    "shared layer": (shared_layer, 2),
+    "several inputs and outputs": (several_inputs_and_outputs, 4),
+    "batch norm and dropout": (with_batch_norm, 2),
+}
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(1)
+
+
+def build(kind):
+    """The model of a kind, with biases away from zero so that they are seen to be scaled."""
+    model = KINDS[kind][0]()
+    for convolution in convolutions(model):
+        if convolution.use_bias:
+            convolution.bias.assign(np.random.default_rng(2).uniform(-0.5, 0.5, convolution.bias.shape))
+    return model
+
+
+def probe(model):
+    rng = np.random.default_rng(3)
+    draw = lambda x: rng.standard_normal([2, *(13 if side is None else side for side in x.shape[1:])]).astype("float32")  # noqa: E731
+    return keras.tree.map_structure(draw, model.inputs[0] if isinstance(model, keras.Sequential) else model.input)
+
+
+def outputs(model, inputs):
+    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(inputs, training=False))]
+
+
+def randomise(model):
+    for number, gain in enumerate(gain_layers(model)):
+        gain.gain.assign(np.random.default_rng(number).uniform(-1.5, 1.5, gain.gain.shape))
+
+
+def relative_difference(received, expected):
+    return max(float(np.abs(r - e).max() / np.abs(e).max()) for r, e in zip(received, expected, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_identity_at_one_and_exact_folding(kind, surgery_table):
+    model = build(kind)
+    weights = [w.copy() for w in model.get_weights()]
+    config = model.get_config()
+    inputs = probe(model)
+    expected = outputs(model, inputs)
+
+    gained = insert_gains(model)
+    assert len(gain_layers(gained)) == KINDS[kind][1]
+    identity = relative_difference(outputs(gained, inputs), expected)
+    assert identity == 0
+
+    randomise(gained)
+    tuned = outputs(gained, inputs)
+    assert relative_difference(tuned, expected) > 1e-2, "the gains do nothing"
+    folded = fold_gains(gained)
+    folding = relative_difference(outputs(folded, inputs), tuned)
+    assert folding < 1e-5
+    assert gain_layers(folded) == []
+    assert [type(layer) for layer in folded.layers] == [type(layer) for layer in model.layers]
+    assert [w.shape for w in folded.weights] == [w.shape for w in model.weights]
+
+    assert model.get_config() == config
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), weights, strict=True))
+    surgery_table(kind, KINDS[kind][1], identity, folding)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_model_with_gains_loads_again(kind, tmp_path):
+    gained = insert_gains(build(kind))
+    randomise(gained)
+    gained.save(tmp_path / "gained.keras")
+    loaded = keras.models.load_model(tmp_path / "gained.keras")
+    inputs = probe(gained)
+    assert relative_difference(outputs(loaded, inputs), outputs(gained, inputs)) == 0
+    assert len(gain_layers(loaded)) == KINDS[kind][1]
+    assert relative_difference(outputs(fold_gains(loaded), inputs), outputs(gained, inputs)) < 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_the_gains_are_trainable_and_folding_frees_the_weights(kind):
+    model = build(kind)
+    gained = insert_gains(model)
+    assert {id(v) for v in gained.trainable_variables} == {id(g.gain) for g in gain_layers(gained)}
+    trainable = len(model.trainable_variables)
+    assert len(fold_gains(gained).trainable_variables) == trainable
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gains_per_image_treat_each_image_alone(kind):
+    model = build(kind)
+    gained = insert_gains(model, images=2)
+    randomise(gained)
+    inputs = probe(model)
+    together = outputs(gained, inputs)
+    for image in range(2):
+        single = insert_gains(model)
+        for gain, both in zip(gain_layers(single), gain_layers(gained), strict=True):
+            assert both.gain.shape == (2, *gain.gain.shape)
+            gain.gain.assign(both.gain[image])
+        alone = outputs(single, keras.tree.map_structure(lambda x: x[image : image + 1], inputs))  # noqa: B023
+        assert relative_difference([y[image : image + 1] for y in together], alone) < 1e-5
+    with pytest.raises(ValueError, match="2 images"):
+        fold_gains(gained)
+
+
+def test_the_gain_comes_before_the_fused_activation():
+    model = sequential(layers.Conv2D(3, 1, activation="tanh", use_bias=False), shape=(None, None, 1))
+    gained = insert_gains(model)
+    gain_layers(gained)[0].gain.assign([2.0, 3.0, -1.0])
+    kernel = model.layers[0].kernel.numpy().ravel()
+    expected = np.tanh(np.array([2.0, 3.0, -1.0]) * kernel * 0.7)
+    np.testing.assert_allclose(gained(np.full((1, 1, 1, 1), 0.7, "float32")).numpy().ravel(), expected, rtol=1e-6)
+    assert fold_gains(gained).layers[0].activation is keras.activations.tanh
+
+
+def test_channels_first_gains_scale_axis_one():
+    first = sequential(layers.Conv2D(4, 3, data_format="channels_first"), shape=(2, 8, 8))
+    gained = insert_gains(first)
+    assert gain_layers(gained)[0].gain.shape == (4,)
+    assert gain_layers(gained)[0].data_format == "channels_first"
+
+
+def test_insertion_is_idempotent():
+    gained = insert_gains(build("Sequential"))
+    assert insert_gains(gained) is gained
+
+
+def test_a_shared_layer_has_one_gain_for_all_its_calls():
+    gained = insert_gains(shared_layer())
+    shared, _ = gain_layers(gained)
+    assert len(shared._inbound_nodes) == 2
+
+
+def test_where_chooses_layers():
+    model = build("nested three deep")
+    chosen = convolutions(model)[1]
+    gained = insert_gains(model, where=lambda layer: layer is chosen)
+    assert [gain.name for gain in gain_layers(gained)] == [chosen.name + "_gain"]
+    randomise(gained)
+    inputs = probe(model)
+    assert relative_difference(outputs(fold_gains(gained), inputs), outputs(gained, inputs)) < 1e-5
+
+
+def test_where_chooses_inside_custom_layers():
+    model = build("custom layer with its own call")
+    gained = insert_gains(model, where=lambda layer: layer.kernel.shape[:2] == (1, 1))
+    assert len(gain_layers(gained)) == 1
+
+
+def test_names_already_taken_are_avoided():
+    model = sequential(layers.Conv2D(2, 3, activation="relu", name="a"), layers.ReLU(name="a_gain"), layers.ReLU(name="a_activation"))
+    names = [layer.name for layer in insert_gains(model).layers]
+    assert len(set(names)) == len(names) == 5
+
+
+def test_gains_stay_float32_under_mixed_precision():
+    policy = keras.DTypePolicy("mixed_float16")
+    gained = insert_gains(sequential(layers.Conv2D(2, 3, dtype=policy)))
+    assert gain_layers(gained)[0].gain.dtype == "float32"
+    assert gained(np.ones((1, 5, 5, 2), "float32")).dtype == "float16"
+
+
+def test_a_gain_written_by_hand_folds():
+    model = sequential(layers.Conv2D(3, 3), Gain(), layers.ReLU())
+    randomise(model)
+    inputs = probe(model)
+    folded = fold_gains(model)
+    assert [type(layer) for layer in folded.layers] == [layers.Conv2D, layers.ReLU]
+    assert relative_difference(outputs(folded, inputs), outputs(model, inputs)) < 1e-5
+
+
+def test_optimising_the_gains_leaves_the_weights_alone():
+    gained = insert_gains(build("custom layer with its own call"))
+    gains = {id(gain.gain) for gain in gain_layers(gained)}
+    frozen = [v for v in gained.variables if id(v) not in gains]
+    before = [v.numpy().copy() for v in frozen]
+    gained.compile("sgd", "mse")
+    inputs = probe(gained)
+    gained.fit(inputs, np.zeros(gained(inputs).shape), verbose=0)
+    assert all(np.array_equal(v.numpy(), b) for v, b in zip(frozen, before, strict=True))
+    assert any(np.any(gain.gain.numpy() != 1) for gain in gain_layers(gained))
+
+
+def refused(message, error=ValueError):
+    return pytest.raises(error, match=message)
+
+
+def test_refusals():
+    with refused("no convolution"):
+        insert_gains(sequential(layers.Dense(3)))
+    with refused("chose none of .*conv"):
+        insert_gains(build("Conv2D"), where=lambda layer: False)
+    with refused("Functional or Sequential", TypeError):
+        insert_gains("unet")
+    with refused("not.*built|built model"):
+        insert_gains(keras.Sequential([layers.Conv2D(2, 3)]))
+    with refused("has none"):
+        fold_gains(build("Conv2D"))
+    with refused("follows a convolution"):
+        fold_gains(sequential(layers.ReLU(), Gain()))
+    with refused("follows a convolution"):
+        fold_gains(functional(lambda x: (y := layers.Conv2D(2, 1)(x)) + Gain()(y)))
+    with refused("needs a get_config"):
+
+        class Opaque(layers.Layer):
+            def __init__(self, function):
+                super().__init__()
+                self.function = function
+
+            def call(self, inputs):
+                return self.function(inputs)
+
+        insert_gains(functional(lambda x: layers.Conv2D(1, 1)(Opaque(abs)(x))))
+
+
+def test_a_layer_that_cannot_be_folded_is_named():
+    gained = insert_gains(sequential(Standardised(3, 3, name="odd")))
+    randomise(gained)
+    with refused("cannot fold into 'odd'"):
+        fold_gains(gained)
+
+
+def test_a_custom_layer_that_never_calls_its_convolution_is_named():
+    @keras.saving.register_keras_serializable("test_surgery")
+    class Idle(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.unused = layers.Conv2D(1, 1, name="unused")
+
+        def call(self, inputs):
+            return inputs
+
+    with refused("unused_gain"):
+        insert_gains(functional(lambda x: Idle()(x)))
+
+
+def test_wrapped_custom_layers_are_undone():
+    gained = insert_gains(build("custom layer with its own call"))
+    assert any(isinstance(layer, WithGains) for layer in gained.layers)
+    assert not any(isinstance(layer, WithGains) for layer in fold_gains(gained).layers)
