@@ -7,21 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.images import READABLE
 
 
-def image_files(folder) -> list[Path]:
+def image_files(folder: str | Path) -> list[Path]:
     """The image files directly inside `folder`, sorted by name.
 
     Raises:
-        FileNotFoundError: `folder` is no folder or holds no image.
+        InputError: `folder` is no folder or holds no image.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"expected a folder of images, found none at {folder}")
-    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+        raise InputError(f"expected a folder of images, found none at {folder}")
+    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in READABLE)
     if not files:
-        raise FileNotFoundError(f"expected image files ({', '.join(sorted(IMAGE_SUFFIXES))}) in {folder}, found none")
+        raise InputError(f"expected image files ({', '.join(READABLE)}) in {folder}, found none")
     return files
 
 
@@ -57,14 +58,14 @@ def noisy_crops(
         for the noise.
 
     Raises:
-        ValueError: An image is smaller than the crop.
+        InputError: An image is smaller than the crop.
     """
     import tensorflow as tf
 
     channels = images[0].shape[2]
     shapes = np.array([image.shape[:2] for image in images])
     if shapes.min() < crop:
-        raise ValueError(f"expected images of at least {crop}x{crop} pixels, received one of {shapes.min(0).tolist()}")
+        raise InputError(f"expected images of at least {crop}x{crop} pixels, received one of {shapes.min(0).tolist()}")
     sizes = shapes.prod(1) * channels
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     pixels, shapes, starts, sizes = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import h5py
 import keras
 import numpy as np
 
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.files import replacing
 from gaintuning_tf.surgery import gain_layers, insert_gains
 
 FORMAT = "gaintuning_tf gains"
@@ -29,7 +30,7 @@ def save_gains(model: keras.Model, path) -> None:
         path: The file; replaced if it exists.
 
     Raises:
-        ValueError: The model has no gains.
+        InputError: The model has no gains.
 
     Example:
 
@@ -42,18 +43,12 @@ def save_gains(model: keras.Model, path) -> None:
     """
     gains = gain_layers(model)
     if not gains:
-        raise ValueError(f"save_gains expects a model with gains, {model.name!r} has none; see insert_gains")
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update(format=FORMAT, version=VERSION, fingerprint=fingerprint(model))
-            for number, gain in enumerate(gains):
-                data = file.create_dataset(f"{number:04d}", data=keras.ops.convert_to_numpy(gain.gain))
-                data.attrs["name"] = gain.name
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise InputError(f"save_gains expects a model with gains, {model.name!r} has none; see insert_gains")
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(format=FORMAT, version=VERSION, fingerprint=fingerprint(model))
+        for number, gain in enumerate(gains):
+            data = file.create_dataset(f"{number:04d}", data=keras.ops.convert_to_numpy(gain.gain))
+            data.attrs["name"] = gain.name
 
 
 def load_gains(model: keras.Model, path) -> keras.Model:
@@ -68,24 +63,24 @@ def load_gains(model: keras.Model, path) -> keras.Model:
         The model with the loaded gains.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no file of gains, or its gains belong to another network:
-            their number, names, shapes or the fingerprint of the weights differ.
+        InputError: There is no such file, it is no file of gains, or its gains belong
+            to another network: their number, names, shapes or the fingerprint of the
+            weights differ.
     """
     fingerprint_then, names, values = _read(Path(path))
     images = values[0].shape[0] if values[0].ndim == 2 else None
     model = insert_gains(model, images=images)
     gains = gain_layers(model)
     if len(gains) != len(values):
-        raise ValueError(f"{path} holds the gains of {len(values)} layers, {model.name!r} has {len(gains)}")
+        raise InputError(f"{path} holds the gains of {len(values)} layers, {model.name!r} has {len(gains)}")
     for gain, name, value in zip(gains, names, values, strict=True):
         if _unnumbered(gain.name) != _unnumbered(name) or tuple(gain.gain.shape) != value.shape:
-            raise ValueError(
+            raise InputError(
                 f"{path} holds the gains of another network: layer {name!r} of shape {value.shape} "
                 f"where {model.name!r} has {gain.name!r} of shape {tuple(gain.gain.shape)}"
             )
     if fingerprint_then != fingerprint(model):
-        raise ValueError(f"{path} holds gains tuned for other weights than those of {model.name!r}")
+        raise InputError(f"{path} holds gains tuned for other weights than those of {model.name!r}")
     for gain, value in zip(gains, values, strict=True):
         gain.gain.assign(value)
     return model
@@ -105,22 +100,24 @@ def fingerprint(model: keras.Model) -> str:
 
 def _read(path):
     if not path.is_file():
-        raise FileNotFoundError(f"expected a file of gains, found none at {path}")
+        raise InputError(f"expected a file of gains, found none at {path}")
     try:
         with h5py.File(path) as file:
             if file.attrs.get("format") != FORMAT:
-                raise ValueError(f"{path} is an HDF5 file but holds no gains; save_gains writes them")
+                raise InputError(f"{path} is an HDF5 file but holds no gains; save_gains writes them")
             if file.attrs["version"] > VERSION:
-                raise ValueError(f"{path} has version {file.attrs['version']} of the format, this is for up to {VERSION}")
+                raise InputError(
+                    f"{path} has version {file.attrs['version']} of the format, this is for up to {VERSION}"
+                )
             fingerprint_then = file.attrs["fingerprint"]
             names = [file[key].attrs["name"] for key in sorted(file)]
             values = [file[key][()] for key in sorted(file)]
     except OSError as error:
-        raise ValueError(f"{path} is not an HDF5 file of gains: {error}") from error
+        raise InputError(f"{path} is not an HDF5 file of gains: {error}") from error
     if not values:
-        raise ValueError(f"{path} holds no gains")
+        raise InputError(f"{path} holds no gains")
     if not all(np.isfinite(value).all() for value in values):
-        raise ValueError(f"{path} holds gains that are not finite")
+        raise InputError(f"{path} holds gains that are not finite")
     return fingerprint_then, names, values
 
 

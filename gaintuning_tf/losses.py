@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import ml_dtypes
 import tensorflow as tf
 
+from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import GaussianNoise
 
 Denoise = Callable[[tf.Tensor], tf.Tensor]
@@ -18,7 +20,8 @@ def probe_step(data_range: float = 1.0, dtype=tf.float32) -> float:
     The forward difference `(f(y + h b) - f(y)) / h` has a rounding error of about
     `eps * data_range / h` and a truncation error that grows with h; the textbook
     balance is `h = sqrt(eps)` times the scale of the argument (Press et al.,
-    "Numerical Recipes", section 5.7), eps being the machine precision of `dtype`.
+    "Numerical Recipes", section 5.7), eps being the machine precision of `dtype`,
+    that of the network's computation.
     For float32 and images in [0, 1] this is 3.5e-4. A much larger step crosses
     the kinks of ReLU networks and biases the divergence; a much smaller one drowns
     it in rounding.
@@ -28,7 +31,7 @@ def probe_step(data_range: float = 1.0, dtype=tf.float32) -> float:
     >>> round(probe_step(255.0), 3)
     0.088
     """
-    return float(data_range) * float(tf.experimental.numpy.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps) ** 0.5
+    return float(data_range) * float(ml_dtypes.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps) ** 0.5
 
 
 def draw_probe(shape, seed, probe: str = "gaussian", dtype=tf.float32) -> tf.Tensor:
@@ -41,7 +44,7 @@ def draw_probe(shape, seed, probe: str = "gaussian", dtype=tf.float32) -> tf.Ten
         dtype: Its dtype.
 
     Raises:
-        ValueError: `probe` is neither.
+        InputError: `probe` is neither.
     """
     if probe == "gaussian":
         # The algorithm by name: left to itself, TensorFlow may choose another one under XLA.
@@ -49,7 +52,7 @@ def draw_probe(shape, seed, probe: str = "gaussian", dtype=tf.float32) -> tf.Ten
     if probe == "rademacher":
         bits = tf.random.stateless_uniform(shape, seed, 0, 2, dtype=tf.int32, alg="philox")
         return tf.cast(2 * bits - 1, dtype)
-    raise ValueError(f"expected probe in {PROBES}, received {probe!r}")
+    raise InputError(f"expected probe in {PROBES}, received {probe!r}")
 
 
 def monte_carlo_divergence(
@@ -140,11 +143,11 @@ class MonteCarloSURE:
 
     def __init__(self, sigma=None, *, probe: str = "gaussian", probes: int = 1, step: float | None = None):
         if probe not in PROBES:
-            raise ValueError(f"MonteCarloSURE expects probe in {PROBES}, received {probe!r}")
+            raise InputError(f"MonteCarloSURE expects probe in {PROBES}, received {probe!r}")
         if int(probes) != probes or probes < 1:
-            raise ValueError(f"MonteCarloSURE expects probes to be a whole number of at least 1, received {probes!r}")
+            raise InputError(f"MonteCarloSURE expects probes to be a whole number of at least 1, received {probes!r}")
         if step is not None and not step > 0:
-            raise ValueError(f"MonteCarloSURE expects step to be positive, received {step!r}")
+            raise InputError(f"MonteCarloSURE expects step to be positive, received {step!r}")
         self.noise = None if sigma is None else sigma if isinstance(sigma, GaussianNoise) else GaussianNoise(sigma)
         self.probe = probe
         self.probes = int(probes)
@@ -160,11 +163,13 @@ class MonteCarloSURE:
             seed: Two integers.
 
         Raises:
-            ValueError: No sigma, here or there.
+            InputError: No sigma, here or there.
         """
         if sigma is None:
             if self.noise is None:
-                raise ValueError("MonteCarloSURE expects the noise level: MonteCarloSURE(sigma) or tune(..., sigma=...)")
+                raise InputError(
+                    "MonteCarloSURE expects the noise level: MonteCarloSURE(sigma) or tune(..., sigma=...)"
+                )
             sigma = self.noise.sigma
         variance = tf.square(tf.cast(sigma, noisy.dtype))
         seeds = tf.random.split(seed, self.probes, alg="philox") if self.probes > 1 else [seed]

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from gaintuning_tf.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class GaussianNoise:
@@ -16,7 +18,7 @@ class GaussianNoise:
             each image of a batch.
 
     Raises:
-        ValueError: `sigma` is not a positive finite number.
+        InputError: `sigma` is not a positive finite number.
 
     Example:
 
@@ -29,7 +31,9 @@ class GaussianNoise:
     def __post_init__(self):
         sigma = np.asarray(self.sigma)
         if sigma.dtype.kind not in "fiu" or not (np.isfinite(sigma).all() and (sigma > 0).all()):
-            raise ValueError(f"expected sigma to be a positive number, in the units of the image, received {self.sigma}")
+            raise InputError(
+                f"expected sigma to be a positive number, in the units of the image, received {self.sigma}"
+            )
 
     def scaled(self, factor: float) -> GaussianNoise:
         """The noise of the image times `factor`."""
@@ -52,7 +56,7 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian") -> GaussianNoise:
         The noise in the units of the image.
 
     Raises:
-        ValueError: The kind of noise is unknown, or the image is too small or too
+        InputError: The kind of noise is unknown, or the image is too small or too
             clean for an estimate.
 
     Example:
@@ -64,12 +68,15 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian") -> GaussianNoise:
     from skimage.restoration import estimate_sigma
 
     if noise != "gaussian":
-        raise ValueError(f"expected noise to be 'gaussian', received {noise!r}")
+        raise InputError(f"expected noise to be 'gaussian', received {noise!r}")
     if min(image.shape[:2]) < 4:
-        raise ValueError(f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image; pass sigma")
+        raise InputError(f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image; pass sigma")
     channel_axis = -1 if image.ndim == 3 else None
-    sigma = float(estimate_sigma(image.astype(np.float64), channel_axis=channel_axis, average_sigmas=True))
-    # Under float rounding of the wavelet transform there is nothing to estimate.
-    if not sigma > 1e-6 * max(float(np.ptp(image)), np.finfo(np.float64).tiny):
-        raise ValueError("found no noise in the image: it is constant, or synthetic and clean; pass sigma")
+    spread = float(np.ptp(image.astype(np.float64)))
+    # Without spread there are no wavelet coefficients, and scikit-image's median is of nothing.
+    sigma = (
+        float(estimate_sigma(image.astype(np.float64), channel_axis=channel_axis, average_sigmas=True)) if spread else 0
+    )
+    if not sigma > 1e-6 * spread:  # what rounding in the wavelet transform leaves
+        raise InputError("found no noise in the image: it is constant, or synthetic and clean; pass sigma")
     return GaussianNoise(sigma)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from gaintuning_tf.errors import InputError
+
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -12,19 +14,19 @@ def check_denoiser(model: keras.Model) -> None:
     """Refuse a model that is not one image in, one image of the same shape out.
 
     Raises:
-        ValueError: It has several inputs or outputs, its number of channels is
+        InputError: It has several inputs or outputs, its number of channels is
             unknown or changes, or its output has another size than its input.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(
+        raise InputError(
             f"expected a denoiser with one image in and one image out, {model.name!r} has {len(model.inputs)} inputs "
             f"and {len(model.outputs)} outputs"
         )
     given, returned = model.inputs[0].shape, model.outputs[0].shape
     if len(given) < 3 or given[-1] is None:
-        raise ValueError(f"expected a denoiser of images (N, H, W, C), {model.name!r} takes the shape {given}")
+        raise InputError(f"expected a denoiser of images (N, H, W, C), {model.name!r} takes the shape {given}")
     if len(returned) != len(given) or returned[-1] != given[-1]:
-        raise ValueError(
+        raise InputError(
             f"expected a denoiser whose output has its input's shape, {model.name!r} makes {returned} of {given}"
         )
 
@@ -37,7 +39,7 @@ def size_multiple(model: keras.Model) -> int:
     of fixed size has 1: its size is checked by `check_size`.
 
     Raises:
-        ValueError: No multiple up to 128 gives an output of the input's size.
+        InputError: No multiple up to 128 gives an output of the input's size.
 
     Example:
 
@@ -50,7 +52,7 @@ def size_multiple(model: keras.Model) -> int:
     shape = model.inputs[0].shape
     if None not in shape[1:-1]:
         if model.outputs[0].shape[1:-1] != shape[1:-1]:
-            raise ValueError(f"{_wrong_size(model)} {shape} becomes {model.outputs[0].shape}")
+            raise InputError(f"{_wrong_size(model)} {shape} becomes {model.outputs[0].shape}")
         return 1
     received = None
     for multiple in MULTIPLES:
@@ -61,18 +63,18 @@ def size_multiple(model: keras.Model) -> int:
             return multiple
     given, returned = received[0]
     outcome = "is refused" if returned is None else f"becomes {returned}"
-    raise ValueError(f"{_wrong_size(model)} {given} {outcome}")
+    raise InputError(f"{_wrong_size(model)} {given} {outcome}")
 
 
 def check_size(model: keras.Model, shape) -> None:
     """Refuse an image that a model of fixed size cannot take.
 
     Raises:
-        ValueError: A side that the model fixes differs from the image's.
+        InputError: A side that the model fixes differs from the image's.
     """
     fixed = model.inputs[0].shape[1:]
     if len(shape) - 1 != len(fixed) or any(f not in (None, side) for f, side in zip(fixed, shape[1:], strict=True)):
-        raise ValueError(f"{model.name!r} expects images of shape {fixed}, received {tuple(shape[1:])}")
+        raise InputError(f"{model.name!r} expects images of shape {fixed}, received {tuple(shape[1:])}")
 
 
 def pad_symmetric(images: tf.Tensor, multiple: int) -> tf.Tensor:
@@ -96,7 +98,9 @@ def crop_like(images: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
     """The first part of `images` (N, ..., C) with the spatial size of `reference`."""
     size = tf.shape(reference)[1:-1]
     return tf.slice(
-        images, tf.zeros([len(images.shape)], tf.int32), tf.concat([tf.shape(images)[:1], size, tf.shape(images)[-1:]], 0)
+        images,
+        tf.zeros([len(images.shape)], tf.int32),
+        tf.concat([tf.shape(images)[:1], size, tf.shape(images)[-1:]], 0),
     )
 
 

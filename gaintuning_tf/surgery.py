@@ -14,28 +14,19 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-from keras import layers
 
-# Not exported by any Keras 3 so far (checked up to 3.15); clone_model itself tests for it.
-from keras.src.models.functional import Functional
-
-from gaintuning_tf.layers import PACKAGE, Gain, SplitActivation
-
-CONVOLUTIONS = (
-    layers.Conv1D,
-    layers.Conv2D,
-    layers.Conv3D,
-    layers.Conv1DTranspose,
-    layers.Conv2DTranspose,
-    layers.Conv3DTranspose,
-    layers.DepthwiseConv1D,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv1D,
-    layers.SeparableConv2D,
+from gaintuning_tf.convolutions import (
+    CONVOLUTIONS,
+    convolutions,
+    has_own_call,
+    scale,
+    sublayers,
+    with_self,
 )
-TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+from gaintuning_tf.custom_layers import WithGains, new_gain
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.layers import Gain, SplitActivation
+from gaintuning_tf.rewriting import Rewriter, clone_layer, copy_variables_of, is_graph
 
 
 def insert_gains(
@@ -59,8 +50,8 @@ def insert_gains(
         The new model, or `model` itself if it has gains already.
 
     Raises:
-        TypeError: `model` is not a Functional or Sequential Keras model.
-        ValueError: It is not built, or there is no convolution to give a gain to.
+        InputError: `model` is not a Functional or Sequential Keras model, is not built,
+            or there is no convolution to give a gain to.
 
     Example:
 
@@ -81,7 +72,7 @@ def insert_gains(
     if not gains:
         found = [layer.name for layer in convolutions(model)]
         what = f"`where` chose none of {found}" if found else f"{model.name!r} has no convolution"
-        raise ValueError(f"insert_gains expects at least one convolution to give a gain to: {what}")
+        raise InputError(f"insert_gains expects at least one convolution to give a gain to: {what}")
     inserter.check(gains)
     inserter.copy_variables()
     gain_variables = {id(gain.gain) for gain in gains}
@@ -101,12 +92,7 @@ def gain_layers(model: keras.Model) -> list[Gain]:
     >>> gain_layers(model), [gain.name for gain in gain_layers(insert_gains(model))]
     ([], ['first_gain'])
     """
-    return _sublayers(model, Gain)
-
-
-def convolutions(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The convolution layers of `model`, subclasses included, at any depth, each once."""
-    return _sublayers(model, CONVOLUTIONS)
+    return sublayers(model, Gain)
 
 
 def fold_gains(model: keras.Model) -> keras.Model:
@@ -123,10 +109,10 @@ def fold_gains(model: keras.Model) -> keras.Model:
         A new model with no `Gain` left.
 
     Raises:
-        TypeError: `model` is not a Functional or Sequential Keras model.
-        ValueError: It has no gains, or has gains of their own per image (one kernel
-            cannot hold them), or a gain does not directly follow a convolution, or a
-            custom layer does something to its kernel that a factor does not pass.
+        InputError: `model` is not a Functional or Sequential Keras model, has no
+            gains, or has gains of their own per image (one kernel cannot hold them),
+            or a gain does not directly follow a convolution, or a custom layer does
+            something to its kernel that a factor does not pass.
 
     Example:
 
@@ -145,9 +131,9 @@ def fold_gains(model: keras.Model) -> keras.Model:
     _check_open(model)
     gains = gain_layers(model)
     if not gains:
-        raise ValueError(f"fold_gains expects a model with gains, {model.name!r} has none; see insert_gains")
+        raise InputError(f"fold_gains expects a model with gains, {model.name!r} has none; see insert_gains")
     if any(gain.images not in (None, 1) for gain in gains):
-        raise ValueError(
+        raise InputError(
             f"fold_gains expects one gain per channel, {model.name!r} has gains of their own for each of "
             f"{gains[0].images} images, which one kernel cannot hold"
         )
@@ -158,116 +144,23 @@ def fold_gains(model: keras.Model) -> keras.Model:
     return folded
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
-class WithGains(keras.layers.Layer):
-    """A custom layer whose own convolutions have gains.
+def strip_gains(model: keras.Model) -> keras.Model:
+    """A copy of `model` without gains, its weights as they are; `model` itself if it has none.
 
-    The gain goes into the convolution's `activation`: called on the linear output,
-    it scales and then applies the activation that was there.
-
-    Args:
-        layer: The custom layer: it contains convolutions, or is one with a `call` of
-            its own. It is changed; hand over a copy.
-        chosen: Positions, among `convolutions(layer)`, of those to give a gain to.
-        images: See `Gain`.
+    Raises:
+        InputError: `model` is not a Functional or Sequential Keras model, or a gain does
+            not directly follow a convolution.
     """
-
-    def __init__(self, layer: keras.layers.Layer, chosen: list[int], images: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        # Before the gains go in: what the layer serialises to must be buildable without us.
-        self._layer_config = keras.saving.serialize_keras_object(layer)
-        self.layer = layer
-        self.chosen = list(chosen)
-        self.images = images
-        # As attributes of this layer: those of a built convolution can no longer be added to.
-        self.gains = [self._attach(convolution) for convolution in self.convolutions()]
-
-    def convolutions(self) -> list[keras.layers.Layer]:
-        """The convolutions that have a gain, in the order of `gains`."""
-        found = _with_self(self.layer)
-        return [found[index] for index in self.chosen]
-
-    def original(self) -> keras.layers.Layer:
-        """A new, unbuilt copy of the custom layer without gains."""
-        return type(self.layer).from_config(self._layer_config["config"])
-
-    def _attach(self, convolution):
-        activation = convolution.activation
-        gain = _new_gain(convolution, self.images, f"{convolution.name}_gain")
-        convolution.activation = lambda linear: activation(gain(linear))
-        return gain
-
-    def build(self, input_shape):
-        pass  # nothing of its own; tracing `call` for the output shape builds what is inside
-
-    def call(self, inputs, *args, **kwargs):
-        return self.layer(inputs, *args, **kwargs)
-
-    def get_config(self):
-        config = {"layer": self._layer_config, "chosen": self.chosen, "images": self.images}
-        return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config):
-        layer = keras.saving.deserialize_keras_object(config["layer"])
-        return cls(**{**config, "layer": layer})
+    _check_open(model)
+    if not gain_layers(model):
+        return model
+    stripper = _Folder(model)
+    stripped = stripper.rewrite(model)
+    stripper.copy_variables()
+    return stripped
 
 
-class _Rewriter:
-    """Copy a model layer by layer and remember which copy stands for which layer."""
-
-    def __init__(self):
-        self._copies = {}
-        self.pairs = []
-
-    def rewrite(self, model):
-        if isinstance(model, keras.Sequential):
-            return self._rewrite_sequential(model)
-        return keras.models.clone_model(model, clone_function=self.copy, call_function=self.call)
-
-    def copy(self, layer):
-        # By identity, across nesting: a layer that is shared stays shared.
-        if id(layer) not in self._copies:
-            is_graph = _is_graph(layer)
-            copy = self.rewrite(layer) if is_graph else self.copy_layer(layer)
-            self._copies[id(layer)] = copy
-            if not is_graph:
-                self.pairs.append((layer, copy))
-        return self._copies[id(layer)]
-
-    def copy_layer(self, layer):
-        return _clone(layer)
-
-    def following(self, copy):
-        """The layers to apply after `copy`; `None` for a layer to leave out."""
-        return []
-
-    def call(self, copy, *args, **kwargs):
-        following = self.following(copy)
-        if following is None:
-            return args[0]
-        outputs = copy(*args, **kwargs)
-        for layer in following:
-            outputs = layer(outputs)
-        return outputs
-
-    def _rewrite_sequential(self, model):
-        inputs = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype, name=model.inputs[0].name)
-        stack = [inputs]
-        for layer in model.layers:
-            copy = self.copy(layer)
-            following = self.following(copy)
-            if following is not None:
-                stack += [copy, *following]
-        return keras.Sequential(stack, name=model.name)
-
-    def copy_variables(self):
-        for layer, copy in self.pairs:
-            if isinstance(layer, keras.layers.Layer):
-                _copy_variables(layer, copy)
-
-
-class _Inserter(_Rewriter):
+class _Inserter(Rewriter):
     def __init__(self, where, images):
         super().__init__()
         self.where = where or (lambda layer: True)
@@ -281,12 +174,12 @@ class _Inserter(_Rewriter):
         return super().rewrite(model)
 
     def copy_layer(self, layer):
-        copy = _clone(layer)
-        chosen = [index for index, found in enumerate(_with_self(layer)) if self.where(found)]
+        copy = clone_layer(layer)
+        chosen = [index for index, found in enumerate(with_self(layer)) if self.where(found)]
         self.expected += len(chosen)
         if not chosen:
             return copy
-        if not isinstance(layer, CONVOLUTIONS) or (_has_own_call(layer) and _applies_activation(layer)):
+        if not isinstance(layer, CONVOLUTIONS) or (has_own_call(layer) and _applies_activation(layer)):
             return WithGains(copy, chosen, self.images, name=self._unique(layer.name + "_with_gains"))
         self._following[id(copy)] = self._split(copy)
         return copy
@@ -298,7 +191,7 @@ class _Inserter(_Rewriter):
         """Every chosen convolution has a gain that takes part in the output."""
         idle = [gain.name for gain in gains if not gain.built]
         if idle:
-            raise ValueError(
+            raise InputError(
                 f"insert_gains found no place for {idle}: the custom layer's call() does not use the convolution or "
                 "its activation; leave it out with `where`"
             )
@@ -306,9 +199,9 @@ class _Inserter(_Rewriter):
             raise RuntimeError(f"{self.expected} convolutions were chosen but {len(gains)} gains inserted")
 
     def _split(self, convolution):
-        gain = _new_gain(convolution, self.images, self._unique(f"{convolution.name}_gain"))
+        gain = new_gain(convolution, self.images, self._unique(f"{convolution.name}_gain"))
         activation = convolution.activation
-        if activation in (None, keras.activations.linear) or _has_own_call(convolution):
+        if activation in (None, keras.activations.linear) or has_own_call(convolution):
             return [gain]
         convolution.activation = keras.activations.linear
         name = self._unique(f"{convolution.name}_activation")
@@ -321,7 +214,7 @@ class _Inserter(_Rewriter):
         return unique
 
 
-class _Folder(_Rewriter):
+class _Folder(Rewriter):
     def __init__(self, model):
         super().__init__()
         self._gain_of = _gains_by_convolution(model)
@@ -334,7 +227,7 @@ class _Folder(_Rewriter):
             return layer  # never called: `call` passes its input on
         if isinstance(layer, WithGains):
             return layer.original()
-        copy = _clone(layer)
+        copy = clone_layer(layer)
         if id(layer) in self._gain_of:
             _, activation = self._gain_of[id(layer)]
             if activation is not None:
@@ -345,19 +238,19 @@ class _Folder(_Rewriter):
         self.pairs = [(layer, copy) for layer, copy in self.pairs if layer is not copy]
         for layer, copy in self.pairs:
             if isinstance(layer, keras.layers.Layer):
-                _copy_variables(layer.layer if isinstance(layer, WithGains) else layer, copy)
+                copy_variables_of(layer.layer if isinstance(layer, WithGains) else layer, copy)
 
     def fold(self):
         for layer, copy in self.pairs:
             if isinstance(layer, WithGains):
-                inner = _with_self(copy)
+                inner = with_self(copy)
                 for index, gain in zip(layer.chosen, layer.gains, strict=True):
-                    _scale(inner[index], gain)
+                    scale(inner[index], gain)
                 _check_same(layer, copy)
             elif id(layer) in self._gain_of:
                 gain, _ = self._gain_of[id(layer)]
-                _scale(copy, gain)
-                if _has_own_call(layer):
+                scale(copy, gain)
+                if has_own_call(layer):
                     _check_same(lambda x, layer=layer, gain=gain: gain(layer(x)), copy)
 
 
@@ -365,7 +258,7 @@ def _gains_by_convolution(model):
     """For the id of each convolution that a graph's gain follows: (gain, split activation or None)."""
     found = {}
     free = {id(gain): gain for gain in gain_layers(model)}
-    for wrapper in _sublayers(model, WithGains):
+    for wrapper in sublayers(model, WithGains):
         for gain in wrapper.gains:
             del free[id(gain)]
     for convolution in convolutions(model):
@@ -378,34 +271,15 @@ def _gains_by_convolution(model):
             free.pop(id(gains[0]), None)
     if free:
         names = [gain.name for gain in free.values()]
-        raise ValueError(f"fold_gains expects each gain to be the only thing that follows a convolution, not so: {names}")
+        raise InputError(
+            f"fold_gains expects each gain to be the only thing that follows a convolution, not so: {names}"
+        )
     return found
 
 
 def _consumers(layer):
     unique = {id(node.operation): node.operation for node in layer._outbound_nodes}
     return list(unique.values())
-
-
-def _scale(convolution, gain):
-    """Multiply the kernel and bias of `convolution` by `gain`, output channel by output channel."""
-    if getattr(convolution, "lora_enabled", False):
-        raise ValueError(f"fold_gains expects plain kernels, {convolution.name!r} has LoRA enabled; merge it first")
-    factor = keras.ops.convert_to_numpy(gain.gain).reshape(-1)
-    if isinstance(convolution, DEPTHWISE):
-        _multiply(convolution.kernel, factor.reshape(convolution.kernel.shape[-2:]))  # (..., input, multiplier)
-    elif isinstance(convolution, SEPARABLE):
-        _multiply(convolution.pointwise_kernel, factor)
-    elif isinstance(convolution, TRANSPOSED):
-        _multiply(convolution.kernel, factor[:, None])  # (..., output, input)
-    else:
-        _multiply(convolution.kernel, factor)
-    if convolution.use_bias:
-        _multiply(convolution.bias, factor)
-
-
-def _multiply(variable, factor):
-    variable.assign(keras.ops.convert_to_numpy(variable) * factor)
 
 
 def _check_same(gained, folded):
@@ -415,63 +289,27 @@ def _check_same(gained, folded):
     probe = np.random.default_rng(0).random(shape, "float32")
     expected, received = (keras.ops.convert_to_numpy(layer(probe)) for layer in (gained, folded))
     if not np.allclose(received, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()):
-        raise ValueError(
+        raise InputError(
             f"fold_gains cannot fold into {folded.name!r}: {type(folded).__name__}.call() does not scale with its "
             "kernel and bias; keep the gains, or leave this layer out of insert_gains with `where`"
         )
 
 
 def _check_open(model):
-    if not _is_graph(model):
-        raise TypeError(
+    if not is_graph(model):
+        raise InputError(
             "expected a Functional or Sequential Keras model, whose layers can be seen, "
             f"received {type(model).__module__}.{type(model).__name__}"
         )
     if not model.built:
-        raise ValueError(f"expected a built model, {model.name!r} has no input shape yet; call it once or give it an Input")
-
-
-def _is_graph(layer):
-    return isinstance(layer, (keras.Sequential, Functional))
-
-
-def _clone(layer):
-    try:
-        return type(layer).from_config(layer.get_config())
-    except (NotImplementedError, TypeError) as error:
-        raise ValueError(f"cannot copy layer {layer.name!r}: {type(layer).__name__} needs a get_config: {error}") from error
-
-
-def _copy_variables(layer, copy):
-    gains = {id(gain.gain) for gain in _sublayers(copy, Gain)}
-    targets = [variable for variable in copy.variables if id(variable) not in gains]
-    for source, target in zip(layer.variables, targets, strict=True):
-        target.assign(source)
-
-
-def _sublayers(model, kind):
-    return [layer for layer in model._flatten_layers(include_self=False) if isinstance(layer, kind)]
-
-
-def _with_self(layer):
-    if not isinstance(layer, keras.layers.Layer):
-        return []  # an operation, such as the sum of two tensors
-    return ([layer] if isinstance(layer, CONVOLUTIONS) else []) + convolutions(layer)
-
-
-def _new_gain(convolution, images, name):
-    return Gain(images, convolution.data_format, dtype=convolution.dtype_policy, name=name)
-
-
-def _has_own_call(convolution):
-    """Whether the code that runs is not Keras's own, so that only trying tells what it does."""
-    methods = (type(convolution).call, getattr(type(convolution), "convolution_op", type(convolution).call))
-    return any(not method.__module__.startswith("keras.") for method in methods)
+        raise InputError(
+            f"expected a built model, {model.name!r} has no input shape yet; call it once or give it an Input"
+        )
 
 
 def _applies_activation(convolution):
     seen = []
-    spy = _clone(convolution)
+    spy = clone_layer(convolution)
     spy.activation = lambda linear: seen.append(True) or linear
     shape = [16 if side is None else side for side in convolution.get_build_config()["input_shape"]]
     spy(np.zeros([1, *shape[1:]], "float32"))

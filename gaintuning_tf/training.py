@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from gaintuning_tf import datasets, models
+from gaintuning_tf.errors import InputError
 
 ARCHITECTURES = {"unet": models.unet}
 
@@ -50,15 +51,15 @@ class TrainingConfig:
         """Read a JSON file whose keys are the attributes.
 
         Raises:
-            ValueError: A key is not an attribute, or the architecture is unknown.
+            InputError: A key is not an attribute, or the architecture is unknown.
         """
         values = json.loads(Path(path).read_text())
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
-            raise ValueError(f"{path}: unknown keys {unknown}")
+            raise InputError(f"{path}: unknown keys {unknown}")
         config = cls(**values)
         if config.architecture not in ARCHITECTURES:
-            raise ValueError(f"{path}: expected architecture in {sorted(ARCHITECTURES)}, got {config.architecture!r}")
+            raise InputError(f"{path}: expected architecture in {sorted(ARCHITECTURES)}, got {config.architecture!r}")
         return config
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import time
@@ -14,8 +15,11 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from gaintuning_tf import padding
+from gaintuning_tf.convolutions import convolutions
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.losses import probe_step
 from gaintuning_tf.optimizers import stateless
-from gaintuning_tf.surgery import convolutions, gain_layers, insert_gains
+from gaintuning_tf.surgery import gain_layers, insert_gains
 
 STEPS = 40
 LEARNING_RATE = 3e-3
@@ -70,7 +74,7 @@ class GainTuner:
         model: The model with the gains.
 
     Raises:
-        ValueError: The model is not one image in, one of the same shape out, or has
+        InputError: The model is not one image in, one of the same shape out, or has
             no convolution.
 
     Example:
@@ -84,10 +88,12 @@ class GainTuner:
     (True, (1, 32, 32, 1))
     """
 
-    def __init__(self, model: keras.Model, loss, optimizer: keras.optimizers.Optimizer | None = None, *, jit_compile="auto"):
+    def __init__(
+        self, model: keras.Model, loss, optimizer: keras.optimizers.Optimizer | None = None, *, jit_compile="auto"
+    ):
         padding.check_denoiser(model)
         self.model = insert_gains(model)
-        self.loss = loss
+        self.loss = _at_precision(loss, self.model)
         self._anneal = optimizer is None
         self.optimizer = stateless(keras.optimizers.Adam(LEARNING_RATE) if optimizer is None else optimizer)
         self._multiple = padding.size_multiple(self.model)
@@ -145,17 +151,19 @@ class GainTuner:
             What happened. `KeyboardInterrupt` ends tuning early and is not raised.
 
         Raises:
-            ValueError: Wrong shape, wrong number of images, not finite, or no sigma.
+            InputError: Wrong shape, wrong number of images, not finite, or no sigma.
         """
         start = time.perf_counter()
         noisy = self._check(image)
         sigma = self._sigma(sigma, noisy)
         steps = STEPS if steps is None else steps
         if int(steps) != steps or steps < 0:
-            raise ValueError(f"expected steps to be a whole number of at least 0, received {steps!r}")
+            raise InputError(f"expected steps to be a whole number of at least 0, received {steps!r}")
         run = _Run(self, noisy, sigma, int(steps), seed, window)
         with _optimizer_of(self.model, self.optimizer):
-            listeners = keras.callbacks.CallbackList(list(callbacks), model=self.model, epochs=steps, steps=1, verbose=0)
+            listeners = keras.callbacks.CallbackList(
+                list(callbacks), model=self.model, epochs=steps, steps=1, verbose=0
+            )
             run.steps(listeners, progress)
         before, after = run.keep_best()
         if steps and all(np.all(v == s) for v, s in zip(self._values(), run.start, strict=True)):
@@ -205,7 +213,8 @@ class GainTuner:
 
     def _denoise(self, noisy):
         padded = padding.pad_symmetric(noisy, self._multiple)
-        return padding.crop_like(self.model(padded, training=False), noisy)
+        # A network of mixed precision answers in its compute dtype.
+        return tf.cast(padding.crop_like(self.model(padded, training=False), noisy), noisy.dtype)
 
     def _assigning_step(self, noisy, sigma, seed, offset, size):
         gains = [tf.convert_to_tensor(v.value) for v in self._variables]
@@ -225,22 +234,22 @@ class GainTuner:
         dtype = self.model.inputs[0].dtype
         noisy = tf.convert_to_tensor(np.asarray(image), name="noisy")
         if noisy.dtype not in (tf.float16, tf.float32, tf.float64):
-            raise ValueError(f"expected a floating-point image, received {noisy.dtype.name}; gaintune() takes integers")
+            raise InputError(f"expected a floating-point image, received {noisy.dtype.name}; gaintune() takes integers")
         padding.check_size(self.model, noisy.shape)
         if self._images not in (None, noisy.shape[0]):
-            raise ValueError(f"the gains are for {self._images} images, received {noisy.shape[0]}")
+            raise InputError(f"the gains are for {self._images} images, received {noisy.shape[0]}")
         if not tf.reduce_all(tf.math.is_finite(noisy)):
-            raise ValueError("expected finite pixels, received NaN or infinite ones")
+            raise InputError("expected finite pixels, received NaN or infinite ones")
         return tf.cast(noisy, dtype)
 
     def _sigma(self, sigma, noisy):
         noise = getattr(self.loss, "noise", None)
         sigma = noise.sigma if sigma is None and noise is not None else sigma
         if sigma is None:
-            raise ValueError("expected the noise level: give sigma to the loss or to tune()")
+            raise InputError("expected the noise level: give sigma to the loss or to tune()")
         sigma = np.asarray(sigma, np.float64)
         if sigma.shape not in ((), (1,), (noisy.shape[0],)) or not (np.isfinite(sigma).all() and (sigma > 0).all()):
-            raise ValueError(f"expected sigma to be a positive number, or one per image, received {sigma}")
+            raise InputError(f"expected sigma to be a positive number, or one per image, received {sigma}")
         return tf.cast(np.broadcast_to(sigma, (noisy.shape[0],)), noisy.dtype)
 
 
@@ -269,7 +278,9 @@ class _Run:
             with tqdm(total=self.total, desc="tuning", unit="step", disable=not progress, leave=False) as bar:
                 for number in range(self.total):
                     if tuner._anneal:
-                        tuner.optimizer.learning_rate = learning_rate * (1 + math.cos(math.pi * number / self.total)) / 2
+                        tuner.optimizer.learning_rate = (
+                            learning_rate * (1 + math.cos(math.pi * number / self.total)) / 2
+                        )
                     risk = self._step(number, listeners)
                     bar.set_postfix(risk=f"{risk:.3g}", refresh=False)
                     bar.update()
@@ -344,6 +355,15 @@ def _choose(rows, values, others):
 def _window(noisy, offset, size):
     begin = tf.concat([[0], offset, [0]], 0)
     return tf.slice(noisy, begin, tf.concat([tf.shape(noisy)[:1], size, tf.shape(noisy)[-1:]], 0))
+
+
+def _at_precision(loss, model):
+    """The loss with a probe long enough to be seen at the network's precision, unless its step was chosen."""
+    if getattr(loss, "step", 0) is not None:
+        return loss
+    loss = copy.copy(loss)
+    loss.step = max(probe_step(dtype=layer.compute_dtype) for layer in convolutions(model))
+    return loss
 
 
 def _xla_pays(model):

@@ -1,0 +1,341 @@
+"""The command line. TensorFlow is imported only after the arguments have been checked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+from gaintuning_tf import __version__, files, images, pretrained
+from gaintuning_tf.datasets import image_files
+from gaintuning_tf.errors import InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            options.run(options)
+    except (InputError, OSError) as error:
+        # OSError: a full disk, a folder that has gone.
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: nothing written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    # Those of the libraries below are not the user's business.
+    if issubclass(category, UserWarning) and "gaintuning_tf" in filename:
+        print(f"warning: {message}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _parser():
+    parser = _Parser(
+        prog="gaintuning-tf",
+        description="Denoise images with a network that adapts itself to each of them (GainTuning).",
+        epilog="Start with:  gaintuning-tf denoise noisy.png -o clean.png --report report.html",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    _add_denoise(commands)
+    _add_evaluate(commands)
+    listing = commands.add_parser("models", help="list the networks that come with the package")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(run=_models)
+    return parser
+
+
+def _add_denoise(commands):
+    command = commands.add_parser(
+        "denoise",
+        help="denoise one image",
+        description="Adapt a denoiser to one noisy image, without a clean one, and write the denoised image.",
+        epilog="Ctrl-C while tuning ends it early and writes the result of the best gains so far.",
+    )
+    add = command.add_argument
+    add("input", metavar="INPUT", help=f"noisy image: {', '.join(images.READABLE)}")
+    add("-o", "--output", required=True, metavar="OUTPUT", help="denoised image, in the format of its suffix")
+    add(
+        "--model",
+        default=pretrained.DEFAULT,
+        metavar="NAME|PATH",
+        help="network: a name from `models`, or a .keras file [%(default)s]",
+    )
+    add(
+        "--sigma",
+        default="auto",
+        type=_sigma,
+        metavar="auto|X",
+        help="standard deviation of the noise in the image's own units, such as 25 for 8 bits [estimated]",
+    )
+    add("--noise", default="gaussian", choices=["gaussian"], help="kind of noise [%(default)s]")
+    add("--loss", default="sure", choices=["sure"], help="what tuning minimises [%(default)s]")
+    add("--steps", type=_count, metavar="N", help="steps of tuning [40]")
+    add("--seed", type=int, default=0, metavar="N", help="same seed, same result [%(default)s]")
+    add("--axes", metavar="AXES", help="a letter per axis of the image, such as YX, YXC, TYX [found from the shape]")
+    add(
+        "--data-range",
+        type=float,
+        metavar="X",
+        help="value of the image that the network is to see as 1 [found from the dtype]",
+    )
+    add("--no-tune", action="store_true", help="use the network as it is")
+    add("--reference", metavar="CLEAN", help="clean image to measure PSNR and SSIM against; never used for tuning")
+    add(
+        "--report", metavar="OUT.html", help="write a page with images, zooms, risk and gains; needs the extra [report]"
+    )
+    add("--save-gains", metavar="F", help="write the tuned gains, by convention NAME.gains.h5")
+    add("--load-gains", metavar="F", help="start from these gains; with --no-tune: use them")
+    add("--json", action="store_true", help="print what was done as JSON on stdout")
+    add("--quiet", action="store_true", help="no progress bar, no summary")
+    command.set_defaults(run=_denoise)
+
+
+def _add_evaluate(commands):
+    command = commands.add_parser(
+        "evaluate",
+        help="PSNR and SSIM over a folder of clean images with drawn noise",
+        description="Add Gaussian noise to every image of a folder, denoise it, and measure PSNR and SSIM. The i-th "
+        "image of the sorted folder gets numpy.random.RandomState(i).randn(H, W) * SIGMA / 255.",
+    )
+    add = command.add_argument
+    add("folder", metavar="FOLDER", help="clean 8-bit images; colour is taken as grey")
+    add("--sigma", required=True, type=_positive, metavar="S", help="noise level on the 0-255 scale")
+    add("--model", default=pretrained.DEFAULT, metavar="NAME|PATH", help="network [%(default)s]")
+    add("--steps", type=_count, metavar="N", help="steps of tuning [40]")
+    add("--seed", type=int, default=0, metavar="N", help="seed of tuning [%(default)s]")
+    add("--limit", type=_count, metavar="N", help="only the first N images")
+    add("--no-tune", action="store_true", help="measure the network as it is")
+    add("--json", metavar="FILE", help="write all figures to this file")
+    add("--quiet", action="store_true", help="no line per image")
+    command.set_defaults(run=_evaluate)
+
+
+def _positive(text):
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"expected a positive number, received {text}")
+    return value
+
+
+def _sigma(text):
+    if text == "auto":
+        return None
+    return _positive(text)
+
+
+def _count(text):
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, received {text}")
+    return value
+
+
+def _models(options):
+    known = pretrained.list_denoisers()
+    if options.json:
+        rows = [{**vars(info), "path": str(info.path)} for info in known.values()]
+        print(json.dumps(rows, indent=2))
+        return
+    for info in known.values():
+        scores = ", ".join(f"{where} {value:.2f} dB" for where, value in info.psnr.items())
+        print(f"{info.name}{'  (default)' if info.name == pretrained.DEFAULT else ''}")
+        print(f"    {info.architecture}; {info.parameters:,} weights, {info.gains} gains, {info.channels} channel(s)")
+        print(f"    trained on {info.trained_on}; {info.noise}")
+        print(f"    PSNR before tuning: {scores}")
+
+
+def _evaluate(options):
+    if options.json:
+        files.check_writable(options.json)
+    if options.limit == 0:
+        raise InputError("expected --limit of at least 1, received 0")
+    pretrained.find_denoiser(options.model)
+    image_files(options.folder)
+    _start_tensorflow()
+    from gaintuning_tf.evaluate import MEASURES, evaluate
+
+    def show(row):
+        if not options.quiet:
+            print(f"{row['image']:>24}" + "".join(f"{row[key]:>16.4f}" for key in MEASURES), flush=True)
+
+    if not options.quiet:
+        print(f"{'image':>24}" + "".join(f"{key:>16}" for key in MEASURES))
+    table = evaluate(
+        options.folder,
+        pretrained.load_denoiser(options.model),
+        sigma=options.sigma,
+        limit=options.limit,
+        tune=not options.no_tune,
+        report=show,
+        steps=options.steps,
+        seed=options.seed,
+    )
+    show({"image": "MEAN", **table["mean"]})
+    if options.json:
+        names = ("folder", "sigma", "model", "steps", "seed", "limit", "no_tune")
+        table["settings"] = {**{name: getattr(options, name) for name in names}, "version": __version__}
+        with files.replacing(options.json) as temporary:
+            temporary.write_text(json.dumps(table, indent=2))
+
+
+def _denoise(options):
+    start = time.perf_counter()
+    image, reference = _check_denoise(options)
+    _start_tensorflow()
+    from gaintuning_tf.gain_files import load_gains, save_gains
+    from gaintuning_tf.pipeline import gaintune
+
+    model = pretrained.load_denoiser(options.model)
+    if options.load_gains:
+        model = load_gains(model, options.load_gains)
+    result = gaintune(
+        image,
+        model,
+        sigma=options.sigma,
+        noise=options.noise,
+        loss=options.loss,
+        steps=0 if options.no_tune else options.steps,
+        axes=options.axes,
+        data_range=options.data_range,
+        seed=options.seed,
+        progress=not options.quiet,
+    )
+    summary = _summary(options, result, time.perf_counter() - start)
+    scores = _scores(result, image, reference)
+    if options.report:
+        from gaintuning_tf.report import write_report
+
+        rows = [{"": name, **{key: f"{value:.4g}" for key, value in row.items()}} for name, row in scores.items()]
+        write_report(options.report, result, image, facts=_facts(summary), scores=rows, clean=reference)
+    if options.save_gains:
+        save_gains(result.model, options.save_gains)
+    images.save_image(options.output, result.denoised, result.layout)
+    summary.update({f"{key}_{name}": value for name, row in scores.items() for key, value in row.items()})
+    if options.json:
+        print(json.dumps(summary))
+    elif not options.quiet:
+        print(_sentence(summary), file=sys.stderr)
+
+
+def _start_tensorflow():
+    """Import TensorFlow, which takes seconds, without its start-up chatter, unless the user asked for a log level."""
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    # The first lines ignore the level and are written by C++, past sys.stderr.
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+        except BaseException:
+            chatter.seek(0)
+            os.write(stderr, chatter.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def _check_denoise(options):
+    """Everything that can be wrong with the arguments, before anything slow is imported."""
+    outputs = [path for path in (options.output, options.report, options.save_gains) if path]
+    for path in outputs:
+        files.check_writable(path)
+        if outputs.count(path) > 1 or Path(path).resolve() == Path(options.input).resolve():
+            raise InputError(f"expected outputs that differ from the input and from each other, received {path} twice")
+    images.check_suffix(options.output)
+    pretrained.find_denoiser(options.model)
+    image = images.load_image(options.input)
+    known = pretrained.list_denoisers().get(options.model)
+    # Of a file of the user's own, the channels are known only once TensorFlow has loaded it.
+    images.layout(image, known.channels if known else 1, axes=options.axes, data_range=options.data_range)
+    reference = images.load_image(options.reference) if options.reference else None
+    if reference is not None and reference.shape != image.shape:
+        raise InputError(f"expected a reference of the image's shape {image.shape}, received {reference.shape}")
+    if options.load_gains and not Path(options.load_gains).is_file():
+        raise InputError(f"no such file: {options.load_gains}")
+    if options.report:
+        from gaintuning_tf.report import check_available
+
+        check_available()
+    return image, reference
+
+
+def _summary(options, result, seconds):
+    import numpy as np
+
+    return {
+        "input": str(options.input),
+        "output": str(options.output),
+        "model": str(options.model),
+        "sigma": np.asarray(result.noise.sigma).tolist(),
+        "sigma_estimated": options.sigma is None,
+        "data_range": result.layout.data_range,
+        "seed": options.seed,
+        "steps": int(np.isfinite(np.atleast_2d(result.history["risk"])).sum(-1).max()),
+        "risk_pretrained": result.history["risk_before"].tolist(),
+        "risk_tuned": result.history["risk_after"].tolist(),
+        "interrupted": bool(np.any(result.history["interrupted"])),
+        "seconds": round(seconds, 2),
+    }
+
+
+def _scores(result, noisy, reference):
+    """PSNR and SSIM of the noisy, pretrained and tuned image against the reference."""
+    if reference is None:
+        return {}
+    from gaintuning_tf.metrics import psnr, ssim
+
+    options = {"data_range": result.layout.data_range}
+    shown = {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised}
+    scores = {name: {"psnr": psnr(reference, image, **options)} for name, image in shown.items()}
+    axes = result.layout.axes
+    if set(axes) <= set("YXC") and min(reference.shape[axes.index(letter)] for letter in "YX") >= 7:
+        channel_axis = axes.index("C") if "C" in axes else None
+        for name, image in shown.items():
+            scores[name]["ssim"] = ssim(reference, image, channel_axis=channel_axis, **options)
+    return scores
+
+
+def _facts(summary):
+    return {name.replace("_", " "): value for name, value in summary.items()}
+
+
+def _sentence(summary):
+    import numpy as np
+
+    source = "estimated" if summary["sigma_estimated"] else "given"
+    before, after = (np.sqrt(np.maximum(np.mean(summary[key]), 0)) for key in ("risk_pretrained", "risk_tuned"))
+    text = (
+        f"{summary['output']}: sigma {np.mean(summary['sigma']):.4g} ({source}), {summary['steps']} steps, "
+        f"estimated RMS error {before:.4g} -> {after:.4g}, {summary['seconds']:.1f} s"
+    )
+    if "psnr_tuned" in summary:
+        values = [f"{name} {summary[f'psnr_{name}']:.2f}" for name in ("noisy", "pretrained", "tuned")]
+        text += f"; PSNR in dB: {', '.join(values)}"
+    return text

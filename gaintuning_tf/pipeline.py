@@ -1,0 +1,232 @@
+"""The whole way of an image, from noisy array to denoised array, in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from gaintuning_tf import tiling
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.images import Layout, layout
+from gaintuning_tf.losses import MonteCarloSURE
+from gaintuning_tf.noise import GaussianNoise, estimate_noise
+from gaintuning_tf.padding import check_denoiser
+from gaintuning_tf.pretrained import load_denoiser
+from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
+from gaintuning_tf.tuning import GainTuner, TuningHistory
+
+# Beyond this side, tuning looks at random windows of this side: a thousand unknowns need no more pixels.
+WINDOW = 512
+# Beyond this many pixels, the denoised image is put together from tiles.
+TILED_PIXELS = 1536 * 1536
+
+
+@dataclasses.dataclass(frozen=True)
+class GainTuningResult:
+    """What `gaintune` found.
+
+    Where an image has several frames (channels through a grey network, or a stack),
+    `gains`, `history` and `noise` have one entry for each along a leading axis.
+
+    Attributes:
+        denoised: The image after tuning: shape, dtype and scale of the one passed.
+        pretrained: The network's output before tuning, likewise.
+        gains: By layer name, (channels,) or (frames, channels).
+        history: `risk`, the estimate at each step, (steps,) or (frames, steps);
+            `risk_before` and `risk_after`, held-out estimates at the start and of
+            the gains that were kept; `seconds`; `interrupted`. Risks are mean squared
+            errors in squared units of the image.
+        noise: The noise that was assumed, in the units of the image.
+        model: The network with the tuned gains; for several frames, with gains of
+            their own for each, to be called on all frames as one batch.
+        layout: How the array became the network's input.
+    """
+
+    denoised: np.ndarray
+    pretrained: np.ndarray
+    gains: dict[str, np.ndarray]
+    history: dict[str, np.ndarray]
+    noise: GaussianNoise
+    model: keras.Model
+    layout: Layout
+
+    def plot(self):
+        """A matplotlib figure: before and after tuning, their difference, and the risk.
+
+        Needs the extra `report`.
+        """
+        from gaintuning_tf.report import plot_result
+
+        return plot_result(self)
+
+
+def gaintune(
+    image: np.ndarray,
+    model: keras.Model | str,
+    *,
+    sigma: float | None = None,
+    noise: str | GaussianNoise = "gaussian",
+    loss="sure",
+    steps: int | None = None,
+    axes: str | None = None,
+    data_range: float | None = None,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: bool = True,
+) -> GainTuningResult:
+    """Denoise one noisy image with a network adapted to it, no clean image needed.
+
+    Tunes one gain per channel and convolution by minimising an unsupervised estimate
+    of the mean squared error on this image alone (Mohan, Vincent, Manzorro, Crozier,
+    Fernandez-Granda, Simoncelli, "Adaptive denoising via GainTuning", NeurIPS 2021).
+    Of images larger than 512x512, each step sees a random window of that size.
+
+    Args:
+        image: Noisy; (H, W), (H, W, 1), (H, W, 3), or what `axes` describes; any
+            integer or float dtype. Every frame of a stack, and every channel if the
+            network is grey, is tuned by itself.
+        model: A Keras denoiser for images in [0, 1], or what `load_denoiser` takes.
+            It is never changed. If it has gains, tuning starts from them.
+        sigma: Standard deviation of the noise in the units of the image: 25 for a
+            uint8 image, 0.1 for floats in [0, 1]. Estimated from the image if absent.
+        noise: `"gaussian"`, or a `GaussianNoise` in the units of the image.
+        loss: `"sure"`, or a risk estimate such as `MonteCarloSURE(probes=2)`.
+        steps: Steps of optimisation; 0 for the network as it is.
+        axes: A letter per axis, such as `"TYX"` or `"YXC"`.
+        data_range: Value of the image that the network is to see as 1; see
+            `gaintuning_tf.images.layout` for the default.
+        seed: Same seed, same machine: same result.
+        callbacks: Keras callbacks, see `GainTuner.tune`.
+        progress: Show a progress bar on stderr.
+
+    Returns:
+        The result. Ctrl-C while tuning gives the result for the best gains so far.
+
+    Raises:
+        InputError: The image, the model or an option cannot be used.
+
+    Example:
+
+    >>> rng = np.random.default_rng(0)
+    >>> noisy = (128 + 25 * rng.standard_normal((64, 64))).clip(0, 255).astype("uint8")
+    >>> result = gaintune(noisy, "unet-bf-natural", sigma=25, steps=3, progress=False)
+    >>> result.denoised.dtype, result.denoised.shape
+    (dtype('uint8'), (64, 64))
+    """
+    model = load_denoiser(model) if isinstance(model, str) else model
+    check_denoiser(model)
+    image = np.asarray(image)
+    arrangement = layout(image, model.inputs[0].shape[-1], axes=axes, data_range=data_range)
+    frames = arrangement.frames(image)
+    sigmas = _sigmas(frames, sigma, noise, arrangement.data_range)
+    base, start = strip_gains(model), [gain.gain.numpy() for gain in gain_layers(model)]
+    tuner = GainTuner(base, _loss(loss))
+    denoiser = _Denoiser(tuner, base)
+    tuned = []
+    for number, frame in enumerate(frames):
+        interrupted = bool(tuned) and tuned[-1].history.interrupted
+        tuned.append(
+            denoiser.tune(
+                frame[None],
+                start,
+                sigma=sigmas[number],
+                steps=0 if interrupted else steps,
+                seed=seed,
+                callbacks=callbacks,
+                progress=progress,
+            )
+        )
+    return _result(arrangement, tuned, sigmas, base, tuner)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Frame:
+    denoised: np.ndarray
+    pretrained: np.ndarray
+    gains: list[np.ndarray]
+    history: TuningHistory
+
+
+class _Denoiser:
+    """One tuner for frame after frame, large ones in windows and tiles."""
+
+    def __init__(self, tuner, base):
+        self.tuner, self.base = tuner, base
+        self._reach = None
+
+    def tune(self, frame, start, **options):
+        self.tuner.reset()
+        pretrained = self._denoise(frame)
+        layers = gain_layers(self.tuner.model)
+        for gain, value in zip(layers, start, strict=False):  # `start` is empty for a network without gains
+            gain.gain.assign(value)
+        history = self.tuner.tune(frame, window=WINDOW, **options)
+        unchanged = not start and history.risk.size == 0
+        denoised = pretrained if unchanged else self._denoise(frame)
+        return _Frame(denoised, pretrained, [gain.gain.numpy() for gain in layers], history)
+
+    def _denoise(self, frame):
+        if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.base.inputs[0].shape[1:3]:
+            return self.tuner.denoise(frame)
+        if self._reach is None:
+            self._reach = tiling.reach(self.base)
+        return tiling.denoise_tiled(self.tuner.denoise, frame, reach=self._reach)
+
+
+def _result(arrangement, tuned, sigmas, base, tuner):
+    several = len(tuned) > 1
+    scale = arrangement.data_range
+    together = np.stack if several else lambda values: np.asarray(values[0])
+    gains = [together([frame.gains[index] for frame in tuned]) for index in range(len(tuned[0].gains))]
+    model = insert_gains(base, images=len(tuned)) if several else tuner.model
+    names = [gain.name for gain in gain_layers(model)]
+    for gain, value in zip(gain_layers(model), gains, strict=True):
+        gain.gain.assign(value)
+    longest = max(frame.history.risk.size for frame in tuned)
+    risks = [np.pad(f.history.risk, (0, longest - f.history.risk.size), constant_values=np.nan) for f in tuned]
+    history = {
+        "risk": together(risks) * scale**2,
+        "risk_before": together([f.history.before for f in tuned]) * scale**2,
+        "risk_after": together([f.history.after for f in tuned]) * scale**2,
+        "seconds": together([f.history.seconds for f in tuned]),
+        "interrupted": together([f.history.interrupted for f in tuned]),
+    }
+    return GainTuningResult(
+        denoised=arrangement.image(np.concatenate([frame.denoised for frame in tuned])),
+        pretrained=arrangement.image(np.concatenate([frame.pretrained for frame in tuned])),
+        gains={
+            name if names.count(name) == 1 else f"{name}#{i}": g
+            for i, (name, g) in enumerate(zip(names, gains, strict=True))
+        },
+        history=history,
+        noise=GaussianNoise(together(sigmas * scale) if several else float(sigmas[0] * scale)),
+        model=model,
+        layout=arrangement,
+    )
+
+
+def _sigmas(frames, sigma, noise, data_range):
+    """The noise level of each frame, in the units of the network."""
+    if isinstance(noise, GaussianNoise):
+        if sigma is not None:
+            raise InputError("expected the noise level in `sigma` or in `noise`, received both")
+        sigma = noise.sigma
+    elif noise != "gaussian":
+        raise InputError(f"expected noise to be 'gaussian' or a GaussianNoise, received {noise!r}")
+    if sigma is None:
+        return np.array([estimate_noise(frame).sigma for frame in frames])
+    sigma = np.asarray(GaussianNoise(sigma).scaled(1 / data_range).sigma, float)
+    if sigma.shape not in ((), (len(frames),)):
+        raise InputError(f"expected one sigma, or one for each of {len(frames)} frames, received {sigma.shape}")
+    return np.broadcast_to(sigma, len(frames))
+
+
+def _loss(loss):
+    if loss == "sure":
+        return MonteCarloSURE()
+    if callable(loss):
+        return loss
+    raise InputError(f"expected loss to be 'sure' or a risk estimate such as MonteCarloSURE(), received {loss!r}")
