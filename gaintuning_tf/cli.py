@@ -227,7 +227,7 @@ def _denoise(options):
     if options.report:
         from gaintuning_tf.report import write_report
 
-        rows = [{"": name, **{key: f"{value:.4g}" for key, value in row.items()}} for name, row in scores.items()]
+        rows = [{"": name, **_formatted(row)} for name, row in scores.items()]
         write_report(options.report, result, image, facts=_facts(summary), scores=rows, clean=reference)
     if options.save_gains:
         save_gains(result.model, options.save_gains)
@@ -240,10 +240,9 @@ def _denoise(options):
 
 
 def _start_tensorflow():
-    """Import TensorFlow, which takes seconds, without its start-up chatter, unless the user asked for a log level."""
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    """Import TensorFlow, which takes seconds, without its start-up chatter, unless the user asked for it."""
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     # The first lines ignore the level and are written by C++, past sys.stderr.
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
@@ -323,7 +322,13 @@ def _scores(result, noisy, reference):
 
 
 def _facts(summary):
-    return {name.replace("_", " "): value for name, value in summary.items()}
+    rounded = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in summary.items()}
+    return {name.replace("_", " "): value for name, value in rounded.items()}
+
+
+def _formatted(row):
+    named = {"psnr": ("PSNR, dB", ".2f"), "ssim": ("SSIM", ".4f")}
+    return {named[key][0]: format(value, named[key][1]) for key, value in row.items()}
 
 
 def _sentence(summary):

@@ -179,6 +179,11 @@ def _read(path):
     try:
         if path.suffix.lower() == ".npy":
             return np.load(path, allow_pickle=False)
+        if path.suffix.lower() in (".tif", ".tiff"):
+            import tifffile
+
+            # Not through scikit-image, which moves the first axis of a stack of 3 or 4 frames to the end.
+            return tifffile.imread(path)
         return np.asarray(imread(path))
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
         # What the readers below scikit-image raise for a file that is not what its name says.

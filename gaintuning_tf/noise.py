@@ -30,6 +30,8 @@ class GaussianNoise:
 
     def __post_init__(self):
         sigma = np.asarray(self.sigma)
+        if sigma.ndim:
+            object.__setattr__(self, "sigma", sigma)
         if sigma.dtype.kind not in "fiu" or not (np.isfinite(sigma).all() and (sigma > 0).all()):
             raise InputError(
                 f"expected sigma to be a positive number, in the units of the image, received {self.sigma}"

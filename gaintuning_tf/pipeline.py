@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
+import threading
+import weakref
 from collections.abc import Sequence
 
 import keras
@@ -10,11 +14,12 @@ import numpy as np
 
 from gaintuning_tf import tiling
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.gain_files import fingerprint
 from gaintuning_tf.images import Layout, layout
 from gaintuning_tf.losses import MonteCarloSURE
 from gaintuning_tf.noise import GaussianNoise, estimate_noise
 from gaintuning_tf.padding import check_denoiser
-from gaintuning_tf.pretrained import load_denoiser
+from gaintuning_tf.pretrained import find_denoiser, load_denoiser
 from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
 from gaintuning_tf.tuning import GainTuner, TuningHistory
 
@@ -116,15 +121,14 @@ def gaintune(
     >>> result.denoised.dtype, result.denoised.shape
     (dtype('uint8'), (64, 64))
     """
-    model = load_denoiser(model) if isinstance(model, str) else model
+    model = _loaded(find_denoiser(model)) if isinstance(model, (str, os.PathLike)) else model
     check_denoiser(model)
     image = np.asarray(image)
     arrangement = layout(image, model.inputs[0].shape[-1], axes=axes, data_range=data_range)
     frames = arrangement.frames(image)
     sigmas = _sigmas(frames, sigma, noise, arrangement.data_range)
-    base, start = strip_gains(model), [gain.gain.numpy() for gain in gain_layers(model)]
-    tuner = GainTuner(base, _loss(loss))
-    denoiser = _Denoiser(tuner, base)
+    start = [gain.gain.numpy() for gain in gain_layers(model)]
+    denoiser = _denoiser_for(model, loss)
     tuned = []
     for number, frame in enumerate(frames):
         interrupted = bool(tuned) and tuned[-1].history.interrupted
@@ -139,7 +143,7 @@ def gaintune(
                 progress=progress,
             )
         )
-    return _result(arrangement, tuned, sigmas, base, tuner)
+    return _result(arrangement, tuned, sigmas, strip_gains(model))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,11 +157,17 @@ class _Frame:
 class _Denoiser:
     """One tuner for frame after frame, large ones in windows and tiles."""
 
-    def __init__(self, tuner, base):
-        self.tuner, self.base = tuner, base
+    def __init__(self, tuner):
+        self.tuner = tuner
         self._reach = None
+        self._lock = threading.Lock()
 
     def tune(self, frame, start, **options):
+        # The gains are the tuner's state: one image at a time, whichever thread asks.
+        with self._lock:
+            return self._tune(frame, start, **options)
+
+    def _tune(self, frame, start, **options):
         self.tuner.reset()
         pretrained = self._denoise(frame)
         layers = gain_layers(self.tuner.model)
@@ -169,19 +179,39 @@ class _Denoiser:
         return _Frame(denoised, pretrained, [gain.gain.numpy() for gain in layers], history)
 
     def _denoise(self, frame):
-        if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.base.inputs[0].shape[1:3]:
+        if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.tuner.model.inputs[0].shape[1:3]:
             return self.tuner.denoise(frame)
         if self._reach is None:
-            self._reach = tiling.reach(self.base)
+            self._reach = tiling.reach(self.tuner.model)
         return tiling.denoise_tiled(self.tuner.denoise, frame, reach=self._reach)
 
 
-def _result(arrangement, tuned, sigmas, base, tuner):
+# A tuner per model and loss, so that image after image finds its step compiled. Weak, and no
+# value refers to its key: the tuner of a model goes with the model.
+_denoisers: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
+
+
+def _denoiser_for(model, loss):
+    # By its weights too: a model that was trained further needs a new copy.
+    key = (fingerprint(model), loss)
+    known = _denoisers.setdefault(model, {})
+    if key not in known:
+        known.clear()
+        known[key] = _Denoiser(GainTuner(insert_gains(strip_gains(model)), _loss(loss)))
+    return known[key]
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(path):
+    return load_denoiser(path)
+
+
+def _result(arrangement, tuned, sigmas, base):
     several = len(tuned) > 1
     scale = arrangement.data_range
     together = np.stack if several else lambda values: np.asarray(values[0])
     gains = [together([frame.gains[index] for frame in tuned]) for index in range(len(tuned[0].gains))]
-    model = insert_gains(base, images=len(tuned)) if several else tuner.model
+    model = insert_gains(base, images=len(tuned) if several else None)
     names = [gain.name for gain in gain_layers(model)]
     for gain, value in zip(gain_layers(model), gains, strict=True):
         gain.gain.assign(value)

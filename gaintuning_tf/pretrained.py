@@ -121,4 +121,6 @@ def _reason(error):
 
 def _read_card(card):
     values = json.loads(card.read_text())
-    return DenoiserInfo(name=card.parent.name, path=card.parent / values.pop("file"), **values)
+    fields = {field.name for field in dataclasses.fields(DenoiserInfo)} & set(values)
+    path = card.parent / values["file"]
+    return DenoiserInfo(name=card.parent.name, path=path, **{field: values[field] for field in fields})

@@ -105,12 +105,16 @@ def train(config: TrainingConfig, images: list[np.ndarray], run_folder, *, verbo
         )
     else:
         model.optimizer.finalize_variable_values(model.trainable_variables)
-    return _without_optimizer(model)
+    return _without_optimizer(model, config)
+
+
+def _architecture(config: TrainingConfig) -> keras.Model:
+    return ARCHITECTURES[config.architecture](**config.architecture_options)
 
 
 def _new_model(config: TrainingConfig) -> keras.Model:
     keras.utils.set_random_seed(config.seed)
-    model = ARCHITECTURES[config.architecture](**config.architecture_options)
+    model = _architecture(config)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
         config.steps - config.warmup,
@@ -123,8 +127,9 @@ def _new_model(config: TrainingConfig) -> keras.Model:
     return model
 
 
-def _without_optimizer(model: keras.Model) -> keras.Model:
-    bare = keras.models.clone_model(model)
+def _without_optimizer(model: keras.Model, config: TrainingConfig) -> keras.Model:
+    # Not clone_model: it copies the compilation too.
+    bare = _architecture(config)
     bare.set_weights(model.get_weights())
     return bare
 

@@ -1,0 +1,251 @@
+"""The command line as a user types it: each test runs the installed program or its main function."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.data import astronaut, camera
+from skimage.io import imread, imsave
+
+from gaintuning_tf.cli import main
+
+SIGMA = 25
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "gaintuning_tf", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+@pytest.fixture
+def files(tmp_path):
+    clean = camera()[100:164, 200:263]
+    noise = SIGMA * np.random.default_rng(0).standard_normal(clean.shape)
+    imsave(tmp_path / "clean.png", clean)
+    imsave(tmp_path / "noisy.png", np.clip(clean + noise, 0, 255).astype("uint8"))
+    return tmp_path
+
+
+def denoise(files, *arguments, name="noisy.png"):
+    return main(["denoise", str(files / name), "--steps", "2", "--quiet", *map(str, arguments)])
+
+
+def test_the_whole_way_with_every_output(files, capsys):
+    out, report, gains = files / "out.png", files / "r.html", files / "a.gains.h5"
+    status = denoise(
+        files,
+        "-o",
+        out,
+        "--sigma",
+        SIGMA,
+        "--reference",
+        files / "clean.png",
+        "--report",
+        report,
+        "--save-gains",
+        gains,
+        "--json",
+    )
+    assert status == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["sigma"] == SIGMA
+    assert summary["steps"] == 2
+    assert summary["psnr_tuned"] > summary["psnr_noisy"] + 4
+    assert summary["ssim_tuned"] > summary["ssim_noisy"]
+    assert imread(out).dtype == np.uint8
+    assert imread(out).shape == (64, 63)
+    assert report.stat().st_size > 10_000
+    assert sorted(file.name for file in files.iterdir()) == [
+        "a.gains.h5",
+        "clean.png",
+        "noisy.png",
+        "out.png",
+        "r.html",
+    ]
+
+    again = files / "again.png"
+    assert denoise(files, "-o", again, "--sigma", SIGMA, "--load-gains", gains, "--no-tune") == 0
+    np.testing.assert_array_equal(imread(again), imread(out))
+
+
+def test_the_same_command_writes_the_same_bytes(files):
+    for name in ("a.png", "b.png"):
+        assert denoise(files, "-o", files / name) == 0
+    assert (files / "a.png").read_bytes() == (files / "b.png").read_bytes()
+
+
+def test_colour_jpeg_and_sixteen_bit_tiff_and_stacks(files):
+    imsave(files / "colour.jpg", astronaut()[:61, :50], quality=95)
+    tifffile.imwrite(files / "deep.tif", 16 * camera()[:61, :50].astype("uint16"))
+    tifffile.imwrite(files / "stack.tif", np.stack([camera()[:61, :50]] * 2))
+    assert denoise(files, "-o", files / "colour-out.jpg", "--sigma", 10, name="colour.jpg") == 0
+    assert imread(files / "colour-out.jpg").shape == (61, 50, 3)
+    assert denoise(files, "-o", files / "deep-out.tif", "--sigma", 160, name="deep.tif") == 0
+    deep = imread(files / "deep-out.tif")
+    assert deep.dtype == np.uint16
+    assert abs(deep.mean() / 16 - camera()[:61, :50].mean()) < 5
+    assert denoise(files, "-o", files / "stack-out.tif", "--sigma", 10, "--axes", "TYX", name="stack.tif") == 0
+    assert tifffile.imread(files / "stack-out.tif").shape == (2, 61, 50)
+
+
+def test_a_model_file_will_do(files, tiny):
+    tiny.save(files / "m.keras")
+    assert denoise(files, "-o", files / "out.png", "--model", files / "m.keras", "--sigma", SIGMA) == 0
+
+
+BAD = {
+    "missing file": (["absent.png"], "no such file"),
+    "not an image": (["text.png"], "cannot read"),
+    "empty file": (["empty.png"], "cannot read"),
+    "empty array": (["nothing.npy"], "at least 2 pixels"),
+    "one pixel": (["pixel.png"], "at least 2 pixels"),
+    "wrong axes": (["noisy.png", "--axes", "TYX"], "names 3 axes"),
+    "nonsense axes": (["noisy.png", "--axes", "AB"], "have Y and X"),
+    "stack without axes": (["stack.tif"], "axes='TYX'"),
+    "not a number": (["nan.npy"], "NaN"),
+    "sigma zero": (["noisy.png", "--sigma", "0"], "positive number"),
+    "sigma negative": (["noisy.png", "--sigma", "-3"], "positive number"),
+    "sigma a word": (["noisy.png", "--sigma", "much"], "--sigma"),
+    "no noise to estimate": (["flat.png"], "no noise"),
+    "steps negative": (["noisy.png", "--steps", "-1"], "at least 0"),
+    "unknown model": (["noisy.png", "--model", "unet"], "unet-bf-natural"),
+    "model that is none": (["noisy.png", "--model", "text.keras"], "cannot load"),
+    "model that shrinks": (["noisy.png", "--model", "shrinks.keras"], "size of its input"),
+    "model of two channels": (["noisy.png", "--model", "double.keras"], "output has its input's shape"),
+    "read-only folder": (["noisy.png", "-o", "/proc/out.png"], "cannot write"),
+    "no folder": (["noisy.png", "-o", "no/such/out.png"], "does not exist"),
+    "unknown format": (["noisy.png", "-o", "out.xyz"], "suffixes"),
+    "output over input": (["noisy.png", "-o", "noisy.png"], "differ from the input"),
+    "outputs over each other": (["noisy.png", "--save-gains", "out.png"], "differ"),
+    "reference of another size": (["noisy.png", "--reference", "pixel.png"], "shape"),
+    "gains of another network": (["noisy.png", "--load-gains", "other.gains.h5"], "gains of"),
+    "gains absent": (["noisy.png", "--load-gains", "no.gains.h5"], "no such file"),
+    "unknown option": (["noisy.png", "--sharpen"], "--sharpen"),
+    "no command": ([], ""),
+}
+
+
+@pytest.fixture(scope="module")
+def bad_files(tmp_path_factory):
+    import keras
+
+    from gaintuning_tf import insert_gains, save_gains
+
+    folder = tmp_path_factory.mktemp("bad")
+    imsave(folder / "noisy.png", camera()[:20, :20])
+    imsave(folder / "pixel.png", np.zeros((1, 1), "uint8"), check_contrast=False)
+    imsave(folder / "flat.png", np.zeros((20, 20), "uint8"), check_contrast=False)
+    for name in ("text.png", "text.keras"):
+        (folder / name).write_text("text")
+    (folder / "empty.png").write_bytes(b"")
+    np.save(folder / "nothing.npy", np.zeros((0, 5)))
+    np.save(folder / "nan.npy", np.full((5, 5), np.nan))
+    tifffile.imwrite(folder / "stack.tif", np.zeros((5, 8, 8), "uint8"))
+    shrinks = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3)])
+    shrinks.save(folder / "shrinks.keras")
+    save_gains(insert_gains(shrinks), folder / "other.gains.h5")
+    keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3, padding="same")]).save(
+        folder / "double.keras"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_status_two_and_nothing_written(case, bad_files, capfd, monkeypatch):
+    arguments, message = BAD[case]
+    monkeypatch.chdir(bad_files)
+    before = {file: file.read_bytes() for file in bad_files.iterdir()}
+    if arguments:
+        arguments = ["denoise", *arguments, "--quiet", *([] if "-o" in arguments else ["-o", "out.png"])]
+    try:
+        status = main(arguments)
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
+    if arguments:
+        error = capfd.readouterr().err
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
+        assert message in error
+    assert {file: file.read_bytes() for file in bad_files.iterdir()} == before
+
+
+def test_models_lists_the_networks(capsys):
+    assert main(["models"]) == 0
+    assert "unet-bf-natural  (default)" in capsys.readouterr().out
+    assert main(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["gains"] > 0
+
+
+def test_evaluate_writes_the_contracts_json(files, capsys):
+    (files / "noisy.png").unlink()
+    assert main(["evaluate", str(files), "--sigma", "25", "--steps", "1", "--json", str(files / "o.json")]) == 0
+    table = json.loads((files / "o.json").read_text())
+    assert set(table) == {"images", "mean", "settings"}
+    keys = {"psnr_noisy", "psnr_pretrained", "psnr_tuned", "ssim_pretrained", "ssim_tuned", "seconds"}
+    assert set(table["mean"]) == keys
+    assert set(table["images"][0]) == keys | {"image"}
+    assert table["settings"]["sigma"] == 25
+    assert "MEAN" in capsys.readouterr().out
+
+
+def test_evaluate_refuses_bad_input(tmp_path, capsys):
+    assert main(["evaluate", str(tmp_path), "--sigma", "25"]) == 2
+    assert "found none" in capsys.readouterr().err
+
+
+def test_help_is_fast_and_does_not_import_tensorflow(tmp_path):
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert "denoise" in run("--help").stdout
+        times.append(time.perf_counter() - start)
+    assert min(times) < 1
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import gaintuning_tf"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert not [
+        line for line in done.stderr.splitlines() if "tensorflow" in line or "keras" in line or "skimage" in line
+    ]
+    for wrong in (["denoise", "absent.png", "-o", "out.png"], ["models"]):
+        code = (
+            f"import sys, gaintuning_tf.cli as c; c.main({wrong}); print([m for m in sys.modules if m == 'tensorflow'])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+        assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_program_says_nothing_but_what_it_has_to_say(files):
+    done = run("denoise", files / "noisy.png", "-o", files / "out.png", "--no-tune", "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["steps"] == 0
+    loud = run("denoise", files / "noisy.png", "-o", files / "out.png", "--steps", "2", "--sigma", "25")
+    assert loud.stdout == ""
+    assert "sigma 25 (given), 2 steps" in loud.stderr
+    assert "Traceback" not in loud.stderr
+    assert "cuda" not in loud.stderr.lower()
+
+
+def test_ctrl_c_while_tuning_writes_the_best_so_far(files):
+    command = [sys.executable, "-m", "gaintuning_tf", "denoise", files / "noisy.png", "-o", files / "out.png"]
+    process = subprocess.Popen(
+        [*command, "--steps", "100000", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    seen = b""
+    while b"/100000 [" not in seen or b" 0/100000" in seen[-60:]:
+        seen += process.stderr.read(1)
+        assert process.poll() is None or seen, "ended before tuning began"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    summary = json.loads(out)
+    assert summary["interrupted"]
+    assert summary["steps"] < 100000
+    assert imread(files / "out.png").shape == (64, 63)

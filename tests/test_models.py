@@ -1,0 +1,66 @@
+"""Architectures."""
+
+import keras
+import numpy as np
+import pytest
+
+from gaintuning_tf import gain_layers, insert_gains
+from gaintuning_tf.models import PadToMultiple, unet
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 8), (1, 2), (13, 27)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_size_and_channels(size, channels):
+    model = unet(channels, width=4)
+    image = np.random.default_rng(0).random((2, *size, channels)).astype("float32")
+    assert model(image).shape == image.shape
+
+
+def test_the_default_has_the_published_number_of_weights():
+    # Mohan et al., ICLR 2020: kernels of 5, 3, 3, 3, 3, 3, 4, 3, 5; 32 and 64 channels.
+    kernels = 25 * 32 + 9 * 32 * 32 + 9 * 32 * 64 + 3 * 9 * 64 * 64 + 16 * 64 * 64 + 9 * 96 * 32 + 25 * 32
+    assert unet(bias_free=True).count_params() == kernels
+    assert unet().count_params() == kernels + 2 * 32 + 5 * 64 + 32
+    assert sum(gain.gain.shape[-1] for gain in gain_layers(insert_gains(unet()))) == 2 * 32 + 5 * 64 + 32 + 1
+
+
+def test_bias_free_is_homogeneous_of_degree_one():
+    keras.utils.set_random_seed(0)
+    model = unet(bias_free=True, width=4)
+    image = np.random.default_rng(0).standard_normal((1, 9, 9, 1)).astype("float32")
+    np.testing.assert_allclose(model(3 * image), 3 * model(image).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_agrees_with_the_published_network_in_pytorch(shared):
+    """Same weights, same outputs: the architecture is the published one, odd sizes included."""
+    torch = pytest.importorskip("torch")
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("peer", shared / "peer" / "gaintune_torch.py")
+    peer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(peer)
+    theirs = peer.load(shared / "checkpoints" / "unet_bias_0-55.pt")
+    ours = unet()
+    for number in range(1, 10):
+        layer, other = ours.get_layer(f"conv{number}"), theirs.conv[str(number)]
+        # PyTorch: (out, in, h, w), transposed (in, out, h, w); Keras: (h, w, in, out), transposed (h, w, out, in).
+        layer.kernel.assign(other.weight.numpy().transpose(2, 3, 1, 0))
+        if other.bias is not None:
+            layer.bias.assign(other.bias.numpy())
+    for size in ((32, 40), (33, 41)):
+        image = np.random.default_rng(0).random((1, *size, 1)).astype("float32")
+        with torch.no_grad():
+            expected = theirs(torch.from_numpy(image.transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
+        np.testing.assert_allclose(ours(image), expected, atol=1e-4)
+
+
+def test_survives_saving(tmp_path):
+    model = unet(width=4)
+    model.save(tmp_path / "m.keras")
+    image = np.random.default_rng(0).random((1, 9, 9, 1)).astype("float32")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "m.keras")(image), model(image))
+
+
+def test_padding_is_refused_a_nonsensical_multiple():
+    with pytest.raises(ValueError, match="at least 1"):
+        PadToMultiple(0)

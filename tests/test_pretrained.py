@@ -1,0 +1,87 @@
+"""Networks by name and from files."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from gaintuning_tf import InputError, gain_layers, insert_gains, list_denoisers, load_denoiser
+from gaintuning_tf.pretrained import DEFAULT, find_denoiser
+
+
+def test_every_shipped_network_loads_and_is_what_its_card_says():
+    assert DEFAULT in list_denoisers()
+    for name, info in list_denoisers().items():
+        model = load_denoiser(name)
+        assert model.count_params() == info.parameters
+        assert model.inputs[0].shape[-1] == info.channels
+        gains = gain_layers(insert_gains(model))
+        assert sum(gain.gain.shape[0] for gain in gains) == info.gains
+        assert (info.path.parent / "README.md").is_file(), "a model card to read"
+        assert not getattr(model, "compiled", False)
+
+
+def test_the_figures_of_the_cards_are_reproduced(shared):
+    from gaintuning_tf.evaluate import evaluate
+
+    for name, info in list_denoisers().items():
+        # Two of the twelve images, of which the card has each PSNR: minutes less, and as telling.
+        card = json.loads((info.path.parent / "card.json").read_text())
+        table = evaluate(shared / "data" / "set12", load_denoiser(name), sigma=30, limit=2, tune=False)
+        for row in table["images"]:
+            assert row["psnr_pretrained"] == pytest.approx(
+                card["measured"]["Set12, sigma 30"]["images"][row["image"]], abs=0.01
+            )
+
+
+def test_files_load_with_and_without_gains(tiny, tmp_path):
+    image = np.random.default_rng(0).random((1, 9, 9, 1)).astype("float32")
+    tiny.save(tmp_path / "a.keras")
+    insert_gains(tiny).save(tmp_path / "b.keras")
+    tiny.save(tmp_path / "c.h5")
+    for name in ("a.keras", "b.keras", "c.h5"):
+        np.testing.assert_allclose(load_denoiser(tmp_path / name)(image), tiny(image), atol=1e-6)
+
+
+def test_unknown_names_are_told_which_exist():
+    with pytest.raises(InputError, match=r"unet-bf-natural.*received 'unet'"):
+        load_denoiser("unet")
+
+
+def test_what_is_no_network_is_refused_in_one_line(tmp_path):
+    (tmp_path / "text.keras").write_text("no")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a.txt").write_text("no")
+    with zipfile.ZipFile(tmp_path / "zip.keras", "w") as archive:
+        archive.writestr("a", "b")
+    for name in ("text.keras", "folder", "a.txt", "zip.keras", "absent.keras"):
+        with pytest.raises(InputError) as caught:
+            load_denoiser(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_code_inside_a_file_is_refused(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((None, None, 1)), keras.layers.Lambda(lambda x: x), keras.layers.Conv2D(1, 1)]
+    )
+    model.save(tmp_path / "code.keras")
+    with pytest.raises(InputError, match=r"[Ll]ambda"):
+        load_denoiser(tmp_path / "code.keras")
+
+
+def test_custom_layers_that_are_not_known_are_named(tmp_path):
+    @keras.saving.register_keras_serializable("gone")
+    class Vanished(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    keras.Sequential([keras.Input((None, None, 1)), Vanished(), keras.layers.Conv2D(1, 1)]).save(tmp_path / "m.keras")
+    keras.saving.get_custom_objects().pop("gone>Vanished")
+    with pytest.raises(InputError, match="Vanished"):
+        load_denoiser(tmp_path / "m.keras")
+
+
+def test_finding_needs_no_tensorflow():
+    assert find_denoiser(DEFAULT).suffix == ".keras"
