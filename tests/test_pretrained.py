@@ -30,10 +30,9 @@ def test_the_figures_of_the_cards_are_reproduced(shared):
         # Two of the twelve images, of which the card has each PSNR: minutes less, and as telling.
         card = json.loads((info.path.parent / "card.json").read_text())
         table = evaluate(shared / "data" / "set12", load_denoiser(name), sigma=30, limit=2, tune=False)
+        measured = card["measured"]["Set12, sigma 30"]["images"]
         for row in table["images"]:
-            assert row["psnr_pretrained"] == pytest.approx(
-                card["measured"]["Set12, sigma 30"]["images"][row["image"]], abs=0.01
-            )
+            assert row["psnr_pretrained"] == pytest.approx(measured[row["image"]], abs=0.01)
 
 
 def test_files_load_with_and_without_gains(tiny, tmp_path):

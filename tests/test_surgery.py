@@ -125,6 +125,14 @@ KINDS = {
         ),
         3,
     ),
+    "channels_first": (
+        lambda: sequential(
+            layers.Conv2D(4, 3, data_format="channels_first", activation="tanh"),
+            layers.Conv2D(2, 3, data_format="channels_first"),
+            shape=(2, None, None),
+        ),
+        2,
+    ),
     "subclass of a convolution": (lambda: sequential(Renamed(4, 3, activation="tanh")), 1),
     "subclass with its own call": (lambda: sequential(Shifted(4, 3, activation="tanh"), Unactivated(2, 3)), 2),
     "custom layer with its own call": (
@@ -159,7 +167,10 @@ def build(kind):
 
 def probe(model):
     rng = np.random.default_rng(3)
-    draw = lambda x: rng.standard_normal([2, *(13 if side is None else side for side in x.shape[1:])]).astype("float32")  # noqa: E731
+
+    def draw(x):
+        return rng.standard_normal([2, *(13 if side is None else side for side in x.shape[1:])]).astype("float32")
+
     return keras.tree.map_structure(draw, model.inputs[0] if isinstance(model, keras.Sequential) else model.input)
 
 
