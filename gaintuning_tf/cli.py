@@ -60,6 +60,7 @@ def _parser():
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     _add_denoise(commands)
     _add_evaluate(commands)
+    _add_import(commands)
     listing = commands.add_parser("models", help="list the networks that come with the package")
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(run=_models)
@@ -132,6 +133,19 @@ def _add_evaluate(commands):
     command.set_defaults(run=_evaluate)
 
 
+def _add_import(commands):
+    command = commands.add_parser(
+        "import-torch",
+        help="turn a PyTorch checkpoint into a .keras file",
+        description="Read a PyTorch checkpoint of a DnCNN or UNet into a Keras model with the same outputs.",
+    )
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="a .pt or .pth file")
+    command.add_argument("output", metavar="OUT.keras", help="the Keras model")
+    trust = "read a file that holds more than tensors, which runs code from it: only if you trust its maker"
+    command.add_argument("--allow-pickle", action="store_true", help=trust)
+    command.set_defaults(run=_import_torch)
+
+
 def _positive(text):
     value = float(text)
     if not (math.isfinite(value) and value > 0):
@@ -198,6 +212,21 @@ def _evaluate(options):
         table["settings"] = {**{name: getattr(options, name) for name in names}, "version": __version__}
         with files.replacing(options.json) as temporary:
             temporary.write_text(json.dumps(table, indent=2))
+
+
+def _import_torch(options):
+    if Path(options.output).suffix != ".keras":
+        raise InputError(f"expected an output file with the suffix .keras, received {options.output}")
+    files.check_writable(options.output)
+    if not Path(options.checkpoint).is_file():
+        raise InputError(f"no such file: {options.checkpoint}")
+    _start_tensorflow()
+    from gaintuning_tf.torch_import import import_torch
+
+    model = import_torch(options.checkpoint, allow_pickle=options.allow_pickle)
+    with files.replacing(options.output) as temporary:
+        model.save(temporary)
+    print(f"{options.output}: {model.name}, {model.count_params():,} weights", file=sys.stderr)
 
 
 def _denoise(options):

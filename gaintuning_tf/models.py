@@ -71,6 +71,107 @@ class CropLike(layers.Layer):
         return (image[0], reference[1], reference[2], image[3])
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
+class BiasFreeBatchNormalization(layers.Layer):
+    """Batch normalisation without mean and shift: `y = gamma * x / (sqrt(variance) + epsilon)`.
+
+    It keeps a network homogeneous: no constant is added anywhere. In training the
+    variance is the batch's, about its mean; in inference a moving average of it.
+    Note that epsilon is added to the standard deviation, not to the variance.
+
+    Reference: S. Mohan, Z. Kadkhodaie, E. P. Simoncelli, C. Fernandez-Granda,
+    "Robust and interpretable blind image denoising via bias-free convolutional
+    neural networks", ICLR 2020.
+
+    Args:
+        momentum: Of the moving average.
+        epsilon: Added to the standard deviation.
+
+    Example:
+
+    >>> import numpy as np
+    >>> layer = BiasFreeBatchNormalization(epsilon=0.0)
+    >>> layer(np.full((1, 2, 2, 3), 5.0, "float32"))[0, 0, 0].numpy().tolist()
+    [5.0, 5.0, 5.0]
+    """
+
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum = momentum
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        channels = (input_shape[-1],)
+        self.gamma = self.add_weight(name="gamma", shape=channels, initializer="ones")
+        self.moving_variance = self.add_weight(
+            name="moving_variance", shape=channels, initializer="ones", trainable=False, autocast=False
+        )
+
+    def call(self, inputs, training=False):
+        variance = self.moving_variance
+        if training and self.trainable:
+            variance = ops.var(ops.cast(inputs, variance.dtype), axis=list(range(len(inputs.shape) - 1)))
+            self.moving_variance.assign(self.momentum * self.moving_variance + (1 - self.momentum) * variance)
+        return inputs * (self.gamma / ops.cast(ops.sqrt(variance) + self.epsilon, self.compute_dtype))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+
+
+def dncnn(
+    image_channels: int = 1,
+    *,
+    bias_free: bool = False,
+    depth: int = 20,
+    width: int = 64,
+    normalised: bool = True,
+    name: str | None = None,
+) -> keras.Model:
+    """DnCNN, which predicts the noise: the image less the output of a plain stack of 3x3 convolutions.
+
+    Convolution and ReLU; `depth - 2` times convolution, batch norm and ReLU;
+    convolution. With `bias_free`, no layer adds a constant, see `unet`.
+
+    Reference: K. Zhang, W. Zuo, Y. Chen, D. Meng, L. Zhang, "Beyond a Gaussian
+    denoiser: residual learning of deep CNN for image denoising", IEEE TIP 2017.
+
+    Args:
+        image_channels: Channels of the image, 1 for grey.
+        bias_free: Leave biases out, and the mean and shift of batch norm.
+        depth: Number of convolutions, at least 2.
+        width: Channels between them.
+        normalised: Whether there is batch norm.
+        name: Name of the model.
+
+    Returns:
+        A Functional model, (N, H, W, image_channels) to the same shape.
+
+    Example:
+
+    >>> dncnn(depth=17).count_params()
+    558977
+    """
+    if depth < 2:
+        raise ValueError(f"dncnn expects a depth of at least 2, received {depth}")
+
+    def convolve(x, filters, number):
+        options = {"padding": "same", "use_bias": not bias_free, "kernel_initializer": "he_normal"}
+        return layers.Conv2D(filters, 3, name=f"conv{number}", **options)(x)
+
+    norm = BiasFreeBatchNormalization if bias_free else lambda **names: layers.BatchNormalization(epsilon=1e-5, **names)
+    noisy = keras.Input((None, None, image_channels), name="noisy")
+    x = layers.ReLU(name="relu1")(convolve(noisy, width, 1))
+    for number in range(2, depth):
+        x = convolve(x, width, number)
+        x = norm(name=f"norm{number}")(x) if normalised else x
+        x = layers.ReLU(name=f"relu{number}")(x)
+    noise = convolve(x, image_channels, depth)
+    return keras.Model(noisy, layers.Subtract(name="denoised")([noisy, noise]), name=name or "dncnn")
+
+
 def unet(image_channels: int = 1, *, bias_free: bool = False, width: int = 32, name: str | None = None) -> keras.Model:
     """The UNet of Mohan et al. that predicts the clean image, with or without biases.
 

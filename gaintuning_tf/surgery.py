@@ -106,13 +106,13 @@ def fold_gains(model: keras.Model) -> keras.Model:
         model: A model with gains, such as `insert_gains` returns.
 
     Returns:
-        A new model with no `Gain` left.
+        A new model with no `Gain` left; `model` itself if it has none.
 
     Raises:
-        InputError: `model` is not a Functional or Sequential Keras model, has no
-            gains, or has gains of their own per image (one kernel cannot hold them),
-            or a gain does not directly follow a convolution, or a custom layer does
-            something to its kernel that a factor does not pass.
+        InputError: `model` is not a Functional or Sequential Keras model, has gains of
+            their own per image (one kernel cannot hold them), or a gain does not directly
+            follow a convolution, or a custom layer does something to its kernel that a
+            factor does not pass.
 
     Example:
 
@@ -131,7 +131,7 @@ def fold_gains(model: keras.Model) -> keras.Model:
     _check_open(model)
     gains = gain_layers(model)
     if not gains:
-        raise InputError(f"fold_gains expects a model with gains, {model.name!r} has none; see insert_gains")
+        return model
     if any(gain.images not in (None, 1) for gain in gains):
         raise InputError(
             f"fold_gains expects one gain per channel, {model.name!r} has gains of their own for each of "

@@ -13,7 +13,7 @@ import numpy as np
 from gaintuning_tf import datasets, models
 from gaintuning_tf.errors import InputError
 
-ARCHITECTURES = {"unet": models.unet}
+ARCHITECTURES = {"unet": models.unet, "dncnn": models.dncnn}
 
 
 @dataclasses.dataclass(frozen=True)

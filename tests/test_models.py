@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gaintuning_tf import gain_layers, insert_gains
-from gaintuning_tf.models import PadToMultiple, unet
+from gaintuning_tf.models import BiasFreeBatchNormalization, PadToMultiple, dncnn, unet
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 8), (1, 2), (13, 27)])
@@ -64,3 +64,32 @@ def test_survives_saving(tmp_path):
 def test_padding_is_refused_a_nonsensical_multiple():
     with pytest.raises(ValueError, match="at least 1"):
         PadToMultiple(0)
+
+
+@pytest.mark.parametrize("bias_free", [False, True])
+def test_dncnn_keeps_the_size_and_is_homogeneous_if_bias_free(bias_free):
+    keras.utils.set_random_seed(0)
+    model = dncnn(3, bias_free=bias_free, depth=5, width=6)
+    image = np.random.default_rng(0).standard_normal((2, 7, 5, 3)).astype("float32")
+    assert model(image).shape == image.shape
+    for variable in model.variables:  # away from zero, where biases would not show
+        variable.assign(np.random.default_rng(1).uniform(0.1, 1, variable.shape))
+    same = np.allclose(model(3 * image), 3 * model(image).numpy(), rtol=1e-4)
+    assert same == bias_free
+    assert len(gain_layers(insert_gains(model))) == 5
+
+
+def test_bias_free_norm_scales_by_the_batch_in_training_and_the_average_in_inference():
+    layer = BiasFreeBatchNormalization(momentum=0.5, epsilon=0.0)
+    x = np.random.default_rng(0).normal(2, [1, 3], (500, 4, 4, 2)).astype("float32")
+    np.testing.assert_allclose(layer(x), x)
+    scaled = layer(x, training=True).numpy()
+    np.testing.assert_allclose(scaled, x / x.std((0, 1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(layer.moving_variance, 0.5 + 0.5 * x.var((0, 1, 2)), rtol=1e-3)
+    layer.trainable = False
+    np.testing.assert_allclose(layer(x, training=True), layer(x, training=False))
+
+
+def test_a_dncnn_of_one_layer_is_refused():
+    with pytest.raises(ValueError, match="at least 2"):
+        dncnn(depth=1)

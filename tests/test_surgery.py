@@ -217,6 +217,8 @@ def test_identity_at_one_and_exact_folding(kind, surgery_table):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_model_with_gains_loads_again(kind, tmp_path):
+    if kind == "shared layer" and keras.__version__.startswith("3.6."):
+        pytest.skip("Keras 3.6 cannot load a model in which shared layers follow each other; 3.7 can")
     gained = insert_gains(build(kind))
     randomise(gained)
     gained.save(tmp_path / "gained.keras")
@@ -274,6 +276,11 @@ def test_channels_first_gains_scale_axis_one():
 def test_insertion_is_idempotent():
     gained = insert_gains(build("Sequential"))
     assert insert_gains(gained) is gained
+
+
+def test_folding_is_idempotent():
+    folded = fold_gains(insert_gains(build("Sequential")))
+    assert fold_gains(folded) is folded
 
 
 def test_a_shared_layer_has_one_gain_for_all_its_calls():
@@ -347,8 +354,6 @@ def test_refusals():
         insert_gains("unet")
     with refused("not.*built|built model"):
         insert_gains(keras.Sequential([layers.Conv2D(2, 3)]))
-    with refused("has none"):
-        fold_gains(build("Conv2D"))
     with refused("follows a convolution"):
         fold_gains(sequential(layers.ReLU(), Gain()))
     with refused("follows a convolution"):
