@@ -42,7 +42,12 @@ def with_self(layer) -> list[keras.layers.Layer]:
 
 
 def has_own_call(convolution: keras.layers.Layer) -> bool:
-    """Whether the code that runs is not Keras's own, so that only trying tells what it does."""
+    """Whether the code that runs is not Keras's own, so that only trying tells what it does.
+
+    A layer as activation counts, too: it may have weights, and so has to stay where it is.
+    """
+    if isinstance(convolution.activation, keras.layers.Layer):
+        return True
     methods = (type(convolution).call, getattr(type(convolution), "convolution_op", type(convolution).call))
     return any(not method.__module__.startswith("keras.") for method in methods)
 

@@ -95,5 +95,10 @@ def copy_variables_of(layer: keras.layers.Layer, copy: keras.layers.Layer) -> No
     """Set the variables of `copy` to those of `layer`; gains that only the copy has are left out."""
     gains = {id(gain.gain) for gain in sublayers(copy, Gain)}
     targets = [variable for variable in copy.variables if id(variable) not in gains]
+    if len(layer.variables) != len(targets):
+        raise InputError(
+            f"layer {layer.name!r} has {len(layer.variables)} variables and its copy {len(targets)}: "
+            "call the model once on an image, so that all of it is built"
+        )
     for source, target in zip(layer.variables, targets, strict=True):
         target.assign(source)

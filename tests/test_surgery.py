@@ -70,6 +70,16 @@ def functional(build, shape=(None, None, 2)):
     return keras.Model(inputs, build(inputs))
 
 
+def slopes():
+    return layers.PReLU(shared_axes=[1, 2], alpha_initializer=keras.initializers.RandomUniform(0.1, 0.9, seed=1))
+
+
+def called(model):
+    """Keras builds an activation that is a layer only when it is called."""
+    model(np.zeros((1, 9, 9, 2), "float32"))
+    return model
+
+
 def nested_three_deep():
     inner = functional(lambda x: layers.Conv2D(3, 3, padding="same", activation="tanh")(x), (None, None, 3))
     middle = functional(lambda x: layers.Conv2D(3, 3, padding="same")(inner(x)), (None, None, 3))
@@ -135,6 +145,10 @@ KINDS = {
     ),
     "subclass of a convolution": (lambda: sequential(Renamed(4, 3, activation="tanh")), 1),
     "subclass with its own call": (lambda: sequential(Shifted(4, 3, activation="tanh"), Unactivated(2, 3)), 2),
+    "layer as activation": (
+        lambda: called(sequential(layers.Conv2D(4, 3, activation=slopes()), layers.Conv2D(2, 3))),
+        2,
+    ),
     "custom layer with its own call": (
         lambda: functional(lambda x: layers.Conv2D(2, 3)(Residual(2)(x))),
         3,
@@ -343,6 +357,11 @@ def test_optimising_the_gains_leaves_the_weights_alone():
 
 def refused(message, error=ValueError):
     return pytest.raises(error, match=message)
+
+
+def test_a_model_that_is_built_in_part_is_refused():
+    with refused("call the model once"):
+        insert_gains(sequential(layers.Conv2D(4, 3, activation=slopes())))
 
 
 def test_refusals():
