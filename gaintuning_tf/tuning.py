@@ -108,7 +108,7 @@ class GainTuner:
 
     def _compile(self):
         image = tf.TensorSpec([None, *self.model.inputs[0].shape[1:]], tf.as_dtype(self.model.inputs[0].dtype))
-        signature = [image, tf.TensorSpec([None], image.dtype), tf.TensorSpec([2], tf.int32)]
+        signature = [image, tf.TensorSpec([None], image.dtype), tf.TensorSpec([2], tf.int64)]
         window = tf.TensorSpec([len(image.shape) - 2], tf.int32)
         options = {"jit_compile": self.jit_compile, "autograph": False}
         self._run_step = tf.function(self._assigning_step, [*signature, window, window], **options)
@@ -258,7 +258,7 @@ class _Run:
 
     def __init__(self, tuner, noisy, sigma, steps, seed, window):
         self.tuner, self.noisy, self.sigma = tuner, noisy, sigma
-        self.total, self.seed = steps, seed
+        self.total, self.seed = steps, int(seed) % 2**63
         sides = np.array(noisy.shape[1:-1])
         self.room = np.zeros_like(sides) if window is None else np.maximum(sides - window, 0)
         self.size = (sides - self.room).astype(np.int32)
@@ -340,7 +340,7 @@ class _Run:
             variable.assign(value)
 
     def _offset(self, seed):
-        return np.random.default_rng([abs(int(n)) for n in seed]).integers(0, self.room + 1).astype(np.int32)
+        return np.random.default_rng(seed).integers(0, self.room + 1).astype(np.int32)
 
     def _per_row(self, risk):
         """One risk per set of gains: of each image, or of all that share them."""

@@ -43,7 +43,7 @@ def _timed_step(tuner, noisy):
 
     def step():
         start = time.perf_counter()
-        tuner._run_step(noisy, np.array([0.1], "float32"), [0, 0], offset, size).numpy()
+        tuner._run_step(noisy, np.array([0.1], "float32"), np.zeros(2, np.int64), offset, size).numpy()
         return time.perf_counter() - start
 
     return step

@@ -100,6 +100,25 @@ def test_the_same_seed_gives_the_same_gains(tiny):
     assert np.any(found[0] != found[2])
 
 
+@pytest.mark.parametrize("seed", [-1, 2**40, 2**70])
+def test_any_whole_number_is_a_seed(tiny, seed):
+    tuner = GainTuner(tiny, MonteCarloSURE(SIGMA, probes=2))
+    assert np.isfinite(tune(tuner, noisy(), steps=1, seed=seed, window=20).after)
+
+
+def test_tensorboard_and_checkpoints_work_as_callbacks(tiny, tmp_path):
+    callbacks = [
+        keras.callbacks.TensorBoard(tmp_path / "board", histogram_freq=1, write_graph=False),
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="loss", save_best_only=True),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    history = tune(GainTuner(tiny, MonteCarloSURE(SIGMA)), noisy(), steps=3, callbacks=callbacks)
+    assert list((tmp_path / "board").rglob("events*"))
+    assert len(gain_layers(keras.models.load_model(tmp_path / "best.keras"))) == 2
+    logged = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)["loss"]
+    np.testing.assert_allclose(logged, history.risk, rtol=1e-5)
+
+
 def test_reset_makes_a_used_tuner_like_a_new_one(tiny):
     fresh = GainTuner(tiny, MonteCarloSURE(SIGMA))
     tune(fresh, noisy(1), steps=5)
