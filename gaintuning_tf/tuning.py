@@ -57,7 +57,7 @@ class GainTuner:
     inference mode throughout: batch norm keeps its statistics, dropout is off.
 
     One tuner serves any number of images: the step is traced once, whatever their
-    sizes, and compiled at most once per size.
+    sizes; under XLA it is compiled once per size.
 
     Args:
         model: A denoiser (N, H, W, C) to the same shape. One without gains is copied
@@ -67,8 +67,8 @@ class GainTuner:
         optimizer: Any Keras optimizer; a copy is used. By default Adam with a
             learning rate of 3e-3 that falls to zero along a half cosine over the
             steps of each call of `tune`.
-        jit_compile: Whether XLA compiles the step. `"auto"`: for networks of plain
-            convolutions only, where it pays on the CPU; see docs/research-log.md.
+        jit_compile: Whether XLA compiles the step. Off by default: on the CPU it was
+            slower for both networks it was measured on, see docs/research-log.md.
 
     Attributes:
         model: The model with the gains.
@@ -89,7 +89,12 @@ class GainTuner:
     """
 
     def __init__(
-        self, model: keras.Model, loss, optimizer: keras.optimizers.Optimizer | None = None, *, jit_compile="auto"
+        self,
+        model: keras.Model,
+        loss,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        *,
+        jit_compile: bool = False,
     ):
         padding.check_denoiser(model)
         self.model = insert_gains(model)
@@ -103,7 +108,7 @@ class GainTuner:
         self.optimizer.build(self._variables)
         self._initial_state = [keras.ops.convert_to_numpy(v) for v in self.optimizer.variables]
         self._steps_done = 0
-        self.jit_compile = _xla_pays(model) if jit_compile == "auto" else bool(jit_compile)
+        self.jit_compile = jit_compile
         self._compile()
 
     def _compile(self):
@@ -364,14 +369,6 @@ def _at_precision(loss, model):
     loss = copy.copy(loss)
     loss.step = max(probe_step(dtype=layer.compute_dtype) for layer in convolutions(model))
     return loss
-
-
-def _xla_pays(model):
-    """Measured on two CPU cores (docs/research-log.md): yes for DnCNN, no for the UNet."""
-    return all(
-        "Transpose" not in type(layer).__name__ and set(layer.strides) | set(layer.dilation_rate) == {1}
-        for layer in convolutions(model)
-    )
 
 
 class _optimizer_of:

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from gaintuning_tf import GainTuner, InputError, MonteCarloSURE, gain_layers, insert_gains
-from gaintuning_tf.tuning import _xla_pays
 
 SIGMA = 0.1
 
@@ -312,12 +311,6 @@ def test_float64_and_mixed_precision_networks():
         assert tuner.loss.step == pytest.approx({"float64": 2**-26, "mixed_bfloat16": 2**-3.5}[policy])
         history = tune(tuner, noisy(), steps=3)
         assert history.after <= history.before
-
-
-def test_plain_convolutions_are_compiled_by_xla_and_others_not(tiny):
-    assert _xla_pays(tiny)
-    assert not _xla_pays(keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, dilation_rate=2)]))
-    assert not _xla_pays(keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2DTranspose(1, 3)]))
 
 
 @pytest.mark.parametrize(
