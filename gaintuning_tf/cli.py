@@ -364,10 +364,16 @@ def _sentence(summary):
     import numpy as np
 
     source = "estimated" if summary["sigma_estimated"] else "given"
-    before, after = (np.sqrt(np.maximum(np.mean(summary[key]), 0)) for key in ("risk_pretrained", "risk_tuned"))
+    before, after = (np.mean(summary[key]) for key in ("risk_pretrained", "risk_tuned"))
+    # A risk below zero is no error to take the root of: the noise is less than was said.
+    risk = (
+        f"RMS error {before**0.5:.4g} -> {after**0.5:.4g}"
+        if min(before, after) > 0
+        else f"risk {before:.4g} -> {after:.4g}"
+    )
     text = (
         f"{summary['output']}: sigma {np.mean(summary['sigma']):.4g} ({source}), {summary['steps']} steps, "
-        f"estimated RMS error {before:.4g} -> {after:.4g}, {summary['seconds']:.1f} s"
+        f"estimated {risk}, {summary['seconds']:.1f} s"
     )
     if "psnr_tuned" in summary:
         values = [f"{name} {summary[f'psnr_{name}']:.2f}" for name in ("noisy", "pretrained", "tuned")]

@@ -173,6 +173,8 @@ class GainTuner:
         before, after = run.keep_best()
         if steps and all(np.all(v == s) for v, s in zip(self._values(), run.start, strict=True)):
             warnings.warn("tuning changed nothing: no gains with a lower risk were found", stacklevel=2)
+        if np.any(after < 0):
+            warnings.warn("the risk estimate is negative: sigma is probably larger than the noise is", stacklevel=2)
         risk = np.stack(run.risks, -1) if run.risks else np.zeros((len(before), 0))
         if self._images is None:
             risk, before, after = risk[0], before[0], after[0]

@@ -204,6 +204,11 @@ def test_a_reckless_learning_rate_cannot_make_it_worse(tiny):
     assert set(gains(tuner.model)) == {1}
 
 
+def test_a_sigma_that_is_too_large_is_told(tiny):
+    with pytest.warns(UserWarning, match="sigma is probably larger"):
+        tune(GainTuner(tiny, MonteCarloSURE(1.0)), noisy(), steps=1)
+
+
 class Interrupt(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if epoch == 6:
