@@ -366,11 +366,9 @@ def _sentence(summary):
     source = "estimated" if summary["sigma_estimated"] else "given"
     before, after = (np.mean(summary[key]) for key in ("risk_pretrained", "risk_tuned"))
     # A risk below zero is no error to take the root of: the noise is less than was said.
-    risk = (
-        f"RMS error {before**0.5:.4g} -> {after**0.5:.4g}"
-        if min(before, after) > 0
-        else f"risk {before:.4g} -> {after:.4g}"
-    )
+    root = min(before, after) > 0
+    before, after = (before**0.5, after**0.5) if root else (before, after)
+    risk = f"{'RMS error' if root else 'risk'} {before:.4g} -> {after:.4g}"
     text = (
         f"{summary['output']}: sigma {np.mean(summary['sigma']):.4g} ({source}), {summary['steps']} steps, "
         f"estimated {risk}, {summary['seconds']:.1f} s"

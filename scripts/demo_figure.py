@@ -14,7 +14,7 @@ from PIL import Image
 from gaintuning_tf import gaintune, psnr
 from gaintuning_tf.report import _difference, _most_changed
 
-GAP, SCALE = 6, 3
+GAP, SCALE = 6, 4
 
 
 def main():
@@ -23,7 +23,7 @@ def main():
     parser.add_argument("output", type=Path, help="PNG")
     args = parser.parse_args()
     noisy, clean = (tifffile.imread(args.folder / f"{name}.tif") for name in ("noisy", "clean"))
-    result = gaintune(noisy, "unet-bf-natural", sigma=0.2)
+    result = gaintune(noisy, "unet-bf-natural", sigma=0.1)
     shown = {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised, "clean": clean}
     for name, image in shown.items():
         print(f"{name}: {psnr(clean, image, data_range=1.0):.2f} dB")

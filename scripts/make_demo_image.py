@@ -4,7 +4,7 @@
     python scripts/make_demo_image.py demo
 
 The image is the photograph `coins` that comes with scikit-image, 303x384: Greek coins from
-Pompeii, Brooklyn Museum. Float32 TIFF in [0, 1]; noise of standard deviation 0.2, not clipped.
+Pompeii, Brooklyn Museum. Float32 TIFF in [0, 1]; noise of standard deviation 0.1, not clipped.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from skimage.data import coins
 
-SIGMA = 0.2
+SIGMA = 0.1
 
 
 def main():
