@@ -174,18 +174,17 @@ def check_suffix(path) -> None:
 
 
 def _read(path):
+    import tifffile
     from skimage.io import imread
 
     try:
         if path.suffix.lower() == ".npy":
             return np.load(path, allow_pickle=False)
         if path.suffix.lower() in (".tif", ".tiff"):
-            import tifffile
-
             # Not through scikit-image, which moves the first axis of a stack of 3 or 4 frames to the end.
             return tifffile.imread(path)
         return np.asarray(imread(path))
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, tifffile.TiffFileError) as error:
         # What the readers below scikit-image raise for a file that is not what its name says.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"cannot read {path} as an image: {reason}") from error
