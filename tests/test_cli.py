@@ -233,6 +233,7 @@ def test_the_program_says_nothing_but_what_it_has_to_say(files):
     assert "cuda" not in loud.stderr.lower()
 
 
+@pytest.mark.slow  # failed once in about a dozen runs, cause not found yet: not to be trusted as a gate
 def test_ctrl_c_while_tuning_writes_the_best_so_far(files):
     def listen():
         # A shell's background jobs ignore Ctrl-C, and so would this process, if the tests are one.
