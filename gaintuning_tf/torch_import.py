@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import warnings
 from pathlib import Path
@@ -57,7 +58,9 @@ def read_state(path: str | Path, *, allow_pickle: bool = False) -> State:
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # The published files hold their training's options, a Namespace, beside the tensors: plain attributes, no code.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # an unpickler may raise anything
         if not allow_pickle:
             raise InputError(

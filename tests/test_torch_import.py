@@ -1,5 +1,6 @@
 """PyTorch checkpoints: the same outputs, and refusals that name what was not understood."""
 
+import argparse
 import importlib.util
 
 import numpy as np
@@ -28,7 +29,7 @@ def test_published_checkpoints_agree_with_the_peer(shared, name):
     peer = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(peer)
     path = shared / "checkpoints" / f"{name}_0-55.pt"
-    ours, theirs = import_torch(path, allow_pickle=True), peer.load(path)
+    ours, theirs = import_torch(path), peer.load(path)
     for size in SIZES:
         x = image(size)
         np.testing.assert_allclose(ours(x), in_torch(theirs, x), atol=1e-4)
@@ -89,6 +90,13 @@ def test_unknown_layouts_are_refused_by_name(tmp_path):
         torch.save(state, tmp_path / "x.pt")
         with pytest.raises(InputError, match=message):
             import_torch(tmp_path / "x.pt")
+
+
+def test_the_options_of_a_training_are_no_code(tmp_path):
+    content = {"args": argparse.Namespace(depth=3), "model": [stack(3, 4, 1, False).state_dict()]}
+    for legacy in (False, True):
+        torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy)
+        assert import_torch(tmp_path / "a.pt").name == "dncnn"
 
 
 class Harmless:
