@@ -12,9 +12,9 @@ import time
 import warnings
 from pathlib import Path
 
-from gaintuning_tf import __version__, files, images, pretrained
-from gaintuning_tf.datasets import image_files
+from gaintuning_tf import __version__, files, images, pretrained, train_command
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.image_sources import image_files
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,6 +61,7 @@ def _parser():
     _add_denoise(commands)
     _add_evaluate(commands)
     _add_import(commands)
+    train_command.add(commands, _start_tensorflow)
     listing = commands.add_parser("models", help="list the networks that come with the package")
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(run=_models)

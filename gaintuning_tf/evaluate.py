@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from gaintuning_tf.datasets import image_files
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.image_sources import image_files
 from gaintuning_tf.images import load_image
 from gaintuning_tf.metrics import psnr, ssim
 from gaintuning_tf.padding import check_denoiser

@@ -72,6 +72,39 @@ class CropLike(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class Rotate90(layers.Layer):
+    """Turn images by quarters, counter-clockwise, as `numpy.rot90` does.
+
+    Args:
+        quarters: How many; negative ones turn clockwise.
+
+    Example:
+
+    >>> import numpy as np
+    >>> Rotate90(1)(np.array([[1.0, 2.0]], "float32").reshape(1, 1, 2, 1))[0, :, :, 0].numpy().tolist()
+    [[2.0], [1.0]]
+    """
+
+    def __init__(self, quarters: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        self.quarters = quarters
+
+    def call(self, inputs):
+        quarters = self.quarters % 4
+        x = ops.transpose(inputs, (0, 2, 1, 3)) if quarters % 2 else inputs
+        # Transposed: one flip more turns it. Not transposed: none or both.
+        flips = {0: [], 1: [1], 2: [1, 2], 3: [2]}[quarters]
+        return ops.flip(x, axis=flips) if flips else x
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, width, height, channels) if self.quarters % 2 else tuple(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "quarters": self.quarters}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class BiasFreeBatchNormalization(layers.Layer):
     """Batch normalisation without mean and shift: `y = gamma * x / (sqrt(variance) + epsilon)`.
 
@@ -169,10 +202,18 @@ def dncnn(
         x = norm(name=f"norm{number}")(x) if normalised else x
         x = layers.ReLU(name=f"relu{number}")(x)
     noise = convolve(x, image_channels, depth)
-    return keras.Model(noisy, layers.Subtract(name="denoised")([noisy, noise]), name=name or "dncnn")
+    denoised = layers.Subtract(dtype=_exact(), name="denoised")([noisy, noise])
+    return keras.Model(noisy, denoised, name=name or "dncnn")
 
 
-def unet(image_channels: int = 1, *, bias_free: bool = False, width: int = 32, name: str | None = None) -> keras.Model:
+def unet(
+    image_channels: int = 1,
+    *,
+    bias_free: bool = False,
+    width: int = 32,
+    dilations: tuple[int, ...] = (2, 4),
+    name: str | None = None,
+) -> keras.Model:
     """The UNet of Mohan et al. that predicts the clean image, with or without biases.
 
     Nine convolutions, one downsampling by 2: 5x5; 3x3; 3x3 with stride 2; 3x3;
@@ -191,6 +232,8 @@ def unet(image_channels: int = 1, *, bias_free: bool = False, width: int = 32, n
             one: `f(a * x) == a * f(x)` for a >= 0, which lets it follow the noise
             level beyond those it was trained on.
         width: Channels at full resolution; twice as many at half resolution.
+        dilations: Of the 3x3 convolutions at half resolution after the first; more of them see further, each
+            pixel of dilation four pixels.
         name: Name of the model.
 
     Returns:
@@ -215,11 +258,71 @@ def unet(image_channels: int = 1, *, bias_free: bool = False, width: int = 32, n
     x = layers.ZeroPadding2D(1, name="pad3")(saved)
     x = convolve(x, 2 * width, 3, 3, strides=2, padding="valid")
     x = convolve(x, 2 * width, 3, 4)
-    x = convolve(x, 2 * width, 3, 5, dilation_rate=2)
-    x = convolve(x, 2 * width, 3, 6, dilation_rate=4)
-    x = layers.Conv2DTranspose(2 * width, 4, strides=2, name="conv7", **options)(x)
-    x = layers.ReLU(name="relu7")(x)
+    for number, dilation in enumerate(dilations, start=5):
+        x = convolve(x, 2 * width, 3, number, dilation_rate=dilation)
+    number = 4 + len(dilations)
+    x = layers.Conv2DTranspose(2 * width, 4, strides=2, name=f"conv{number + 1}", **options)(x)
+    x = layers.ReLU(name=f"relu{number + 1}")(x)
     x = layers.Concatenate(name="skip")([x, saved])
-    x = convolve(x, width, 3, 8)
-    x = layers.Conv2D(image_channels, 5, padding="same", use_bias=False, name="conv9")(x)
-    return keras.Model(noisy, CropLike(name="denoised")([x, noisy]), name=name or ("unet_bf" if bias_free else "unet"))
+    x = convolve(x, width, 3, number + 2)
+    x = layers.Conv2D(image_channels, 5, padding="same", use_bias=False, dtype=_exact(), name=f"conv{number + 3}")(x)
+    x = CropLike(dtype=_exact(), name="denoised")([x, noisy])
+    return keras.Model(noisy, x, name=name or ("unet_bf" if bias_free else "unet"))
+
+
+def blind_spot(
+    image_channels: int = 1, *, bias_free: bool = False, width: int = 48, name: str | None = None
+) -> keras.Model:
+    """A blind-spot network: the output at a pixel does not depend on the input at that pixel.
+
+    A stack of convolutions that see only the rows above, themselves included, shifted down by one row, so that each
+    output sees the rows strictly above it; applied to the image turned by 0, 90, 180 and 270 degrees, which
+    gives it the rows below and the columns to either side; and 1x1 convolutions that join the four. Together
+    they see everything but the pixel itself, up to 15 pixels away. So it can be trained, and tuned, by plain mean
+    squared error against the noisy image itself: if the noise of a pixel is independent of that of the others, it
+    cannot be learnt.
+
+    Reference: S. Laine, T. Karras, J. Lehtinen, T. Aila, "High-quality self-supervised deep image denoising",
+    NeurIPS 2019.
+
+    Args:
+        image_channels: Channels of the image, 1 for grey. The network does not see any channel of the pixel.
+        bias_free: Leave the biases out.
+        width: Channels of the convolutions.
+        name: Name of the model.
+
+    Returns:
+        A Functional model, (N, H, W, image_channels) to the same shape.
+
+    Example:
+
+    >>> blind_spot(width=8)(keras.ops.ones((1, 9, 6, 1))).shape
+    TensorShape([1, 9, 6, 1])
+    """
+    options = {"use_bias": not bias_free, "kernel_initializer": "he_normal"}
+    noisy = keras.Input((None, None, image_channels), name="noisy")
+    # The same convolutions for all four directions.
+    stack = []
+    for number, dilation in enumerate((1, 1, 2, 4, 4, 2, 1), start=1):
+        # Two rows above and none below, so that a pixel's output sees no row below it.
+        stack.append(layers.ZeroPadding2D(((2 * dilation, 0), (dilation, dilation)), name=f"pad{number}"))
+        stack.append(layers.Conv2D(width, 3, dilation_rate=dilation, name=f"conv{number}", **options))
+        stack.append(layers.ReLU(name=f"relu{number}"))
+    stack += [layers.ZeroPadding2D(((1, 0), (0, 0)), name="shift"), layers.Cropping2D(((0, 1), (0, 0)), name="crop")]
+    views = []
+    for quarters in range(4):
+        x = Rotate90(quarters, name=f"turn{quarters}")(noisy)
+        for layer in stack:
+            x = layer(x)
+        views.append(Rotate90(-quarters, name=f"turn_back{quarters}")(x))
+    x = layers.Concatenate(name="join")(views)
+    for number, filters in ((8, 2 * width), (9, width)):
+        x = layers.ReLU(name=f"relu{number}")(layers.Conv2D(filters, 1, name=f"conv{number}", **options)(x))
+    denoised = layers.Conv2D(image_channels, 1, use_bias=not bias_free, dtype=_exact(), name="denoised")(x)
+    return keras.Model(noisy, denoised, name=name or ("blind_spot_bf" if bias_free else "blind_spot"))
+
+
+def _exact():
+    """The dtype of the layer that makes the output: the eight bits of mixed precision are too few for an image."""
+    policy = keras.config.dtype_policy()
+    return policy.variable_dtype if policy.name.startswith("mixed") else None

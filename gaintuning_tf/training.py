@@ -1,137 +1,208 @@
-"""Pre-training of a denoiser on clean images, resumable at any checkpoint."""
+"""Pre-training of a denoiser, resumable at any checkpoint, under any backend of Keras."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import zipfile
+import zlib
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from gaintuning_tf import datasets, models
+from gaintuning_tf import models
+from gaintuning_tf.datasets import Batches
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.files import replacing
+from gaintuning_tf.muon import ConvMuon
+from gaintuning_tf.objectives import RiskMinimised
+from gaintuning_tf.training_config import CHECKPOINT, RUN, TrainingConfig
 
-ARCHITECTURES = {"unet": models.unet, "dncnn": models.dncnn}
+_ARCHITECTURES = {"unet": models.unet, "dncnn": models.dncnn, "blind-spot": models.blind_spot}
+_OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": ConvMuon}
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingConfig:
-    """What a training run depends on, apart from the images.
+def build(config: TrainingConfig) -> keras.Model:
+    """A new network of the configuration's architecture, with random weights.
 
-    Attributes:
-        architecture: Key of `ARCHITECTURES`.
-        architecture_options: Keyword arguments of the architecture.
-        sigma: Lowest and highest noise level, on the 0-255 scale.
-        crop: Side of the training crops, pixels.
-        batch: Crops per step.
-        steps: Steps of the whole run; the learning rate falls to zero at its end.
-        learning_rate: Peak learning rate of Adam.
-        warmup: Steps of linear increase up to it.
-        ema_momentum: Momentum of the average of the weights that is returned.
-        checkpoint_every: Steps between checkpoints.
-        seed: Seed of the initial weights and of the crops and noise.
+    Raises:
+        InputError: The architecture has no such options.
+
+    Example:
+
+    >>> build(TrainingConfig(architecture_options={"width": 8})).output_shape
+    (None, None, None, 1)
     """
-
-    architecture: str = "unet"
-    architecture_options: dict = dataclasses.field(default_factory=dict)
-    sigma: tuple[float, float] = (0.0, 55.0)
-    crop: int = 64
-    batch: int = 8
-    steps: int = 40_000
-    learning_rate: float = 1e-3
-    warmup: int = 500
-    ema_momentum: float = 0.999
-    checkpoint_every: int = 500
-    seed: int = 0
-
-    @classmethod
-    def read(cls, path) -> TrainingConfig:
-        """Read a JSON file whose keys are the attributes.
-
-        Raises:
-            InputError: A key is not an attribute, or the architecture is unknown.
-        """
-        values = json.loads(Path(path).read_text())
-        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
-        if unknown:
-            raise InputError(f"{path}: unknown keys {unknown}")
-        config = cls(**values)
-        if config.architecture not in ARCHITECTURES:
-            raise InputError(f"{path}: expected architecture in {sorted(ARCHITECTURES)}, got {config.architecture!r}")
-        return config
+    try:
+        return _ARCHITECTURES[config.architecture](config.channels, **config.architecture_options)
+    except TypeError as error:
+        raise InputError(f"expected options of {config.architecture} in architecture_options: {error}") from error
 
 
-def train(config: TrainingConfig, images: list[np.ndarray], run_folder, *, verbose: int = 2) -> keras.Model:
-    """Train a Gaussian denoiser by mean squared error on noisy crops of `images`.
+def train(
+    config: TrainingConfig,
+    images: list[np.ndarray],
+    run_folder,
+    *,
+    targets: list[np.ndarray] | None = None,
+    start: keras.Model | None = None,
+    tensorboard=None,
+    callbacks=(),
+    verbose: int = 2,
+) -> keras.Model:
+    """Train a denoiser on crops of `images`.
 
-    Progress goes to `run_folder`: `checkpoint.keras` (weights, optimizer state and
-    step, replaced atomically) and `log.csv`. Called again with the same folder, it
-    continues from the checkpoint; since the k-th batch depends on k alone, the
-    result is that of an uninterrupted run.
+    Progress goes to `run_folder`: `run.json`, the configuration and a checksum of the images; `checkpoint.keras`
+    (weights, optimizer state and step, replaced atomically); and `log.csv`. Called again with the same folder, it
+    continues from the checkpoint; since the k-th batch depends on k alone, the result is that of an uninterrupted
+    run.
 
     Args:
         config: The run.
-        images: uint8 arrays (H, W, C) with sides of at least `config.crop`.
+        images: Arrays (H, W, channels) with sides of at least `config.crop`; see `datasets.Batches`.
         run_folder: Where checkpoints go; created if absent.
+        targets: Clean images, if `images` are noisy versions of them (`noise="none"`).
+        start: A network of the same architecture whose weights to start from; unless given, random ones.
+        tensorboard: Folder for TensorBoard's logs; none without.
+        callbacks: Further Keras callbacks.
         verbose: Passed to `model.fit`.
 
     Returns:
-        The trained model with averaged weights, not compiled.
+        The trained model with averaged weights, in float32, not compiled.
+
+    Raises:
+        InputError: The images do not suit, or the run folder holds another run.
     """
     run_folder = Path(run_folder)
+    batches = _batches(config, images, targets)
     run_folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = run_folder / "checkpoint.keras"
-    model = keras.models.load_model(checkpoint) if checkpoint.exists() else _new_model(config)
+    _remember(config, images, run_folder)
+    checkpoint = run_folder / CHECKPOINT
+    with _policy(config.precision):
+        model = keras.models.load_model(checkpoint) if checkpoint.exists() else _new_model(config, start)
     done = int(model.optimizer.iterations)
-    crops = datasets.noisy_crops(
-        images,
-        crop=config.crop,
-        batch=config.batch,
-        sigma=config.sigma,
-        first_batch=done,
-        last_batch=config.steps,
-        seed=config.seed,
-    )
     if done < config.steps:
         model.fit(
-            crops,
+            _stream(batches, done, config.steps),
             initial_epoch=done // config.checkpoint_every,
             epochs=-(-config.steps // config.checkpoint_every),
             steps_per_epoch=min(config.checkpoint_every, config.steps),
-            callbacks=[_Checkpoint(checkpoint), keras.callbacks.CSVLogger(run_folder / "log.csv", append=True)],
+            callbacks=[_Checkpoint(checkpoint), *_logs(run_folder, tensorboard), *callbacks],
             verbose=verbose,
         )
     else:
         model.optimizer.finalize_variable_values(model.trainable_variables)
-    return _without_optimizer(model, config)
+    trained = build(config)  # not clone_model: it copies the compilation and the precision too
+    trained.set_weights(model.get_weights())
+    return trained
 
 
-def _architecture(config: TrainingConfig) -> keras.Model:
-    return ARCHITECTURES[config.architecture](**config.architecture_options)
+def _batches(config, images, targets):
+    if targets is not None and (config.noise != "none" or config.objective != "supervised"):
+        raise InputError("pairs of noisy and clean images are for the objective supervised and the noise none")
+    sigmas = None
+    if config.objective == "sure" and config.noise == "none":
+        from gaintuning_tf.noise import estimate_noise
+
+        sigmas = [estimate_noise(image).sigma / _full_scale(image) for image in images]
+    elif config.objective == "sure" and config.noise != "gaussian":
+        raise InputError(f"the objective sure is for Gaussian noise, received {config.noise!r}")
+    return Batches(
+        images,
+        crop=config.crop,
+        batch=config.batch,
+        noise=config.drawn_noise(),
+        objective=config.objective,
+        targets=targets,
+        sigmas=sigmas,
+        seed=config.seed,
+    )
 
 
-def _new_model(config: TrainingConfig) -> keras.Model:
+def _full_scale(image):
+    return np.iinfo(image.dtype).max if image.dtype.kind in "iu" else 1.0
+
+
+def _remember(config, images, run_folder):
+    """Write what the run depends on into its folder, or compare it with what is there."""
+    checksum = 0
+    for image in images:
+        checksum = zlib.crc32(np.ascontiguousarray(image), checksum)
+    # As JSON has it: tuples are lists there.
+    values = json.loads(json.dumps({**dataclasses.asdict(config), "images": checksum}))
+    file = run_folder / RUN
+    if not (run_folder / CHECKPOINT).exists():
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps(values, indent=2) + "\n")
+        return
+    other = json.loads(file.read_text())
+    differing = sorted(name for name in {*values, *other} if values.get(name) != other.get(name))
+    if differing:
+        raise InputError(
+            f"{run_folder} holds a run that differs in {', '.join(differing)}; continue it with its own settings and "
+            "images, or choose another folder"
+        )
+
+
+@contextlib.contextmanager
+def _policy(name):
+    """Keras's dtype policy for layers made inside, the one before restored after."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _new_model(config, start):
     keras.utils.set_random_seed(config.seed)
-    model = _architecture(config)
+    model = build(config)
+    if start is not None:
+        _take_weights(model, start)
+    if config.objective == "sure":
+        model = RiskMinimised(model.inputs[0], model.outputs[0], name=model.name)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
         config.steps - config.warmup,
         warmup_target=config.learning_rate,
         warmup_steps=config.warmup,
     )
-    optimizer = keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=config.ema_momentum)
-    # Several steps in one call: on two cores the loop around a step of 0.1 s costs as much again.
-    model.compile(optimizer, loss="mse", jit_compile=False, steps_per_execution=min(20, config.checkpoint_every))
+    optimizer = _OPTIMIZERS[config.optimizer](schedule, use_ema=True, ema_momentum=config.ema_momentum)
+    every = next(
+        n for n in range(min(config.steps_per_execution, config.steps), 0, -1) if config.checkpoint_every % n == 0
+    )
+    model.compile(optimizer, loss="mse", jit_compile="auto" if _on_jax() else False, steps_per_execution=every)
     return model
 
 
-def _without_optimizer(model: keras.Model, config: TrainingConfig) -> keras.Model:
-    # Not clone_model: it copies the compilation too.
-    bare = _architecture(config)
-    bare.set_weights(model.get_weights())
-    return bare
+def _take_weights(model, start):
+    if [weight.shape for weight in model.weights] != [weight.shape for weight in start.weights]:
+        raise InputError(
+            f"expected a network to start from with the {len(model.weights)} weights of {model.name!r}, received "
+            f"{start.name!r} with other ones"
+        )
+    model.set_weights(start.get_weights())
+
+
+def _on_jax():
+    return keras.backend.backend() == "jax"
+
+
+def _stream(batches, first, last):
+    if keras.backend.backend() == "tensorflow":
+        return batches.as_dataset(first, last)
+    return batches.between(first, last)
+
+
+def _logs(run_folder, tensorboard):
+    logs = [keras.callbacks.CSVLogger(run_folder / "log.csv", append=True)]
+    if tensorboard:
+        logs.append(keras.callbacks.TensorBoard(tensorboard, update_freq="epoch", write_graph=False))
+    return logs
 
 
 class _Checkpoint(keras.callbacks.Callback):
@@ -144,4 +215,7 @@ class _Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         temporary = self.path.with_name("." + self.path.name)
         self.model.save(temporary)
+        with zipfile.ZipFile(temporary) as written:  # on a full disk, keep the last one
+            if written.testzip() is not None:
+                raise OSError(f"could not write {temporary} whole")
         os.replace(temporary, self.path)

@@ -258,3 +258,61 @@ def test_ctrl_c_while_tuning_writes_the_best_so_far(files):
     assert summary["interrupted"]
     assert summary["steps"] < 100000
     assert imread(files / "out.png").shape == (64, 63)
+
+
+TRAIN = ("--steps", 60, "--checkpoint-every", 20, "--crop", 16, "--batch", 2, "--seed", 4)
+
+
+def test_train_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(tmp_path):
+    source = "synthetic:piecewise-constant:3"
+    straight = run("train", source, "-o", tmp_path / "a.keras", *TRAIN)
+    assert straight.returncode == 0, straight.stderr
+    assert "60/60" in straight.stderr
+    command = [sys.executable, "-m", "gaintuning_tf", "train", source, "-o", tmp_path / "b.keras", *TRAIN]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    log = tmp_path / "b.run" / "log.csv"
+    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 2):
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "b.keras").exists()
+    refused = run("train", source, "-o", tmp_path / "b.keras", *TRAIN)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: ")
+    assert "--resume" in refused.stderr
+    # With the settings of the run, which need not be told again.
+    resumed = run("train", source, "-o", tmp_path / "b.keras", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    from gaintuning_tf import load_denoiser
+
+    one, other = (load_denoiser(tmp_path / name) for name in ("a.keras", "b.keras"))
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "-o", "a.keras"], "found none at nowhere"),
+        (["synthetic:clouds", "-o", "a.keras"], "'clouds'"),
+        (["synthetic:nanoparticles:1", "-o", "a.h5"], ".keras"),
+        (["synthetic:nanoparticles:1", "-o", "a.keras", "--sigma", "5", "1"], "expected sigma"),
+        (["synthetic:nanoparticles:1", "-o", "a.keras", "--steps", "0"], "steps"),
+        (["synthetic:nanoparticles:1", "-o", "a.keras", "--start", "none"], "'none'"),
+        (["synthetic:nanoparticles:1", "-o", "a.keras", "--config", "absent.json"], "absent.json"),
+        (["synthetic:nanoparticles:1", "-o", "a.keras", "--noise", "salt"], "invalid choice"),
+    ],
+)
+def test_train_refuses_before_it_starts(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gaintuning_tf.cli._start_tensorflow", lambda: pytest.fail("too late"))
+    try:
+        status = main(["train", *arguments])
+    except SystemExit as leave:
+        status = leave.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert list(tmp_path.iterdir()) == []

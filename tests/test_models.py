@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gaintuning_tf import gain_layers, insert_gains
-from gaintuning_tf.models import BiasFreeBatchNormalization, PadToMultiple, dncnn, unet
+from gaintuning_tf.models import BiasFreeBatchNormalization, PadToMultiple, Rotate90, blind_spot, dncnn, unet
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 8), (1, 2), (13, 27)])
@@ -93,3 +93,64 @@ def test_bias_free_norm_scales_by_the_batch_in_training_and_the_average_in_infer
 def test_a_dncnn_of_one_layer_is_refused():
     with pytest.raises(ValueError, match="at least 2"):
         dncnn(depth=1)
+
+
+def test_more_dilations_see_further():
+    from gaintuning_tf.tiling import reach
+
+    assert reach(unet(width=4, dilations=(2, 4, 8))) > reach(unet(width=4)) + 12
+    assert len(gain_layers(insert_gains(unet(width=4, dilations=(2, 4, 8))))) == 10
+
+
+@pytest.mark.parametrize("quarters", [-1, 0, 1, 2, 3])
+def test_rotation_is_numpys(quarters):
+    image = np.random.default_rng(0).random((2, 4, 5, 3)).astype("float32")
+    layer = Rotate90(quarters)
+    turned = layer(image)
+    np.testing.assert_array_equal(turned, np.rot90(image, quarters, axes=(1, 2)))
+    assert layer.compute_output_shape(image.shape) == turned.shape
+    assert Rotate90.from_config(layer.get_config()).quarters == quarters
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bias_free", [False, True])
+def test_the_blind_spot_network_sees_everything_about_a_pixel_but_the_pixel(channels, bias_free):
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    model = blind_spot(channels, width=8, bias_free=bias_free)
+    for weight in model.weights:  # all positive: no path is shut by a ReLU, whatever the image
+        weight.assign(np.abs(weight.numpy()) + 0.01)
+    image = tf.constant(np.random.default_rng(0).random((1, 7, 6, channels)).astype("float32"))
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        output = model(image)
+    assert output.shape == image.shape
+    jacobian = tape.jacobian(output, image).numpy().reshape(42, channels, 42, channels)
+    seen = np.abs(jacobian).max((1, 3)) > 0
+    np.testing.assert_array_equal(seen, ~np.eye(42, dtype=bool))
+
+
+def test_gains_keep_the_blind_spot_blind():
+    model = insert_gains(blind_spot(width=4))
+    for gain in gain_layers(model):
+        gain.gain.assign(np.random.default_rng(0).uniform(0.5, 1.5, gain.gain.shape))
+    image = np.random.default_rng(0).random((1, 9, 9, 1)).astype("float32")
+    other = image.copy()
+    other[0, 4, 4] += 1
+    difference = np.abs(model(other).numpy() - model(image).numpy())
+    assert difference[0, 4, 4] == 0
+    assert difference.max() > 0
+    assert len(gain_layers(model)) == 10  # shared by the four directions
+
+
+def test_the_output_is_exact_under_mixed_precision():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        models = [unet(width=4), dncnn(depth=3, width=4), blind_spot(width=4)]
+    finally:
+        keras.config.set_dtype_policy(policy)
+    for model in models:
+        assert model(np.zeros((1, 8, 8, 1), "float32")).dtype == "float32"
+        assert model.layers[1].compute_dtype == "bfloat16" or model.layers[2].compute_dtype == "bfloat16"

@@ -1,14 +1,17 @@
 """Training: learns, and resumes to the same weights."""
 
-import json
+import dataclasses
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 from skimage.data import camera
 
-from gaintuning_tf import InputError, gain_layers
-from gaintuning_tf.training import TrainingConfig, train
+from gaintuning_tf import InputError, gain_layers, load_denoiser
+from gaintuning_tf.training import TrainingConfig, build, train
 
 CONFIG = TrainingConfig(
     architecture_options={"bias_free": True, "width": 4},
@@ -75,16 +78,130 @@ def test_training_learns_to_denoise(tmp_path):
     assert (tmp_path / "log.csv").read_text().startswith("epoch")
 
 
-def test_configurations_are_checked(tmp_path):
-    file = tmp_path / "c.json"
-    for values, message in (({"stpes": 3}, "stpes"), ({"architecture": "vgg"}, "'vgg'")):
-        file.write_text(json.dumps(values))
-        with pytest.raises(InputError, match=message):
-            TrainingConfig.read(file)
+@pytest.mark.parametrize(
+    ("objective", "options"),
+    [
+        ("blind-spot", {"architecture": "blind-spot"}),
+        ("masking", {}),
+        ("sure", {}),
+    ],
+)
+def test_noisy_images_alone_are_enough(tmp_path, objective, options):
+    sigma = 25
+    rng = np.random.default_rng(0)
+    clean = [image.astype("float32") / 255 for image in images()]
+    noisy = [image + sigma / 255 * rng.standard_normal(image.shape, "float32") for image in clean]
+    config = TrainingConfig(
+        objective=objective,
+        architecture_options={"bias_free": True, "width": 8},
+        noise="none",
+        learning_rate=5e-3,
+        steps=500,
+        warmup=20,
+        checkpoint_every=500,
+        crop=32,
+        batch=4,
+        ema_momentum=0.9,
+        **options,
+    )
+    model = train(config, noisy, tmp_path, verbose=0)
+    before = after = 0.0
+    for x, y in zip(noisy, clean, strict=True):
+        before += np.mean((x - y) ** 2)
+        after += np.mean((model(x[None]).numpy()[0] - y) ** 2)
+    assert after < before / 2
 
 
-def test_the_configurations_of_shipped_networks_are_valid():
-    from conftest import ROOT
+def test_pairs_are_learnt(tmp_path):
+    clean = [image.astype("float32") / 255 for image in images()]
+    half = [image / 2 for image in clean]  # what is to be learnt: to double
+    config = TrainingConfig(
+        architecture="dncnn",
+        architecture_options={"depth": 2, "width": 4, "normalised": False},
+        noise="none",
+        learning_rate=1e-2,
+        steps=300,
+        warmup=20,
+        checkpoint_every=300,
+        crop=16,
+        batch=4,
+        ema_momentum=0.9,
+    )
+    model = train(config, half, tmp_path, targets=clean, verbose=0)
+    error = np.mean([np.mean((model(x[None]).numpy()[0] - y) ** 2) for x, y in zip(half, clean, strict=True)])
+    assert error < np.mean([np.mean((x - y) ** 2) for x, y in zip(half, clean, strict=True)]) / 20
 
-    for file in (ROOT / "scripts").glob("*.json"):
-        assert TrainingConfig.read(file).steps > 0
+
+def test_mixed_precision_trains_to_weights_of_full_precision(tmp_path):
+    policy = keras.config.dtype_policy().name
+    config = dataclasses.replace(CONFIG, precision="mixed_bfloat16", architecture="dncnn")
+    config = dataclasses.replace(config, architecture_options={"depth": 3, "width": 4})
+    model = train(config, images(), tmp_path, verbose=0)
+    assert keras.config.dtype_policy().name == policy
+    assert all(layer.dtype_policy.name == "float32" for layer in model.layers)
+    assert np.isfinite(model(images()[0][None] / np.float32(255)).numpy()).all()
+
+
+def test_training_starts_from_given_weights(tmp_path):
+    start = build(CONFIG)
+    before = start.get_weights()
+    config = dataclasses.replace(CONFIG, learning_rate=1e-9, steps=1, warmup=0, checkpoint_every=1)
+    model = train(config, images(), tmp_path / "a", start=start, verbose=0)
+    for a, b, c in zip(before, start.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, c, atol=1e-6)
+    with pytest.raises(InputError, match="start from"):
+        train(config, images(), tmp_path / "b", start=build(TrainingConfig()), verbose=0)
+
+
+def test_a_run_with_other_settings_or_images_is_not_continued(tmp_path):
+    train(CONFIG, images(), tmp_path, verbose=0)
+    with pytest.raises(InputError, match="differs in seed;"):
+        train(dataclasses.replace(CONFIG, seed=1), images(), tmp_path, verbose=0)
+    with pytest.raises(InputError, match="differs in images;"):
+        train(CONFIG, images()[1:], tmp_path, verbose=0)
+
+
+def test_tensorboard_gets_its_logs(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(CONFIG, images(), tmp_path / "run", tensorboard=tmp_path / "logs", verbose=0)
+    assert list((tmp_path / "logs").rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "pairs", "message"),
+    [
+        ({"objective": "sure", "noise": "poisson"}, False, "Gaussian"),
+        ({"objective": "masking", "noise": "none"}, True, "pairs"),
+        ({"architecture_options": {"wdith": 3}}, False, "wdith"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, options, pairs, message):
+    config = dataclasses.replace(CONFIG, **options)
+    with pytest.raises(InputError, match=message):
+        train(config, images(), tmp_path, targets=images() if pairs else None, verbose=0)
+
+
+ON_JAX = """
+import sys
+sys.modules["tensorflow"] = None  # an accelerator without it
+import numpy as np
+from gaintuning_tf.image_sources import load_images
+from gaintuning_tf.training import TrainingConfig, train
+config = TrainingConfig(architecture=sys.argv[2], architecture_options={"bias_free": True, "width": 4}, crop=16,
+                        batch=2, objective=sys.argv[3], steps=6, warmup=1, checkpoint_every=3)
+model = train(config, load_images("synthetic:piecewise-constant:2"), sys.argv[1] + "/run", verbose=0)
+model.save(sys.argv[1] + "/m.keras")
+image = np.random.default_rng(0).random((1, 13, 10, 1)).astype("float32")
+np.save(sys.argv[1] + "/out.npy", np.asarray(model(image)))
+"""
+
+
+@pytest.mark.parametrize(("architecture", "objective"), [("unet", "supervised"), ("dncnn", "sure")])
+def test_it_trains_on_jax_and_the_file_loads_here_with_the_same_outputs(tmp_path, architecture, objective):
+    pytest.importorskip("jax")
+    command = [sys.executable, "-c", ON_JAX, str(tmp_path), architecture, objective]
+    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    image = np.random.default_rng(0).random((1, 13, 10, 1)).astype("float32")
+    np.testing.assert_allclose(load_denoiser(tmp_path / "m.keras")(image), np.load(tmp_path / "out.npy"), atol=1e-5)

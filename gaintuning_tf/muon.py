@@ -1,0 +1,84 @@
+"""Muon for convolutional networks, for pre-training."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+# Of the quintic Newton-Schulz iteration, by Jordan.
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
+# Of the update's root mean square, so that Adam's learning rates suit; by Liu et al.
+RMS = 0.2
+
+
+@keras.saving.register_keras_serializable("gaintuning_tf")
+class ConvMuon(keras.optimizers.Adam):
+    """Muon for the kernels of convolutions, Adam for everything else.
+
+    The momentum of a kernel, seen as a matrix M of (height * width * input channels) x output channels, is replaced
+    by the nearest matrix with orthonormal rows or columns, `U V^T` of the singular value decomposition `M = U S V^T`,
+    found approximately by five Newton-Schulz iterations. So every direction of the kernel moves at the same pace, not
+    those alone in which the gradient is large. `keras.optimizers.Muon` does this for matrices but takes kernels of
+    convolutions for Adam's.
+
+    References: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024,
+    https://kellerjordan.github.io/posts/muon/; J. Liu et al., "Muon is scalable for LLM training", 2025,
+    arXiv:2502.16982, for the factor `0.2 * sqrt(max(rows, columns))` of the update.
+
+    Args:
+        learning_rate: As Adam's.
+        momentum: Of the kernels' gradients, with Nesterov's look ahead.
+        **kwargs: Further ones of `keras.optimizers.Adam`.
+
+    Example:
+
+    >>> ConvMuon(2e-3).momentum
+    0.95
+    """
+
+    def __init__(self, learning_rate=1e-3, momentum: float = 0.95, **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.momentum = momentum
+
+    def update_step(self, gradient, variable, learning_rate):
+        if len(variable.shape) < 3:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        momentum = self._momentums[self._get_variable_index(variable)]
+        self.assign(momentum, self.momentum * momentum + gradient)
+        ahead = ops.reshape(gradient + self.momentum * momentum, (-1, variable.shape[-1]))
+        rows, columns = ahead.shape
+        update = RMS * max(rows, columns) ** 0.5 * orthogonalised(ahead)
+        step = ops.cast(learning_rate, variable.dtype) * ops.reshape(update, variable.shape)
+        self.assign_sub(variable, step)
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum}
+
+
+def orthogonalised(matrix):
+    """About `U V^T` of the singular value decomposition `U S V^T`: singular values between 0.7 and 1.2.
+
+    Args:
+        matrix: (rows, columns), floating point.
+
+    Returns:
+        A matrix of the same shape.
+
+    Example:
+
+    >>> import numpy as np
+    >>> values = np.linalg.svd(orthogonalised(np.diag([3.0, 1.0, 0.5]).astype("float32")), compute_uv=False)
+    >>> bool(values.min() > 0.6 and values.max() < 1.3)
+    True
+    """
+    matrix = ops.convert_to_tensor(matrix)
+    a, b, c = COEFFICIENTS
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = ops.transpose(matrix) if tall else matrix
+    x = x / (ops.norm(x) + 1e-7)
+    for _ in range(ITERATIONS):
+        gram = ops.matmul(x, ops.transpose(x))
+        x = a * x + ops.matmul(b * gram + c * ops.matmul(gram, gram), x)
+    return ops.transpose(x) if tall else x
