@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gaintuning_tf import __version__, files, images, pretrained, train_command
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.image_sources import image_files
+from gaintuning_tf.image_sources import check_source
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,7 +122,7 @@ def _add_evaluate(commands):
         "image of the sorted folder gets numpy.random.RandomState(i).randn(H, W) * SIGMA / 255.",
     )
     add = command.add_argument
-    add("folder", metavar="FOLDER", help="clean 8-bit images; colour is taken as grey")
+    add("folder", metavar="FOLDER|tfds:NAME", help="clean 8-bit images; colour is taken as grey")
     add("--sigma", required=True, type=_positive, metavar="S", help="noise level on the 0-255 scale")
     add("--model", default=pretrained.DEFAULT, metavar="NAME|PATH", help="network [%(default)s]")
     add("--steps", type=_count, metavar="N", help="steps of tuning [40]")
@@ -187,7 +187,7 @@ def _evaluate(options):
     if options.limit == 0:
         raise InputError("expected --limit of at least 1, received 0")
     pretrained.find_denoiser(options.model)
-    image_files(options.folder)
+    check_source(options.folder)
     _start_tensorflow()
     from gaintuning_tf.evaluate import MEASURES, evaluate
 

@@ -1,16 +1,17 @@
-"""PSNR and SSIM before and after tuning, over a folder of clean images with drawn noise."""
+"""PSNR and SSIM before and after tuning, over clean images with drawn noise."""
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.image_sources import image_files
+from gaintuning_tf.image_sources import TFDS, image_files, load_images
 from gaintuning_tf.images import load_image
 from gaintuning_tf.metrics import psnr, ssim
 from gaintuning_tf.padding import check_denoiser
@@ -55,7 +56,7 @@ def evaluate(
     """Denoise every image of a folder with drawn noise, with and without tuning.
 
     Args:
-        folder: Clean images; colour ones are taken as grey.
+        folder: Clean images, or `tfds:NAME` as in `image_sources.load_images`; colour is taken as grey.
         model: A grey denoiser.
         sigma: Noise level on the 0-255 scale; tuning is told it, unless `options` say otherwise.
         limit: Only this many images, the first of the sorted folder.
@@ -75,8 +76,8 @@ def evaluate(
     if model.inputs[0].shape[-1] != 1:
         raise InputError(f"evaluate expects a grey network, {model.name!r} takes {model.inputs[0].shape[-1]} channels")
     rows = []
-    for index, file in enumerate(image_files(folder)[:limit]):
-        rows.append({"image": file.name, **_measure(_grey(file), index, model, sigma, tune, options)})
+    for index, (name, clean) in enumerate(itertools.islice(_clean_images(folder), limit)):
+        rows.append({"image": name, **_measure(clean, index, model, sigma, tune, options)})
         if report:
             report(rows[-1])
     return {"images": rows, "mean": {key: float(np.mean([row[key] for row in rows])) for key in MEASURES}}
@@ -95,13 +96,26 @@ def _measure(clean, index, model, sigma, tune, options):
     return {**row, "seconds": seconds}
 
 
+def _clean_images(source) -> Iterator[tuple[str, np.ndarray]]:
+    """The name and the grey image, float32 in [0, 1], of each image of a folder or a TFDS data set."""
+    if str(source).startswith(TFDS):
+        for index, image in enumerate(load_images(source)):
+            yield str(index), _unit(image, source)[..., 0]
+        return
+    for file in image_files(source):
+        yield file.name, _grey(file)
+
+
 def _grey(file: Path) -> np.ndarray:
-    image = load_image(file)
-    if image.dtype != np.uint8:
-        raise InputError(f"evaluate expects 8-bit images, {file} is {image.dtype}")
-    image = image.astype(np.float32) / np.float32(255)
+    image = _unit(load_image(file), file)
     if image.ndim == 3:
         from skimage.color import rgb2gray
 
         image = rgb2gray(image).astype(np.float32) if image.shape[-1] == 3 else image[..., 0]
     return image
+
+
+def _unit(image, source):
+    if image.dtype != np.uint8:
+        raise InputError(f"evaluate expects 8-bit images, {source} is {image.dtype}")
+    return image.astype(np.float32) / np.float32(255)

@@ -3,9 +3,12 @@
 
     python scripts/model_card.py unet-bf-natural --data FOLDER/set12 --sigmas 25 30 50
     python scripts/model_card.py unet-bf-natural --data FOLDER/set12 --sigmas 30 70 --tune
+    python scripts/model_card.py unet-tem --data FOLDER/tem --doses 1 5
 
 Fills in `card.json` (parameters, gains, PSNR) and the table in `README.md` beside it. With --tune it
-adds the column of the tuned network, which takes minutes per image size and noise level.
+adds the column of the tuned network, which takes minutes per image size and noise level. With --doses the images are
+counts of electron microscopy: the i-th of the sorted folder, clean, is the mean of numpy.random.RandomState(i).poisson(
+DOSE * image) / DOSE. PSNR on a range of 1, after clipping.
 """
 
 import argparse
@@ -13,8 +16,12 @@ import json
 import platform
 from pathlib import Path
 
-from gaintuning_tf import gain_layers, insert_gains, load_denoiser
+import numpy as np
+
+from gaintuning_tf import gain_layers, gaintune, insert_gains, load_denoiser, psnr, ssim
 from gaintuning_tf.evaluate import evaluate
+from gaintuning_tf.image_sources import image_files
+from gaintuning_tf.images import load_image
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
@@ -26,6 +33,8 @@ def measure(card, model, data, sigmas, tune):
     card["parameters"] = model.count_params()
     card["gains"] = sum(gain.gain.shape[-1] for gain in gains)
     card["channels"] = model.inputs[0].shape[-1]
+    card.setdefault("psnr", {})
+    card.setdefault("measured", {})
     for sigma in sigmas:
         table = evaluate(data, model, sigma=sigma, tune=tune, report=lambda row: print(row, flush=True))
         mean, name = table["mean"], f"Set12, sigma {sigma:g}"
@@ -38,6 +47,28 @@ def measure(card, model, data, sigmas, tune):
             row.update(psnr_tuned=round(mean["psnr_tuned"], 3), ssim_tuned=round(mean["ssim_tuned"], 4))
             row.update(gained_least=round(min(gained), 3), gained_most=round(max(gained), 3))
             row["seconds"] = round(mean["seconds"], 1)
+
+
+def measure_counts(card, model, folder, doses):
+    """Add the figures of each dose of Poisson noise on the images of a folder to the card."""
+    for dose in doses:
+        rows = []
+        for index, file in enumerate(image_files(folder)):
+            clean = load_image(file).astype(np.float32)
+            noisy = (np.random.RandomState(index).poisson(dose * clean) / dose).astype(np.float32)
+            result = gaintune(noisy, model, sigma=0.1, steps=0, data_range=1.0, progress=False)
+            shown = [np.clip(image, 0, 1) for image in (noisy, result.pretrained)]
+            rows.append([file.name, *(measure(clean, x, data_range=1.0) for x in shown for measure in (psnr, ssim))])
+            print(rows[-1], flush=True)
+        names, noisy, _, denoised, similar = zip(*rows, strict=True)
+        name = f"TEM, dose {dose:g}"
+        card["psnr"][name] = round(float(np.mean(denoised)), 3)
+        card["measured"][name] = {
+            "psnr": card["psnr"][name],
+            "ssim": round(float(np.mean(similar)), 4),
+            "psnr_noisy": round(float(np.mean(noisy)), 3),
+            "images": {image: round(float(value), 3) for image, value in zip(names, denoised, strict=True)},
+        }
 
 
 def markdown(measured):
@@ -58,13 +89,16 @@ def markdown(measured):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="folder under saved_models/")
-    parser.add_argument("--data", required=True, help="the folder of Set12's images")
-    parser.add_argument("--sigmas", required=True, type=float, nargs="+", help="noise levels, on the 0-255 scale")
+    parser.add_argument("--data", required=True, help="folder of clean images: Set12, or micrographs")
+    parser.add_argument("--sigmas", type=float, nargs="+", default=[], help="noise levels, on the 0-255 scale")
+    parser.add_argument("--doses", type=float, nargs="+", default=[], help="counts per pixel where the image is 1")
     parser.add_argument("--tune", action="store_true", help="measure tuning too")
     args = parser.parse_args()
     folder = ROOT / "saved_models" / args.name
     card = json.loads((folder / "card.json").read_text())
-    measure(card, load_denoiser(folder / card["file"]), args.data, args.sigmas, args.tune)
+    model = load_denoiser(folder / card["file"])
+    measure(card, model, args.data, args.sigmas, args.tune)
+    measure_counts(card, model, args.data, args.doses)
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     before, _, rest = (folder / "README.md").read_text().partition(BEGIN)
     after = rest.partition(END)[2]

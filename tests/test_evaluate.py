@@ -1,5 +1,7 @@
 """evaluate: the peer's noise, the contract's table."""
 
+import functools
+
 import numpy as np
 import pytest
 from skimage.data import camera
@@ -7,6 +9,7 @@ from skimage.io import imsave
 
 from gaintuning_tf import InputError, load_denoiser
 from gaintuning_tf.evaluate import MEASURES, evaluate, noisy_version
+from gaintuning_tf.image_sources import load_images
 
 
 @pytest.fixture
@@ -49,3 +52,22 @@ def test_refusals(folder, tmp_path):
     imsave(folder / "a.tif", np.zeros((9, 9), "uint16"), check_contrast=False)
     with pytest.raises(InputError, match="8-bit"):
         evaluate(folder, load_denoiser("unet-bf-natural"), sigma=25, steps=0)
+
+
+def test_tfds_data_sets_are_measured_as_folders_are(folder, tmp_path, tiny):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    from gaintuning_tf.image_pairs import ImagePairs
+
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "clean").symlink_to(folder, target_is_directory=True)
+    builder = ImagePairs(config="clean", data_dir=tmp_path / "data")
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(images)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "gaintuning_tf.evaluate.load_images", lambda source: load_images(source, data_dir=tmp_path / "data")
+        )
+        one = evaluate("tfds:image_pairs/clean", tiny, sigma=25, tune=False)
+    other = evaluate(folder, tiny, sigma=25, tune=False)
+    assert one["mean"]["psnr_noisy"] == pytest.approx(other["mean"]["psnr_noisy"], abs=0.3)
+    assert len(one["images"]) == 3
