@@ -82,7 +82,7 @@ def _add_denoise(commands):
         "--model",
         default=pretrained.DEFAULT,
         metavar="NAME|PATH",
-        help="network: a name from `models`, or a .keras file [%(default)s]",
+        help="network: a name from `models`, a .keras file or a SavedModel folder [%(default)s]",
     )
     add(
         "--sigma",

@@ -15,6 +15,7 @@ import numpy as np
 from gaintuning_tf import tiling
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gain_files import fingerprint
+from gaintuning_tf.graph import as_keras_model
 from gaintuning_tf.images import Layout, layout
 from gaintuning_tf.losses import MonteCarloSURE
 from gaintuning_tf.noise import GaussianNoise, estimate_noise
@@ -93,7 +94,8 @@ def gaintune(
         image: Noisy; (H, W), (H, W, 1), (H, W, 3), or what `axes` describes; any
             integer or float dtype. Every frame of a stack, and every channel if the
             network is grey, is tuned by itself.
-        model: A Keras denoiser for images in [0, 1], or what `load_denoiser` takes.
+        model: A Keras denoiser for images in [0, 1] (subclassed and `tf_keras` models too),
+            or what `load_denoiser` takes.
             It is never changed. If it has gains, tuning starts from them.
         sigma: Standard deviation of the noise in the units of the image: 25 for a
             uint8 image, 0.1 for floats in [0, 1]. Estimated from the image if absent.
@@ -122,6 +124,7 @@ def gaintune(
     (dtype('uint8'), (64, 64))
     """
     model = _loaded(find_denoiser(model)) if isinstance(model, (str, os.PathLike)) else model
+    model = as_keras_model(model)
     check_denoiser(model)
     image = np.asarray(image)
     arrangement = layout(image, model.inputs[0].shape[-1], axes=axes, data_range=data_range)

@@ -70,13 +70,14 @@ def find_denoiser(name_or_path) -> Path:
         return known[str(name_or_path)].path
     path = Path(name_or_path)
     if path.is_dir():
-        raise InputError(f"expected a .keras or .h5 file, {path} is a folder; SavedModel folders cannot be loaded yet")
+        return path
     if not path.is_file():
         raise InputError(
-            f"expected a network's name ({', '.join(known)}) or a .keras or .h5 file, received {str(name_or_path)!r}"
+            f"expected a network's name ({', '.join(known)}), a .keras or .h5 file or a SavedModel folder, received "
+            f"{str(name_or_path)!r}"
         )
     if path.suffix not in (".keras", ".h5", ".hdf5"):
-        raise InputError(f"expected a .keras or .h5 file, received {path}")
+        raise InputError(f"expected a .keras or .h5 file, or a SavedModel folder, received {path}")
     return path
 
 
@@ -84,8 +85,9 @@ def load_denoiser(name_or_path) -> keras.Model:
     """Load a trained denoiser.
 
     Args:
-        name_or_path: A name from `list_denoisers`, or a `.keras` or `.h5` file. Keras's
-            safe mode is on: a file that would run code of its own is refused.
+        name_or_path: A name from `list_denoisers`, a `.keras` or `.h5` file, or the folder
+            of a SavedModel or of its versions. Keras's safe mode is on: a file that would
+            run code of its own is refused.
 
     Returns:
         A Keras model, not compiled, (N, H, W, C) to the same shape.
@@ -101,7 +103,11 @@ def load_denoiser(name_or_path) -> keras.Model:
     path = find_denoiser(name_or_path)
     import keras
 
-    for module in ("models", "custom_layers"):  # they register the layers that a file may need
+    if path.is_dir():
+        from gaintuning_tf.graph import load_saved_model
+
+        return load_saved_model(path)
+    for module in ("models", "custom_layers", "graph_network"):  # they register the layers that a file may need
         importlib.import_module(f"gaintuning_tf.{module}")
     try:
         model = keras.models.load_model(path, compile=False)

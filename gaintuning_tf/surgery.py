@@ -25,6 +25,8 @@ from gaintuning_tf.convolutions import (
 )
 from gaintuning_tf.custom_layers import WithGains, new_gain
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.graph import as_keras_model
+from gaintuning_tf.graph_network import GraphNetwork
 from gaintuning_tf.layers import Gain, SplitActivation
 from gaintuning_tf.rewriting import Rewriter, clone_layer, copy_variables_of, is_graph
 
@@ -42,16 +44,17 @@ def insert_gains(
 
     Args:
         model: A built Functional or Sequential model, nested to any depth. Custom
-            layers may call convolutions of their own; they need a `get_config`.
+            layers may call convolutions of their own; they need a `get_config`. Of a
+            subclassed or a `tf_keras` model, the graph that it computes is taken.
         where: Which of the convolution layers get a gain, as a predicate; all by default.
+            In graphs it is called with a `graph_nodes.Convolution`.
         images: Gains of their own for each of this many images of a batch, see `Gain`.
 
     Returns:
         The new model, or `model` itself if it has gains already.
 
     Raises:
-        InputError: `model` is not a Functional or Sequential Keras model, is not built,
-            or there is no convolution to give a gain to.
+        InputError: `model` is no Keras model, is not built, or there is no convolution to give a gain to.
 
     Example:
 
@@ -63,7 +66,8 @@ def insert_gains(
     >>> [tuple(variable.shape) for variable in gained.trainable_variables]
     [(8,)]
     """
-    _check_open(model)
+    model = as_keras_model(model)
+    _check_built(model)
     if gain_layers(model):
         return model
     inserter = _Inserter(where, images)
@@ -174,6 +178,8 @@ class _Inserter(Rewriter):
         return super().rewrite(model)
 
     def copy_layer(self, layer):
+        if isinstance(layer, GraphNetwork):
+            return self._copy_graph(layer)
         copy = clone_layer(layer)
         chosen = [index for index, found in enumerate(with_self(layer)) if self.where(found)]
         self.expected += len(chosen)
@@ -182,6 +188,12 @@ class _Inserter(Rewriter):
         if not isinstance(layer, CONVOLUTIONS) or (has_own_call(layer) and _applies_activation(layer)):
             return WithGains(copy, chosen, self.images, name=self._unique(layer.name + "_with_gains"))
         self._following[id(copy)] = self._split(copy)
+        return copy
+
+    def _copy_graph(self, layer):
+        chosen = [index for index, found in enumerate(layer.convolutions) if self.where(found)]
+        copy = layer.with_gains(chosen, self.images)
+        self.expected += len(copy.gains)
         return copy
 
     def following(self, copy):
@@ -227,6 +239,8 @@ class _Folder(Rewriter):
             return layer  # never called: `call` passes its input on
         if isinstance(layer, WithGains):
             return layer.original()
+        if isinstance(layer, GraphNetwork):
+            return layer.without_gains()
         copy = clone_layer(layer)
         if id(layer) in self._gain_of:
             _, activation = self._gain_of[id(layer)]
@@ -237,7 +251,8 @@ class _Folder(Rewriter):
     def copy_variables(self):
         self.pairs = [(layer, copy) for layer, copy in self.pairs if layer is not copy]
         for layer, copy in self.pairs:
-            if isinstance(layer, keras.layers.Layer):
+            # The copies of graphs have their values already.
+            if isinstance(layer, keras.layers.Layer) and not isinstance(layer, GraphNetwork):
                 copy_variables_of(layer.layer if isinstance(layer, WithGains) else layer, copy)
 
     def fold(self):
@@ -247,6 +262,8 @@ class _Folder(Rewriter):
                 for index, gain in zip(layer.chosen, layer.gains, strict=True):
                     scale(inner[index], gain)
                 _check_same(layer, copy)
+            elif isinstance(layer, GraphNetwork):
+                layer.fold_into(copy)
             elif id(layer) in self._gain_of:
                 gain, _ = self._gain_of[id(layer)]
                 scale(copy, gain)
@@ -258,7 +275,7 @@ def _gains_by_convolution(model):
     """For the id of each convolution that a graph's gain follows: (gain, split activation or None)."""
     found = {}
     free = {id(gain): gain for gain in gain_layers(model)}
-    for wrapper in sublayers(model, WithGains):
+    for wrapper in sublayers(model, (WithGains, GraphNetwork)):
         for gain in wrapper.gains:
             del free[id(gain)]
     for convolution in convolutions(model):
@@ -301,6 +318,10 @@ def _check_open(model):
             "expected a Functional or Sequential Keras model, whose layers can be seen, "
             f"received {type(model).__module__}.{type(model).__name__}"
         )
+    _check_built(model)
+
+
+def _check_built(model):
     if not model.built:
         raise InputError(
             f"expected a built model, {model.name!r} has no input shape yet; call it once or give it an Input"

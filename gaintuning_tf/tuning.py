@@ -15,8 +15,10 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from gaintuning_tf import padding
-from gaintuning_tf.convolutions import convolutions
+from gaintuning_tf.convolutions import convolutions, sublayers
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.graph import as_keras_model
+from gaintuning_tf.graph_network import GraphNetwork
 from gaintuning_tf.losses import probe_step
 from gaintuning_tf.optimizers import stateless
 from gaintuning_tf.surgery import gain_layers, insert_gains
@@ -96,6 +98,7 @@ class GainTuner:
         *,
         jit_compile: bool = False,
     ):
+        model = as_keras_model(model)
         padding.check_denoiser(model)
         self.model = insert_gains(model)
         self.loss = _at_precision(loss, self.model)
@@ -369,7 +372,9 @@ def _at_precision(loss, model):
     if getattr(loss, "step", 0) is not None:
         return loss
     loss = copy.copy(loss)
-    loss.step = max(probe_step(dtype=layer.compute_dtype) for layer in convolutions(model))
+    dtypes = {layer.compute_dtype for layer in convolutions(model)}
+    dtypes |= {found.dtype for graph in sublayers(model, GraphNetwork) for found in graph.convolutions}
+    loss.step = max(probe_step(dtype=dtype) for dtype in dtypes)
     return loss
 
 

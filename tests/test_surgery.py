@@ -369,8 +369,10 @@ def test_refusals():
         insert_gains(sequential(layers.Dense(3)))
     with refused("chose none of .*conv"):
         insert_gains(build("Conv2D"), where=lambda layer: False)
-    with refused("Functional or Sequential"):
+    with refused("expected a Keras model"):
         insert_gains("unet")
+    with refused("Functional or Sequential"):
+        fold_gains("unet")
     with refused("not.*built|built model"):
         insert_gains(keras.Sequential([layers.Conv2D(2, 3)]))
     with refused("follows a convolution"):

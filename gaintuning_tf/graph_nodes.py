@@ -1,0 +1,421 @@
+"""TensorFlow GraphDefs, edited: where the convolutions are, and gains behind them.
+
+Nothing here knows Keras. A graph is a `GraphDef` without control edges, from one placeholder to one output.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2
+from tensorflow.python.framework import op_def_registry
+
+from gaintuning_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """Where a convolution's op has what: inputs by position, the kernel's output channels by axis."""
+
+    image: int = 0
+    kernel: int = 1
+    channels: tuple[int, ...] = (-1,)
+
+
+CONVOLUTIONS = {
+    "Conv2D": _Kind(),
+    "Conv3D": _Kind(),
+    "DepthwiseConv2dNative": _Kind(channels=(-2, -1)),
+    "Conv2DBackpropInput": _Kind(image=2, channels=(-2,)),
+    "Conv3DBackpropInputV2": _Kind(image=2, channels=(-2,)),
+}
+FUSED = {"_FusedConv2D": "Conv2D", "_FusedDepthwiseConv2dNative": "DepthwiseConv2dNative"}
+FUSED_ACTIVATIONS = ("Relu", "Relu6", "Elu", "LeakyRelu", "Tanh", "Sigmoid")
+# Ops with a data format, and the input that is the image.
+FORMATTED = {
+    **{name: kind.image for name, kind in CONVOLUTIONS.items()},
+    **dict.fromkeys(("BiasAdd", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), 0),
+    **dict.fromkeys(("MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D", "DepthToSpace", "SpaceToDepth"), 0),
+}
+CALLS = ("StatefulPartitionedCall", "PartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "Case")
+CALLS += ("Switch", "Merge")  # the branches of TensorFlow 1
+# Noise layers draw random numbers, and are switched off in inference.
+STATELESS_ENOUGH = ("Placeholder", "RandomStandardNormal", "RandomUniform", "TruncatedNormal")
+# What hands a constant on: numbers and order stay.
+SAME = ("Identity", "ReadVariableOp", "Cast")
+RESHAPED = (*SAME, "Reshape", "Squeeze")
+# What a bias may be added behind: they leave channels as they are.
+TRANSPARENT = ("Identity", "BatchToSpaceND", "Squeeze", "Transpose")
+
+
+@dataclasses.dataclass(frozen=True)
+class Convolution:
+    """A convolution of a graph and the bias that belongs to it.
+
+    Attributes:
+        name: Of the node.
+        kernel: Name of the constant that is its kernel; None if the kernel is computed.
+        kernel_axes: The kernel's axes of output channels.
+        bias: Name of the constant that is added to its output channel by channel; None without.
+        output: Name of the node whose output has the bias.
+        channels: Output channels.
+        axis: Which axis of that output they are.
+        rank: Axes of that output.
+        dtype: Of that output.
+    """
+
+    name: str
+    kernel: str | None
+    kernel_axes: tuple[int, ...]
+    bias: str | None
+    output: str
+    channels: int
+    axis: int
+    rank: int
+    dtype: str
+
+
+def prepared(graph: graph_pb2.GraphDef, source: str, output: str) -> graph_pb2.GraphDef:
+    """The part of `graph` that leads to `output`: in order, fused convolutions taken apart, all channels last.
+
+    Fused convolutions have no gradient, and convolutions with channels first none on the CPU.
+
+    Args:
+        graph: A frozen graph, function calls inlined.
+        source: Name of the node that is the image.
+        output: Name of the node that is the result.
+
+    Raises:
+        InputError: The result does not depend on the image, or on the way are ops that keep or fetch something.
+    """
+    # What is not needed for the result goes: checks, printing, writing.
+    graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [output])
+    if source not in {node.name for node in graph.node}:
+        raise InputError("expected an output that depends on the image, it does not")
+    _refuse_state(graph)
+    nodes = []
+    for node in graph.node:
+        kept = [name for name in node.input if not name.startswith("^")]
+        del node.input[:]
+        node.input.extend(kept)
+        for plain in _unfused(node):
+            nodes += _channels_last(plain)
+    return _graph(graph, _sorted(nodes, output))
+
+
+def find_convolutions(graph: graph_pb2.GraphDef) -> list[Convolution]:
+    """The convolutions on the way from image to result, in order; the graph must be `prepared`."""
+    nodes = {node.name: node for node in graph.node}
+    consumers = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            consumers[_node(name)].append(node)
+    shapes = _shapes(graph)
+    return [
+        _convolution(node, nodes, consumers, shapes)
+        for node in graph.node
+        # With a constant image it is a computation of weights.
+        if node.op in CONVOLUTIONS and _constant(node.input[CONVOLUTIONS[node.op].image], nodes) is None
+    ]
+
+
+def take_out_constants(graph: graph_pb2.GraphDef) -> tuple[graph_pb2.GraphDef, dict[str, np.ndarray]]:
+    """The graph with placeholders for its arrays of floating point numbers, and the arrays by name."""
+    result, arrays = graph_pb2.GraphDef(), {}
+    result.CopyFrom(graph)
+    for node in result.node:
+        if node.op != "Const" or not tf.as_dtype(node.attr["dtype"].type).is_floating:
+            continue
+        value = tf.make_ndarray(node.attr["value"].tensor)
+        if value.ndim:
+            arrays[node.name] = value
+            node.CopyFrom(_new("Placeholder", node.name, dtype=node.attr["dtype"], shape=_shape_attr(value.shape)))
+    return result, arrays
+
+
+def with_own_biases(graph, found):
+    """Give convolutions that share a bias, but not their kernel, each a constant of its own."""
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph)
+    nodes = {node.name: node for node in result.node}
+    owner, changed, additions, shapes = {}, [], [], _shapes(graph)
+    for convolution in found:
+        bias = convolution.bias
+        if bias is not None and owner.setdefault(bias, convolution.kernel) != convolution.kernel:
+            own, node = f"{convolution.name}/own_bias", nodes[convolution.output]
+            old = next(name for name in node.input if _constant(name, nodes, RESHAPED) == bias)
+            value = tf.make_ndarray(nodes[bias].attr["value"].tensor)
+            additions.append(_const(own, value.reshape(shapes[_node(old)])))
+            kept = [own if name == old else name for name in node.input]
+            del node.input[:]
+            node.input.extend(kept)
+            convolution = dataclasses.replace(convolution, bias=own)
+        changed.append(convolution)
+    return _graph(result, [*additions, *result.node]), changed
+
+
+def with_factors(graph, found: list[Convolution]) -> tuple[graph_pb2.GraphDef, dict[str, str]]:
+    """The graph with each convolution's output multiplied by a placeholder; new names by the old ones."""
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph)
+    renamed = {convolution.output: f"{convolution.output}/with_gain" for convolution in found}
+    for node in result.node:
+        for number, name in enumerate(node.input):
+            if name.removesuffix(":0") in renamed:
+                node.input[number] = renamed[name.removesuffix(":0")]
+    for convolution in found:
+        output, kind = convolution.output, _type(tf.as_dtype(convolution.dtype))
+        # The gains are float32, whatever the network computes in.
+        result.node.append(_new("Placeholder", factor_name(output), dtype=_type(tf.float32)))
+        cast = {"SrcT": _type(tf.float32), "DstT": kind}
+        result.node.append(_new("Cast", f"{output}/gain_cast", [factor_name(output)], **cast))
+        result.node.append(_new("Mul", renamed[output], [output, f"{output}/gain_cast"], T=kind))
+    return result, renamed
+
+
+def factor_name(output: str) -> str:
+    """The placeholder of the factor behind a node."""
+    return f"{output}/gain"
+
+
+def channels_last_interface(graph, source: str, output: str, rank: int):
+    """For a graph from channels first to channels first: the same with channels last, and the new output's name."""
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph)
+    for node in result.node:
+        for number, name in enumerate(node.input):
+            if name.removesuffix(":0") == source:
+                node.input[number] = "gaintuning_channels_first"
+    placeholder = next(node for node in result.node if node.name == source)
+    placeholder.attr.pop("shape", None)
+    kind = placeholder.attr["dtype"]
+    result.node.extend(_transpose("gaintuning_channels_first", source, _to_first(rank), kind))
+    result.node.extend(_transpose("gaintuning_channels_last", output, _to_last(rank), kind))
+    return _graph(result, _sorted(result.node, "gaintuning_channels_last")), "gaintuning_channels_last"
+
+
+def _refuse_state(graph):
+    """Refuse what a function of the image alone does not have, and what a file of unknown origin should not do."""
+    for node in graph.node:
+        definition = op_def_registry.get(node.op)
+        if definition is None or node.op in CALLS:
+            raise InputError(
+                "expected a network without control flow or calls of functions between the image and the result, found "
+                f"{node.op} {node.name!r}"
+            )
+        if definition.is_stateful and node.op not in STATELESS_ENOUGH:
+            raise InputError(
+                f"expected a network that computes its result from the image alone, found {node.op} {node.name!r}"
+            )
+        if any(value.type == tf.string.as_datatype_enum for key, value in node.attr.items() if key in ("dtype", "T")):
+            raise InputError(f"expected a network that works on numbers, found strings at {node.op} {node.name!r}")
+
+
+def _convolution(node, nodes, consumers, shapes):
+    kind = CONVOLUTIONS[node.op]
+    rank, channels = len(shapes[node.name]), shapes[node.name][-1]
+    if channels is None:
+        raise InputError(f"expected a convolution with a known number of channels, {node.name!r} has not")
+    output, bias, axis = _behind(node, rank, channels, nodes, consumers, shapes)
+    return Convolution(
+        name=node.name.removesuffix("/channels_last"),
+        kernel=_constant(node.input[kind.kernel], nodes),
+        kernel_axes=kind.channels,
+        bias=bias,
+        output=output,
+        channels=channels,
+        axis=axis,
+        rank=len(shapes[output]),
+        dtype=tf.as_dtype(node.attr["T"].type).name,
+    )
+
+
+def _behind(node, rank, channels, nodes, consumers, shapes):
+    """The node that adds the bias, the bias, and the axis of channels there; the convolution itself without one."""
+    current, axis = node, rank - 1
+    while True:
+        after = consumers[current.name]
+        if len(after) != 1:
+            return node.name, None, rank - 1
+        follower = after[0]
+        bias = _bias(follower, current, axis, rank, channels, nodes, shapes)
+        if bias is not None:
+            return follower.name, bias, axis
+        if follower.op not in TRANSPARENT:
+            return node.name, None, rank - 1
+        if follower.op == "Transpose":
+            order = _constant_value(follower.input[1], nodes)
+            if order is None:
+                return node.name, None, rank - 1
+            axis = order.tolist().index(axis)
+        elif follower.op == "Squeeze":
+            if axis != rank - 1:
+                return node.name, None, rank - 1
+            rank, axis = rank - 1, axis - 1
+        current = follower
+
+
+def _bias(follower, current, axis, rank, channels, nodes, shapes):
+    """Name of the constant that `follower` adds to the channels of `current`; None if it does no such thing."""
+    if follower.op not in ("BiasAdd", "AddV2", "Add"):
+        return None
+    others = [name for name in follower.input if _node(name) != current.name]
+    constant = _constant(others[0], nodes, RESHAPED) if len(others) == 1 else None
+    if constant is None:
+        return None
+    shape = shapes.get(_node(others[0]), ())
+    # Broadcast from the last axis on.
+    shape = (1,) * (rank - len(shape)) + shape
+    return constant if shape == tuple(channels if i == axis else 1 for i in range(rank)) else None
+
+
+def _constant(name, nodes, through=SAME):
+    """The name of the constant behind ops that keep its numbers; None if there is none."""
+    node = nodes[_node(name)]
+    while node.op in through:
+        node = nodes[_node(node.input[0])]
+    return node.name if node.op == "Const" else None
+
+
+def _constant_value(name, nodes):
+    constant = _constant(name, nodes)
+    return None if constant is None else tf.make_ndarray(nodes[constant].attr["value"].tensor)
+
+
+def _unfused(node):
+    """A fused convolution as what it was fused from; any other node as it is."""
+    if node.op not in FUSED:
+        return [node]
+    operations = [name.decode() for name in node.attr["fused_ops"].list.s]
+    if operations[:1] != ["BiasAdd"] or len(operations) > 2 or set(operations[1:]) - set(FUSED_ACTIVATIONS):
+        raise InputError(
+            f"expected a convolution fused with a bias and an activation, {node.name!r} is with {operations}"
+        )
+    plain = {
+        key: node.attr[key]
+        for key in ("T", "strides", "padding", "explicit_paddings", "data_format", "dilations")
+        if key in node.attr
+    }
+    kind = {"T": node.attr["T"]}
+    biased = {**kind, "data_format": node.attr["data_format"]}
+    last = f"{node.name}/bias" if len(operations) > 1 else node.name
+    nodes = [
+        _new(FUSED[node.op], f"{node.name}/convolution", node.input[:2], **plain),
+        _new("BiasAdd", last, [f"{node.name}/convolution", node.input[2]], **biased),
+    ]
+    if len(operations) > 1:
+        alpha = {"alpha": node.attr["leakyrelu_alpha"]} if operations[1] == "LeakyRelu" else {}
+        nodes.append(_new(operations[1], node.name, [last], **kind, **alpha))
+    return nodes
+
+
+def _channels_last(node):
+    """A node that works with channels first as one with channels last between transpositions."""
+    form = node.attr["data_format"].s.decode() if "data_format" in node.attr else ""
+    if node.op not in FORMATTED or not form.startswith("NC") or len(form) not in (4, 5):
+        return [node]
+    rank, kind = len(form), node.attr["T"]
+    inner = node_def_pb2.NodeDef()
+    inner.CopyFrom(node)
+    inner.name = f"{node.name}/channels_last"
+    inner.attr["data_format"].s = (form[0] + form[2:] + "C").encode()
+    for key in ("strides", "dilations", "ksize"):
+        if key in inner.attr and len(inner.attr[key].list.i) == rank:
+            values = [inner.attr[key].list.i[axis] for axis in _to_last(rank)]
+            inner.attr[key].list.i[:] = values
+    # Reading an attribute that is not there would make it.
+    if "explicit_paddings" in inner.attr and inner.attr["explicit_paddings"].list.i:
+        pairs = np.reshape(inner.attr["explicit_paddings"].list.i, (rank, 2))[_to_last(rank)]
+        inner.attr["explicit_paddings"].list.i[:] = pairs.ravel().tolist()
+    image, before = FORMATTED[node.op], f"{node.name}/to_channels_last"
+    added = _transpose(before, node.input[image], _to_last(rank), kind)
+    inner.input[image] = before
+    if "BackpropInput" in node.op:
+        sizes = f"{node.name}/sizes"
+        axes = [_const(f"{sizes}/order", np.array(_to_last(rank), np.int32)), _const(f"{sizes}/axis", np.int32(0))]
+        attributes = {"Tparams": _type(tf.int32), "Tindices": _type(tf.int32), "Taxis": _type(tf.int32)}
+        inputs = [node.input[0], f"{sizes}/order", f"{sizes}/axis"]
+        added += [*axes, _new("GatherV2", sizes, inputs, **attributes)]
+        inner.input[0] = sizes
+    return [*added, inner, *_transpose(node.name, inner.name, _to_first(rank), kind)]
+
+
+def _to_last(rank):
+    return [0, *range(2, rank), 1]
+
+
+def _to_first(rank):
+    return [0, rank - 1, *range(1, rank - 1)]
+
+
+def _transpose(name, source, order, kind):
+    attributes = {"T": kind, "Tperm": _type(tf.int32)}
+    return [
+        _const(f"{name}/order", np.array(order, np.int32)),
+        _new("Transpose", name, [source, f"{name}/order"], **attributes),
+    ]
+
+
+def _const(name, value):
+    value = np.asarray(value)
+    tensor = attr_value_pb2.AttrValue(tensor=tf.make_tensor_proto(value))
+    return _new("Const", name, dtype=_type(tf.as_dtype(value.dtype)), value=tensor)
+
+
+def _type(dtype):
+    return attr_value_pb2.AttrValue(type=dtype.as_datatype_enum)
+
+
+def _shape_attr(shape):
+    return attr_value_pb2.AttrValue(shape=tf.TensorShape(shape).as_proto())
+
+
+def _new(op, name, inputs=(), **attributes):
+    node = node_def_pb2.NodeDef(op=op, name=name, input=list(inputs))
+    for key, value in attributes.items():
+        node.attr[key].CopyFrom(value)
+    return node
+
+
+def _node(name):
+    return name.removeprefix("^").partition(":")[0]
+
+
+def _graph(like, nodes):
+    result = graph_pb2.GraphDef(versions=like.versions, library=like.library)
+    result.node.extend(nodes)
+    return result
+
+
+def _sorted(nodes, output):
+    """The nodes that lead to `output`, each behind its inputs."""
+    known, done, order, stack = {node.name: node for node in nodes}, set(), [], [output]
+    while stack:
+        name = stack[-1]
+        waiting = [_node(n) for n in known[name].input if _node(n) not in done]
+        if waiting and name not in done:
+            stack += waiting[::-1]
+            continue
+        stack.pop()
+        if name not in done:
+            done.add(name)
+            order.append(known[name])
+    return order
+
+
+def _imported(graph):
+    with tf.Graph().as_default() as result:
+        tf.graph_util.import_graph_def(graph, name="")
+    return result
+
+
+def _shapes(graph):
+    """The shapes of the first outputs by node; those of unknown rank are left out."""
+    shapes = {}
+    for operation in _imported(graph).get_operations():
+        if operation.outputs and operation.outputs[0].shape.rank is not None:
+            shapes[operation.name] = tuple(operation.outputs[0].shape)
+    return shapes

@@ -1,0 +1,438 @@
+"""Networks of any origin as Keras models: the same outputs, gains behind every convolution, exact folding."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gaintuning_tf import (
+    GainTuner,
+    InputError,
+    MonteCarloSURE,
+    fold_gains,
+    gain_layers,
+    gaintune,
+    insert_gains,
+    load_denoiser,
+    load_gains,
+    save_gains,
+)
+from gaintuning_tf.cli import main
+from gaintuning_tf.graph import as_keras_model
+from gaintuning_tf.graph_network import GraphNetwork
+from gaintuning_tf.graph_nodes import prepared
+from gaintuning_tf.models import blind_spot, dncnn, unet
+
+RNG = np.random.default_rng(0)
+KERNELS = [RNG.normal(0, 0.3, shape).astype("float32") for shape in ((3, 3, 1, 4), (3, 3, 4, 4), (3, 3, 4, 1))]
+BIASES = [RNG.normal(0, 0.1, size).astype("float32") for size in (4, 4, 1)]
+
+
+def image(size=(2, 13, 18, 1)):
+    return np.random.default_rng(1).random(size).astype("float32")
+
+
+def plain():
+    """Three convolutions as a Keras model: what the writers below write, too."""
+    inputs = keras.Input((None, None, 1))
+    x = inputs
+    for number, (kernel, bias) in enumerate(zip(KERNELS, BIASES, strict=True)):
+        layer = keras.layers.Conv2D(kernel.shape[-1], 3, padding="same", activation="relu" if number < 2 else None)
+        x = layer(x)
+        layer.set_weights([kernel, bias])
+    return keras.Model(inputs, x)
+
+
+class Module(tf.Module):
+    def __init__(self, data_format="NHWC"):
+        super().__init__()
+        self.format = data_format
+        self.kernels = [tf.Variable(kernel) for kernel in KERNELS]
+        self.biases = [tf.Variable(bias) for bias in BIASES]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], name="picture")])
+    def __call__(self, x):
+        first = self.format == "NCHW"
+        x = tf.transpose(x, [0, 3, 1, 2]) if first else x
+        for number, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
+            x = tf.nn.conv2d(x, kernel, 1, "SAME", data_format=self.format)
+            x = tf.nn.bias_add(x, bias, self.format)
+            x = tf.nn.relu(x) if number < 2 else x
+        return {"clean": tf.transpose(x, [0, 2, 3, 1]) if first else x}
+
+
+def write_keras(path):
+    plain().export(path, verbose=False)
+
+
+def write_tf_keras(path):
+    tf_keras = pytest.importorskip("tf_keras")
+    live_tf_keras(tf_keras).save(path, save_format="tf")
+
+
+def live_tf_keras(tf_keras):
+    layers = [tf_keras.Input((None, None, 1))]
+    layers += [tf_keras.layers.Conv2D(4, 3, padding="same", activation="relu") for _ in range(2)]
+    layers += [tf_keras.layers.Conv2D(1, 3, padding="same")]
+    model = tf_keras.Sequential(layers)
+    model.set_weights([value for pair in zip(KERNELS, BIASES, strict=True) for value in pair])
+    return model
+
+
+def write_module(path):
+    tf.saved_model.save(Module(), path)
+
+
+def write_nchw(path):
+    tf.saved_model.save(Module("NCHW"), path)
+
+
+def write_tf1(path):
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = inputs = v1.placeholder(tf.float32, [None, None, None, 1], name="image")
+        for number, (kernel, bias) in enumerate(zip(KERNELS, BIASES, strict=True)):
+            weights = v1.get_variable(f"w{number}", initializer=kernel, use_resource=number > 0)
+            x = tf.nn.conv2d(x, weights, 1, "SAME") + v1.get_variable(f"b{number}", initializer=bias)
+            x = tf.nn.relu(x) if number < 2 else x
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, path, {"image": inputs}, {"result": x})
+
+
+def write_channels_first(path):
+    """As a converter from ONNX does: constants, and channels first at both ends."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1, None, None], name="x")])
+    def network(x):
+        x = tf.transpose(x, [0, 2, 3, 1])
+        for number, (kernel, bias) in enumerate(zip(KERNELS, BIASES, strict=True)):
+            x = tf.nn.conv2d(x, tf.constant(kernel), 1, "SAME") + tf.constant(bias)
+            x = tf.nn.relu(x) if number < 2 else x
+        return tf.transpose(x, [0, 3, 1, 2])
+
+    module = tf.Module()
+    module.network = network
+    tf.saved_model.save(module, path, signatures=network)
+
+
+WRITERS = [write_keras, write_tf_keras, write_module, write_nchw, write_tf1, write_channels_first]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_whatever_wrote_it_the_network_is_the_same_with_and_without_gains(write, tmp_path):
+    path = str(tmp_path / "saved")
+    write(path)
+    model, expected = load_denoiser(path), plain()
+    x = image()
+    np.testing.assert_allclose(model(x), expected(x), atol=1e-6)
+    gained, reference = insert_gains(model), insert_gains(expected)
+    np.testing.assert_array_equal(gained(x), model(x))
+    ours, theirs = gained.layers[-1].gains, gain_layers(reference)
+    assert [gain.gain.shape for gain in ours] == [gain.gain.shape for gain in theirs] == [(4,), (4,), (1,)]
+    assert len(gain_layers(gained)) == 3
+    assert len(gained.trainable_variables) == 3
+    # The bias is scaled along, as in a Keras model: gains mean the same.
+    for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        values = np.random.default_rng(number).uniform(0.5, 1.5, one.gain.shape)
+        one.gain.assign(values)
+        other.gain.assign(values)
+    np.testing.assert_allclose(gained(x), reference(x), atol=1e-5)
+    folded = fold_gains(gained)
+    assert gain_layers(folded) == []
+    assert folded.count_params() == model.count_params()
+    np.testing.assert_allclose(folded(x), gained(x), atol=1e-5)
+    np.testing.assert_allclose(model(x), expected(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("write", [write_tf1, write_nchw])
+def test_tuning_is_that_of_the_keras_model(write, tmp_path, photograph):
+    write(str(tmp_path / "saved"))
+    model = load_denoiser(tmp_path / "saved")
+    noisy = photograph + 0.1 * np.random.default_rng(0).standard_normal(photograph.shape).astype("float32")
+    options = {"sigma": 0.1, "steps": 4, "progress": False}
+    before = [weight.numpy() for weight in model.weights]
+    ours, theirs = gaintune(noisy, model, **options), gaintune(noisy, plain(), **options)
+    np.testing.assert_allclose(ours.denoised, theirs.denoised, atol=1e-4)
+    assert np.any(ours.denoised != ours.pretrained)
+    for old, new in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+@pytest.mark.parametrize("model", [dncnn(depth=3, width=4, bias_free=True), unet(width=4), blind_spot(width=4)])
+def test_the_projects_networks_come_back_from_keras_export(model, tmp_path):
+    model.export(tmp_path / "saved", verbose=False)
+    loaded = load_denoiser(tmp_path / "saved")
+    for size in ((1, 13, 18, 1), (3, 8, 9, 1)):
+        np.testing.assert_array_equal(loaded(image(size)), model(image(size)))
+    # A convolution that is called four times is one kernel and one gain.
+    assert len(gain_layers(insert_gains(loaded))) == len(gain_layers(insert_gains(model)))
+
+
+def test_gradients_are_those_of_finite_differences(tmp_path):
+    write_module(str(tmp_path / "saved"))
+    gained = insert_gains(load_denoiser(tmp_path / "saved"))
+    x = image()
+
+    def value():
+        return tf.reduce_sum(tf.square(tf.cast(gained(x), tf.float64)))
+
+    with tf.GradientTape() as tape:
+        loss = value()
+    gradients = tape.gradient(loss, [gain.gain.value for gain in gain_layers(gained)])
+    for gain, gradient in zip(gain_layers(gained), gradients, strict=True):
+        start = gain.gain.numpy()
+        for channel in range(len(start)):
+            step = np.zeros_like(start)
+            step[channel] = 1e-2
+            gain.gain.assign(start + step)
+            above = float(value())
+            gain.gain.assign(start - step)
+            slope = (above - float(value())) / 2e-2
+            gain.gain.assign(start)
+            assert float(gradient[channel]) == pytest.approx(slope, rel=1e-2, abs=0.02)
+
+
+def test_gains_per_image_and_files_of_gains(tmp_path):
+    write_module(str(tmp_path / "saved"))
+    model = load_denoiser(tmp_path / "saved")
+    both = insert_gains(model, images=2)
+    for gain in gain_layers(both):
+        gain.gain.assign(np.random.default_rng(0).uniform(0.5, 1.5, gain.gain.shape))
+    x = image()
+    for number in range(2):
+        alone = insert_gains(model)
+        for one, two in zip(gain_layers(alone), gain_layers(both), strict=True):
+            one.gain.assign(two.gain[number])
+        np.testing.assert_allclose(both(x)[number], alone(x[number : number + 1])[0], atol=1e-6)
+    save_gains(alone, tmp_path / "a.gains.h5")
+    again = load_gains(model, tmp_path / "a.gains.h5")
+    np.testing.assert_array_equal(again(x), alone(x))
+    alone.save(tmp_path / "alone.keras")
+    np.testing.assert_array_equal(load_denoiser(tmp_path / "alone.keras")(x), alone(x))
+
+
+def test_some_convolutions_can_be_left_out(tmp_path):
+    write_module(str(tmp_path / "saved"))
+    gained = insert_gains(load_denoiser(tmp_path / "saved"), where=lambda found: found.channels == 1)
+    assert [gain.gain.shape for gain in gain_layers(gained)] == [(1,)]
+
+
+def export(tmp_path, function, *specs):
+    module = tf.Module()
+    module.function = tf.function(function, input_signature=[tf.TensorSpec(*spec) for spec in specs])
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures=module.function)
+    return tmp_path / "saved"
+
+
+GREY = ([None, None, None, 1], tf.float32, "x")
+
+
+def test_other_kinds_of_convolution(tmp_path):
+    depthwise = tf.constant(RNG.normal(0, 1, (3, 3, 4, 2)).astype("float32"))
+    down = tf.constant(RNG.normal(0, 1, (3, 3, 1, 4)).astype("float32"))
+    up = tf.constant(RNG.normal(0, 1, (3, 3, 1, 8)).astype("float32"))
+
+    def network(x):
+        y = tf.nn.conv2d(x, down, 2, "SAME")
+        y = tf.nn.depthwise_conv2d(y, depthwise, [1, 1, 1, 1], "SAME", dilations=[2, 2])
+        y = tf.nn.bias_add(y, tf.range(8.0))
+        return tf.nn.conv2d_transpose(y, up, tf.shape(x), 2)
+
+    model = load_denoiser(export(tmp_path, network, GREY))
+    x = image((2, 12, 18, 1))
+    np.testing.assert_allclose(model(x), network(tf.constant(x)), rtol=1e-5, atol=1e-5)
+    gained = insert_gains(model)
+    for gain in gain_layers(gained):
+        gain.gain.assign(np.random.default_rng(0).uniform(0.5, 1.5, gain.gain.shape))
+    assert [gain.gain.shape for gain in gained.layers[-1].gains] == [(4,), (8,), (1,)]
+    np.testing.assert_allclose(fold_gains(gained)(x), gained(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["NDHWC", "NCDHW"])
+def test_volumes(tmp_path, form):
+    kernel = tf.constant(RNG.normal(0, 1, (3, 3, 3, 1, 1)).astype("float32"))
+
+    def network(x):
+        y = x if form == "NDHWC" else tf.transpose(x, [0, 4, 1, 2, 3])
+        y = tf.nn.conv3d(y, kernel, [1] * 5, "SAME", data_format=form)
+        return y if form == "NDHWC" else tf.transpose(y, [0, 2, 3, 4, 1])
+
+    model = load_denoiser(export(tmp_path, network, ([None, None, None, None, 1], tf.float32, "x")))
+    x = image((2, 5, 6, 7, 1))
+    np.testing.assert_allclose(model(x), tf.nn.conv3d(x, kernel, [1] * 5, "SAME"), rtol=1e-5, atol=1e-5)
+    assert len(gain_layers(insert_gains(model))) == 1
+
+
+@pytest.mark.parametrize("activation", [None, "Relu", "LeakyRelu"])
+def test_fused_convolutions_are_taken_apart(activation):
+    kernel, bias = KERNELS[0][..., :1], np.array([0.1], np.float32)
+    with tf.Graph().as_default() as graph:
+        tf.compat.v1.placeholder(tf.float32, [None, None, None, 1], name="x")
+        tf.constant(kernel, name="kernel")
+        tf.constant(bias, name="bias")
+    definition = graph.as_graph_def()
+    # An op of TensorFlow's own optimizer, without a function in Python.
+    fused = definition.node.add(op="_FusedConv2D", name="fused", input=["x", "kernel", "bias"])
+    fused.attr["T"].type = tf.float32.as_datatype_enum
+    fused.attr["num_args"].i = 1
+    fused.attr["strides"].list.i.extend([1, 1, 1, 1])
+    fused.attr["padding"].s = b"SAME"
+    fused.attr["fused_ops"].list.s.extend([b"BiasAdd", *([activation.encode()] if activation else [])])
+    fused.attr["leakyrelu_alpha"].f = 0.3
+    layer = GraphNetwork.from_graph(prepared(definition, "x", "fused"), "x", "fused")
+    inputs = keras.Input((None, None, 1))
+    model = keras.Model(inputs, layer(inputs))
+    x = image()
+    expected = tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias)
+    apply = {None: tf.identity, "Relu": tf.nn.relu, "LeakyRelu": lambda z: tf.nn.leaky_relu(z, 0.3)}[activation]
+    np.testing.assert_allclose(model(x), apply(expected), atol=1e-6)
+    gained = insert_gains(model)
+    gain_layers(gained)[0].gain.assign([2.0])
+    np.testing.assert_allclose(gained(x), apply(2 * expected), atol=1e-6)
+    np.testing.assert_allclose(fold_gains(gained)(x), gained(x), atol=1e-5)
+
+
+def test_a_bias_that_convolutions_share_is_scaled_for_each(tmp_path):
+    kernels, bias = [tf.constant(kernel) for kernel in KERNELS[:2]], tf.constant(BIASES[0])
+    last = tf.constant(KERNELS[2])
+
+    def network(x):
+        for kernel in kernels:
+            x = tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME") + bias)
+        return tf.nn.conv2d(x, last, 1, "SAME")
+
+    gained = insert_gains(load_denoiser(export(tmp_path, network, GREY)))
+    for number, gain in enumerate(gain_layers(gained)):
+        gain.gain.assign(np.full(gain.gain.shape, 0.5 + number))
+    np.testing.assert_allclose(fold_gains(gained)(image()), gained(image()), rtol=1e-5, atol=1e-5)
+
+
+def test_a_computed_kernel_has_a_gain_that_cannot_be_folded(tmp_path):
+    kernel = tf.constant(KERNELS[0][..., :1])
+
+    def network(x):
+        return tf.nn.conv2d(x, tf.nn.l2_normalize(kernel) * (1 + 0 * x[0, 0, 0, 0]), 1, "SAME")
+
+    gained = insert_gains(load_denoiser(export(tmp_path, network, GREY)))
+    gain_layers(gained)[0].gain.assign([2.0])
+    with pytest.raises(InputError, match="computed"):
+        fold_gains(gained)
+
+
+def test_sizes_that_are_fixed_stay_and_batches_that_are_do_not(tmp_path):
+    kernel = tf.constant(KERNELS[0][..., :1])
+
+    def network(x):
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+    model = load_denoiser(export(tmp_path, network, ([1, 16, 18, 1], tf.float32, "x")))
+    assert model.input_shape == (None, 16, 18, 1)
+    assert model(image((3, 16, 18, 1))).shape == (3, 16, 18, 1)
+    noisy = image((16, 18)) - 0.5
+    assert gaintune(noisy, model, sigma=0.3, steps=2, progress=False).denoised.shape == (16, 18)
+    with pytest.raises(InputError, match=r"expects images of shape \(16, 18, 1\)"):
+        gaintune(image((20, 20)), model, sigma=0.3, steps=2, progress=False)
+
+
+def test_versions_and_other_files_beside_them(tmp_path):
+    write_keras(tmp_path / "served" / "3")
+    unet(width=4).export(tmp_path / "served" / "12", verbose=False)
+    (tmp_path / "served" / "models.config").write_text("")
+    assert len(gain_layers(insert_gains(load_denoiser(tmp_path / "served")))) == 9
+    assert len(gain_layers(insert_gains(load_denoiser(tmp_path / "served" / "3")))) == 3
+
+
+def test_live_tf_keras_models_are_tuned_and_left_alone():
+    model = live_tf_keras(pytest.importorskip("tf_keras"))
+    before = [value.copy() for value in model.get_weights()]
+    x = image()
+    np.testing.assert_allclose(as_keras_model(model)(x), plain()(x), atol=1e-6)
+    tuner = GainTuner(model, MonteCarloSURE(sigma=0.2))
+    tuner.tune(x, steps=2, progress=False)
+    assert len(gain_layers(tuner.model)) == 3
+    result = gaintune(x[0, ..., 0] - 0.5, model, sigma=0.2, steps=2, progress=False)
+    assert result.denoised.shape == (13, 18)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = plain()
+
+    def call(self, x, training=False):
+        return x - self.inner(x)
+
+
+def test_subclassed_models_are_tuned():
+    model, x = Subclassed(), image()
+    with pytest.raises(InputError, match="call it once"):
+        insert_gains(model)
+    expected = model(x)
+    gained = insert_gains(model)
+    np.testing.assert_allclose(gained(x), expected, atol=1e-6)
+    assert len(gain_layers(gained)) == 3
+    np.testing.assert_allclose(fold_gains(gained)(x), expected, atol=1e-5)
+    with pytest.raises(InputError, match=r"expected a Keras model, received builtins\.int"):
+        gaintune(x[0, ..., 0], 3)
+
+
+def strings(x):
+    return tf.cast(tf.strings.length(x), tf.float32)
+
+
+def sum_of_two(x, y):
+    return tf.nn.conv2d(x, tf.constant(KERNELS[0][..., :1]), 1, "SAME") * y
+
+
+def branches(x):
+    kernel = tf.constant(KERNELS[0][..., :1])
+    return tf.cond(tf.reduce_mean(x) > 0.5, lambda: tf.nn.conv2d(x, kernel, 1, "SAME"), lambda: x)
+
+
+def twice(x):
+    return tf.nn.conv2d(x, tf.constant(KERNELS[0][..., :1]), 1, "SAME") + tf.py_function(lambda v: v, [x], tf.float32)
+
+
+@pytest.mark.parametrize(
+    ("function", "specs", "message"),
+    [
+        (lambda x: 2 * x, [GREY], "with a convolution, found none"),
+        (strings, [([None], tf.string, "x")], "it takes string"),
+        (sum_of_two, [GREY, ([], tf.float32, "sigma")], r"it takes 2 inputs \(sigma, x\)"),
+        (branches, [GREY], "without control flow"),
+        (twice, [GREY], "EagerPyFunc"),
+        (lambda x: {"a": sum_of_two(x, 1.0), "b": x}, [GREY], "it returns 2 outputs"),
+        (lambda x: tf.nn.relu(x), [([None, 5], tf.float32, "x")], r"it takes the shape \(None, 5\)"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_in_one_line(tmp_path, capsys, function, specs, message):
+    path = export(tmp_path, function, *specs)
+    with pytest.raises(InputError, match=message) as caught:
+        load_denoiser(path)
+    assert "\n" not in str(caught.value)
+    np.save(tmp_path / "x.npy", image((16, 16)))
+    status = main(["denoise", str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.npy"), "--model", str(path)])
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "y.npy").exists()
+
+
+def test_folders_that_are_no_saved_model_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "saved_model.pb").write_bytes(b"no graph")
+    write_keras(tmp_path / "torn")
+    shutil.rmtree(tmp_path / "torn" / "variables")
+    for name in ("empty", "broken", "torn"):
+        with pytest.raises(InputError, match=name) as caught:
+            load_denoiser(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    tf.saved_model.save(tf.Module(), str(tmp_path / "mute"))
+    with pytest.raises(InputError, match="has none"):
+        load_denoiser(tmp_path / "mute")
