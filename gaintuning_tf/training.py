@@ -21,6 +21,7 @@ from gaintuning_tf.muon import ConvMuon
 from gaintuning_tf.objectives import RiskMinimised
 from gaintuning_tf.training_config import CHECKPOINT, RUN, TrainingConfig
 
+STATISTICS_BATCHES = 50
 _ARCHITECTURES = {"unet": models.unet, "dncnn": models.dncnn, "blind-spot": models.blind_spot}
 _OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": ConvMuon}
 
@@ -97,6 +98,7 @@ def train(
         model.optimizer.finalize_variable_values(model.trainable_variables)
     trained = build(config)  # not clone_model: it copies the compilation and the precision too
     trained.set_weights(model.get_weights())
+    _renew_statistics(trained, batches.between(config.steps, config.steps + STATISTICS_BATCHES))
     return trained
 
 
@@ -186,6 +188,22 @@ def _take_weights(model, start):
             f"{start.name!r} with other ones"
         )
     model.set_weights(start.get_weights())
+
+
+def _renew_statistics(model, batches):
+    """Measure the statistics of batch norm for the averaged weights: those kept while training were other weights'.
+
+    As for averaged weights in P. Izmailov et al., "Averaging weights leads to wider optima and better
+    generalization", UAI 2018, section 3.1.
+    """
+    norms = [layer for layer in model._flatten_layers() if hasattr(layer, "moving_variance")]
+    momenta = [norm.momentum for norm in norms]
+    for number, batch in enumerate(batches if norms else ()):
+        for norm in norms:
+            norm.momentum = number / (number + 1)  # the mean of all so far; the first replaces what was there
+        model(batch[0], training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def _on_jax():

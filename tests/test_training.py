@@ -11,6 +11,7 @@ import pytest
 from skimage.data import camera
 
 from gaintuning_tf import InputError, gain_layers, load_denoiser
+from gaintuning_tf.datasets import Batches
 from gaintuning_tf.training import TrainingConfig, build, train
 
 CONFIG = TrainingConfig(
@@ -142,6 +143,21 @@ def test_mixed_precision_trains_to_weights_of_full_precision(tmp_path):
     assert np.isfinite(model(images()[0][None] / np.float32(255)).numpy()).all()
 
 
+@pytest.mark.parametrize("bias_free", [False, True])
+def test_statistics_of_batch_norm_are_those_of_the_averaged_weights(tmp_path, bias_free):
+    options = {"depth": 3, "width": 4, "bias_free": bias_free}
+    # A long average of a short training: far from the last weights.
+    config = dataclasses.replace(CONFIG, architecture="dncnn", architecture_options=options, ema_momentum=0.9)
+    model = train(config, images(), tmp_path, verbose=0)
+    norm = model.get_layer("norm2")
+    before = keras.Model(model.inputs, norm.input)
+    batches = Batches(images(), crop=16, batch=4, noise=config.drawn_noise(), seed=9).between(0, 200)
+    features = np.concatenate([before(noisy).numpy() for noisy, _ in batches])
+    # 50 batches of 4 crops: about a tenth of relative standard error each.
+    np.testing.assert_allclose(norm.moving_variance, features.var((0, 1, 2)), rtol=0.2)
+    assert norm.momentum == (0.9 if bias_free else 0.99)
+
+
 def test_training_starts_from_given_weights(tmp_path):
     start = build(CONFIG)
     before = start.get_weights()
@@ -187,6 +203,7 @@ import sys
 sys.modules["tensorflow"] = None  # an accelerator without it
 import numpy as np
 from gaintuning_tf.image_sources import load_images
+from gaintuning_tf.datasets import Batches
 from gaintuning_tf.training import TrainingConfig, train
 config = TrainingConfig(architecture=sys.argv[2], architecture_options={"bias_free": True, "width": 4}, crop=16,
                         batch=2, objective=sys.argv[3], steps=6, warmup=1, checkpoint_every=3)
