@@ -1,7 +1,5 @@
 """evaluate: the peer's noise, the contract's table."""
 
-import functools
-
 import numpy as np
 import pytest
 from skimage.data import camera
