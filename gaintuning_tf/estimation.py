@@ -43,7 +43,7 @@ def estimate_sigma(image: tf.Tensor) -> tf.Tensor:
     sigma = tf.add_n([_median_of_nonzero(tf.abs(channel)) for channel in channels]) / len(channels) / _QUARTILE
     spread = tf.reduce_max(image) - tf.reduce_min(image)
     # What rounding in the wavelet transform leaves is no noise.
-    return tf.where(sigma > 1e-6 * spread, sigma, 0)
+    return tf.where((spread > 0) & (sigma > 1e-6 * spread), sigma, 0)
 
 
 def _details(values, axis):
