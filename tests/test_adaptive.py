@@ -7,8 +7,6 @@ import tensorflow as tf
 
 from gaintuning_tf import GainTuner, MonteCarloSURE, gain_layers, gaintune
 from gaintuning_tf.adaptive import denoise_adaptively, tune_one
-from gaintuning_tf.estimation import estimate_sigma
-from gaintuning_tf.noise import estimate_noise
 
 SIGMAS = np.float32([0.1, 0.05, 0.15])
 # What the contract promises between the graph and Python.
@@ -66,17 +64,8 @@ def test_a_sigma_that_is_not_positive_is_estimated(tiny):
         np.testing.assert_allclose(risk[index], expected.history["risk_after"], atol=SAME)
 
 
-@pytest.mark.parametrize("shape", [(24, 20, 1), (25, 21, 3), (4, 5, 1), (64, 7, 2)])
-def test_the_estimate_is_that_of_estimate_noise(shape):
-    image = 0.5 + 0.1 * np.random.default_rng(0).standard_normal(shape)
-    for masked in (0, shape[0] // 2):
-        image[:masked] = 0  # coefficients that are zero do not count
-        assert float(estimate_sigma(tf.constant(image))) == pytest.approx(estimate_noise(image).sigma, rel=1e-9)
-
-
 def test_an_image_without_noise_is_not_tuned(tiny):
     flat = np.full((1, 16, 16, 1), 0.5, np.float32)
-    assert float(estimate_sigma(tf.constant(flat[0]))) == 0
     denoised, risk = adaptively(GainTuner(tiny, MonteCarloSURE()), flat, [0.0], 5)
     np.testing.assert_allclose(denoised, tiny.predict(flat, verbose=0), atol=1e-6)
     # At sigma 0 the risk is the distance to the image itself.
@@ -91,13 +80,14 @@ def test_no_steps_is_the_network_as_it_is(tiny):
     np.testing.assert_allclose(risk[1], expected.history["risk_before"], atol=1e-6)
 
 
-def test_another_optimizer_and_an_end_by_risks_that_overflow(tiny):
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Lion(1e-3), keras.optimizers.SGD(1e30)], ids=lambda o: o.name)
+def test_another_optimizer_and_an_end_by_risks_that_overflow(tiny, optimizer):
     noisy = images((1, 24, 20, 1))
-    for optimizer in (keras.optimizers.SGD(0.01), keras.optimizers.SGD(1e30)):
-        tuner = GainTuner(tiny, MonteCarloSURE(), optimizer)
-        denoised, _ = adaptively(tuner, noisy, [0.1], 6)
-        tuner.tune(noisy, sigma=0.1, steps=6, progress=False)
-        np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
+    tuner = GainTuner(tiny, MonteCarloSURE(), optimizer)
+    denoised, _ = adaptively(tuner, noisy, [0.1], 6)
+    history = tuner.tune(noisy, sigma=0.1, steps=6, progress=False)
+    np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
+    assert (len(history.risk) < 6) == (optimizer.name == "sgd")
 
 
 def test_nothing_is_changed(tiny):
@@ -106,43 +96,21 @@ def test_nothing_is_changed(tiny):
     models = (tiny, tuner.model)
     before = [[v.numpy().copy() for v in model.variables] for model in models]
     state = [np.copy(v) for v in tuner.optimizer.variables]
-    for _ in range(2):
-        adaptively(tuner, images(), SIGMAS, 3)
+    adaptively(tuner, images(), SIGMAS, 3)
     for model, values in zip(models, before, strict=True):
         assert all(np.array_equal(v.numpy(), b) for v, b in zip(model.variables, values, strict=True))
     assert all(np.array_equal(v, b) for v, b in zip(tuner.optimizer.variables, state, strict=True))
     assert gain_layers(tiny) == []
 
 
-def test_a_request_does_not_depend_on_the_gains_that_the_tuner_has(tiny):
-    tuner = GainTuner(tiny, MonteCarloSURE())
-    first, _ = adaptively(tuner, images(), SIGMAS, 3)
-    tuner.tune(images((1, 24, 20, 1)), sigma=0.1, steps=3, progress=False)
-    again, _ = adaptively(tuner, images(), SIGMAS, 3)
-    np.testing.assert_allclose(again, first, atol=1e-6)
-
-
-def test_the_gains_are_those_of_the_tuner(tiny):
+def test_the_gains_are_those_of_the_tuner_whatever_it_did_before(tiny):
     noisy = images((1, 24, 20, 1))
     tuner = GainTuner(tiny, MonteCarloSURE())
+    tuner.tune(noisy[:, ::-1], sigma=0.2, steps=3, progress=False)
     graph = tf.function(lambda *tensors: tune_one(tuner, *tensors, window=512), autograph=False)
     gains, risk = graph(tf.constant(noisy), tf.constant([0.1]), tf.constant(5))
+    tuner.reset()
     history = tuner.tune(noisy, sigma=0.1, steps=5, progress=False)
     np.testing.assert_allclose(risk[0], history.after, atol=1e-6)
     for gain, layer in zip(gains, gain_layers(tuner.model), strict=True):
         np.testing.assert_allclose(gain, layer.gain, atol=SAME)
-
-
-@pytest.mark.parametrize(
-    ("noisy", "sigma", "steps", "message"),
-    [
-        (images()[:0], SIGMAS[:0], 1, "at least one image"),
-        (images(), SIGMAS[:2], 1, "one sigma for each image"),
-        (images(), SIGMAS, -1, "whole number of at least 0"),
-        (np.full((1, 8, 8, 1), np.nan, np.float32), [0.1], 1, "finite pixels"),
-        (images()[:1], [np.inf], 1, "finite sigma"),
-    ],
-)
-def test_bad_requests_are_refused(tiny, noisy, sigma, steps, message):
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        adaptively(GainTuner(tiny, MonteCarloSURE()), noisy, sigma, steps)

@@ -26,6 +26,11 @@ def signatures(folder):
     return tf.saved_model.load(folder).signatures
 
 
+@pytest.fixture(scope="module")
+def functions(served):
+    return signatures(served[1])
+
+
 def denoised(folder, noisy):
     return signatures(folder)["serving_default"](noisy=tf.constant(noisy))["denoised"].numpy()
 
@@ -43,13 +48,13 @@ def files(folder):
     return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
 
 
-def test_the_signatures_have_the_names_kinds_and_shapes_of_the_contract(served):
+def test_the_signatures_have_the_names_kinds_and_shapes_of_the_contract(functions):
     described = {
         name: [
             {tensor: (spec.dtype.name, spec.shape.as_list()) for tensor, spec in specs.items()}
             for specs in (function.structured_input_signature[1], function.structured_outputs)
         ]
-        for name, function in signatures(served[1]).items()
+        for name, function in functions.items()
     }
     image = ("float32", [None, None, None, 1])
     assert described == {
@@ -62,25 +67,39 @@ def test_the_signatures_have_the_names_kinds_and_shapes_of_the_contract(served):
 
 
 @pytest.mark.parametrize("shape", [(1, 24, 20, 1), (3, 17, 9, 1), (2, 1, 2, 1)])
-def test_any_number_and_size_of_images(served, shape):
-    model, folder = served
-    np.testing.assert_allclose(denoised(folder, images(shape)), model.predict(images(shape), verbose=0), atol=1e-6)
+def test_any_number_and_size_of_images(served, functions, shape):
+    result = functions["serving_default"](noisy=images(shape))
+    np.testing.assert_allclose(result["denoised"], served[0].predict(images(shape), verbose=0), atol=1e-6)
     sigma = np.full(shape[0], 0.1, np.float32)
-    result = signatures(folder)["gaintune"](noisy=images(shape), sigma=sigma, steps=tf.constant(1))
+    result = functions["gaintune"](noisy=images(shape), sigma=sigma, steps=tf.constant(1))
     assert result["denoised"].shape == shape
     assert result["sure"].shape == shape[:1]
 
 
-def test_the_adapting_signature_gives_what_gaintune_gives(served):
-    model, folder = served
+def test_the_adapting_signature_gives_what_gaintune_gives(served, functions):
     noisy, sigmas = images(), (0.1, 0.07)
-    result = signatures(folder)["gaintune"](noisy=noisy, sigma=np.float32(sigmas), steps=tf.constant(5))
+    result = functions["gaintune"](noisy=noisy, sigma=np.float32(sigmas), steps=tf.constant(5))
     for index, sigma in enumerate(sigmas):
         options = {"sigma": sigma, "steps": 5, "data_range": 1.0, "axes": "YXC", "progress": False}
-        expected = gaintune(noisy[index], model, **options)
+        expected = gaintune(noisy[index], served[0], **options)
         np.testing.assert_allclose(result["denoised"][index], expected.denoised, atol=1e-4)
         np.testing.assert_allclose(result["sure"][index], expected.history["risk_after"], atol=1e-4)
         assert np.any(expected.denoised != expected.pretrained)
+
+
+@pytest.mark.parametrize(
+    ("noisy", "sigma", "steps", "message"),
+    [
+        (images()[:0], np.zeros(0), 1, "at least one image"),
+        (images(), [0.1], 1, "one sigma for each image"),
+        (images(), [0.1, 0.1], -1, "whole number of at least 0"),
+        (np.full((1, 8, 8, 1), np.nan), [0.1], 1, "finite pixels"),
+        (images((1, 8, 8, 1)), [np.inf], 1, "finite sigma"),
+    ],
+)
+def test_bad_requests_are_refused(functions, noisy, sigma, steps, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        functions["gaintune"](noisy=np.float32(noisy), sigma=np.float32(sigma), steps=tf.constant(steps))
 
 
 def test_gains_are_folded_and_the_model_is_left_alone(tiny, tmp_path):
@@ -179,9 +198,9 @@ def test_a_server_that_runs_as_another_user_can_read_it(tiny, tmp_path):
     assert folder.stat().st_mode & 0o055 == 0o055
 
 
-def test_the_warmup_requests_can_be_replayed(served):
+def test_the_warmup_requests_can_be_replayed(served, functions):
     messages = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="needs the extra [serving]")
-    functions, replayed = signatures(served[1]), []
+    replayed = []
     for record in tf.data.TFRecordDataset(str(served[1] / "assets.extra" / "tf_serving_warmup_requests")):
         log = messages.PredictionLog.FromString(record.numpy())
         # Nothing that the message does not know, which the server would drop.
@@ -202,7 +221,7 @@ def saved_model_cli(*arguments):
     return done.stdout
 
 
-def test_saved_model_cli_shows_and_runs_it(served, tmp_path):
+def test_saved_model_cli_shows_and_runs_it(served, functions, tmp_path):
     shown = saved_model_cli("show", "--dir", served[1], "--all")
     for part in ("serving_default", "gaintune", "noisy", "sigma", "steps", "denoised", "sure"):
         assert f"['{part}']" in shown
@@ -212,7 +231,7 @@ def test_saved_model_cli_shows_and_runs_it(served, tmp_path):
     paths = ";".join(f"{name}={tmp_path / name}.npy" for name in inputs)
     names = ["--dir", served[1], "--tag_set", "serve", "--signature_def", "gaintune"]
     saved_model_cli("run", *names, "--inputs", paths, "--outdir", tmp_path)
-    expected = signatures(served[1])["gaintune"](**{name: tf.constant(value) for name, value in inputs.items()})
+    expected = functions["gaintune"](**{name: tf.constant(value) for name, value in inputs.items()})
     for name, value in expected.items():
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), value, atol=1e-5)
 
@@ -249,9 +268,9 @@ def test_the_command_line_exports_gains_into_the_weights(tmp_path, capsys):
     arguments = ["export", "--model", "unet-bf-natural", str(out)]
     assert main([*arguments, "--gains", str(tmp_path / "a.gains.h5"), "--version", "4"]) == 0
     assert f"{out / '4'}: unet" in capsys.readouterr().err
-    functions = signatures(out / "4")
-    assert set(functions) == {"serving_default", "gaintune"}
-    result = functions["serving_default"](noisy=tf.constant(images()))["denoised"]
+    exported = signatures(out / "4")
+    assert set(exported) == {"serving_default", "gaintune"}
+    result = exported["serving_default"](noisy=tf.constant(images()))["denoised"]
     np.testing.assert_allclose(result, gained.predict(images(), verbose=0), atol=1e-5)
     assert main([*arguments, "--no-adaptive"]) == 0
     assert list(signatures(out / "5")) == ["serving_default"]
