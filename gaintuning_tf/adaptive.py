@@ -87,10 +87,10 @@ def tune_one(tuner: GainTuner, noisy, sigma, steps, *, seed: int = 0, window: in
     def body(number, risk, gains, state, known):
         key = search.step_seed(seed, number)
         state = tuner.annealed(state, number, steps)
-        new, state, risk = tuner.step(gains, state, search.random_window(noisy, key, size), sigma, key)
-        return number + 1, risk, new, state, search.remember(known, gains, risk)
+        known, gains, state, risk = tuner.turn(known, gains, state, noisy, sigma, key, size)
+        return number + 1, risk, gains, state, known
 
-    before = (tf.zeros_like(steps), tf.zeros_like(sigma), start, state, search.start(start, rows=1))
+    before = (tf.zeros_like(steps), tf.zeros([1], tf.float64), start, state, search.start(start, rows=1))
     # No gradient is taken through the loop, so that no step's activations outlive it.
     _, _, last, _, known = tf.while_loop(unfinished, body, before, parallel_iterations=1)
 

@@ -16,8 +16,8 @@ import tensorflow as tf
 HELD_OUT = 1 << 30
 HELD_OUT_PROBES = 2
 SMOOTHING = 0.8
-# Folded into a seed for the place of the window, so that the probe's numbers are others.
-_PLACE = 1
+# Added to the number of a step for the place of its window, so that its probe has other numbers.
+_PLACE = 1 << 31
 
 Gains = Sequence[tf.Tensor]
 
@@ -140,7 +140,7 @@ def random_window(noisy: tf.Tensor, seed, size: tf.Tensor) -> tf.Tensor:
     [1, 2, 2, 1]
     """
     room = tf.shape(noisy)[1:-1] - size
-    place = tf.random.fold_in(tf.cast(seed, tf.int64), _PLACE, alg="philox")
+    place = tf.cast(seed, tf.int64) + tf.constant([0, _PLACE], tf.int64)
     bits = tf.random.stateless_uniform(tf.shape(room), place, None, None, tf.int32, alg="philox")
     offset = tf.math.floormod(bits, room + 1)
     begin = tf.concat([[0], offset, [0]], 0)

@@ -115,7 +115,8 @@ class GainTuner:
         seen = [image, tf.TensorSpec([None], image.dtype), tf.TensorSpec([2], tf.int64), size]
         gains = [tf.TensorSpec(v.shape, tf.as_dtype(v.dtype)) for v in self._variables]
         options = {"jit_compile": self.jit_compile, "autograph": False}
-        self._run_step = tf.function(self._assigning_step, seen, **options)
+        known = tf.nest.map_structure(tf.TensorSpec.from_tensor, self._search())
+        self._run_step = tf.function(self._assigning_step, [known, *seen], **options)
         self._run_risk = tf.function(self.windowed_risk, [gains, *seen], **options)
         self._run_denoise = tf.function(self._denoise, [image], **options)
 
@@ -249,20 +250,37 @@ class GainTuner:
         # A network of mixed precision answers in its compute dtype.
         return tf.cast(padding.crop_like(self.model(padded, training=False), noisy), noisy.dtype)
 
-    # Its callers in the Python loop, where gains and state are variables that callbacks may look at and change.
+    # The turn of a loop, and what decides which gains are kept: of the loop in Python and of that in a graph.
 
-    def _assigning_step(self, noisy, sigma, seed, size):
-        state = [tf.convert_to_tensor(v.value) for v in self.optimizer.variables]
-        gains, state, risk = self.step(self._gains(), state, search.random_window(noisy, seed, size), sigma, seed)
-        for variable, value in zip([*self._variables, *self.optimizer.variables], [*gains, *state], strict=True):
-            variable.assign(value)
-        return risk
+    def turn(self, known, gains, state, noisy, sigma, seed, size):
+        """A step on a random window: the search, gains and state after it, and the risk before, by row."""
+        new, state, risk = self.step(gains, state, search.random_window(noisy, seed, size), sigma, seed)
+        rows = self._by_row(risk)
+        return search.remember(known, gains, rows), new, state, rows
 
     def windowed_risk(self, gains, noisy, sigma, seed, size):
-        return self.risk(gains, search.random_window(noisy, seed, size), sigma, seed)
+        """The risk on a random window, by row."""
+        return self._by_row(self.risk(gains, search.random_window(noisy, seed, size), sigma, seed))
+
+    def _by_row(self, risk):
+        """One risk per set of gains: of each image, or of all that share them."""
+        risk = tf.cast(risk, tf.float64)
+        return risk if self._images is not None else tf.reduce_mean(risk, keepdims=True)
+
+    # In Python, gains and state are variables, which callbacks may look at and change.
+
+    def _assigning_step(self, known, noisy, sigma, seed, size):
+        state = [tf.convert_to_tensor(v.value) for v in self.optimizer.variables]
+        known, gains, state, risk = self.turn(known, self._gains(), state, noisy, sigma, seed, size)
+        for variable, value in zip([*self._variables, *self.optimizer.variables], [*gains, *state], strict=True):
+            variable.assign(value)
+        return known, risk
 
     def _gains(self):
         return [tf.convert_to_tensor(v.value) for v in self._variables]
+
+    def _search(self):
+        return search.start(self._gains(), self._images or 1)
 
     def _check(self, image):
         dtype = self.model.inputs[0].dtype
@@ -294,8 +312,8 @@ class _Run:
         self.tuner, self.noisy, self.sigma = tuner, noisy, sigma
         self.total, self.seed = steps, int(seed) % 2**63
         self.size = search.window_size(noisy, max(noisy.shape[1:-1]) if window is None else window)
-        self.start = tuner._gains()
-        self.search = search.start(self.start, 1 if tuner._images is None else tuner._images)
+        self.search = tuner._search()
+        self.start = self.search.best
         self.risks = []
         self.interrupted = False
 
@@ -324,14 +342,11 @@ class _Run:
     def _step(self, number, listeners):
         listeners.on_epoch_begin(number)
         listeners.on_train_batch_begin(0)
-        gains = self.tuner._gains()
         seed = search.step_seed(self.seed, self.tuner._steps_done)
-        risk = self.tuner._run_step(self.noisy, self.sigma, seed, self.size)
+        self.search, risk = self.tuner._run_step(self.search, self.noisy, self.sigma, seed, self.size)
         self.tuner._steps_done += 1
-        rows = self._per_row(risk)
-        self.search = search.remember(self.search, gains, rows)
-        self.risks.append(rows.numpy())
-        mean = float(np.mean(risk))
+        self.risks.append(risk.numpy())
+        mean = float(np.mean(self.risks[-1]))
         listeners.on_train_batch_end(0, {"loss": mean})
         listeners.on_epoch_end(number, {"loss": mean})
         return mean
@@ -346,12 +361,7 @@ class _Run:
         return risks[0].numpy(), lowest.numpy()
 
     def _risk(self, gains, seed):
-        return self._per_row(self.tuner._run_risk(gains, self.noisy, self.sigma, seed, self.size))
-
-    def _per_row(self, risk):
-        """One risk per set of gains: of each image, or of all that share them."""
-        risk = tf.cast(risk, tf.float64)
-        return risk if self.tuner._images is not None else tf.reduce_mean(risk, keepdims=True)
+        return self.tuner._run_risk(gains, self.noisy, self.sigma, seed, self.size)
 
 
 def _at_precision(loss, model):
