@@ -20,6 +20,7 @@ _HOMES = {
     "GainTuner": "tuning",
     "gaintune": "pipeline",
     "GainTuningResult": "pipeline",
+    "export_saved_model": "export",
     "load_denoiser": "pretrained",
     "list_denoisers": "pretrained",
     "psnr": "metrics",

@@ -12,7 +12,7 @@ import time
 import warnings
 from pathlib import Path
 
-from gaintuning_tf import __version__, files, images, pretrained, train_command
+from gaintuning_tf import __version__, export_command, files, images, pretrained, train_command
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.image_sources import check_source
 
@@ -61,6 +61,7 @@ def _parser():
     _add_denoise(commands)
     _add_evaluate(commands)
     _add_import(commands)
+    export_command.add(commands, _start_tensorflow)
     train_command.add(commands, _start_tensorflow)
     listing = commands.add_parser("models", help="list the networks that come with the package")
     listing.add_argument("--json", action="store_true", help="as JSON")

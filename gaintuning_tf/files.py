@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,40 @@ def replacing(path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes `path` if the block succeeds; never over another.
+
+    Its name starts with a dot and is no number: who looks for `path` or for versions does
+    not see it.
+
+    Raises:
+        FileExistsError: `path` came into being meanwhile, and is not empty.
+
+    Example:
+
+    >>> parent = Path(tempfile.mkdtemp())
+    >>> with new_folder(parent / "1") as temporary:
+    ...     size = (temporary / "a.txt").write_text("whole")
+    >>> [file.relative_to(parent).as_posix() for file in parent.rglob("*.txt")]
+    ['1/a.txt']
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    temporary.mkdir()  # not tempfile's: only its maker may read that
+    try:
+        yield temporary
+        try:
+            # A rename onto a folder that is not empty fails, whoever made it and when.
+            temporary.rename(path)
+        except OSError as error:
+            if path.exists():
+                raise FileExistsError(f"{path} exists already") from error
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_writable(path) -> None:

@@ -88,10 +88,21 @@ def pad_symmetric(images: tf.Tensor, multiple: int) -> tf.Tensor:
     [1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0]
     """
     for axis in range(1, len(images.shape) - 1) if multiple > 1 else ():
-        side = tf.shape(images)[axis]
-        position = tf.range(side + -side % multiple) % (2 * side)
-        images = tf.gather(images, tf.minimum(position, 2 * side - 1 - position), axis=axis)
+        images = mirror(images, axis, 0, -tf.shape(images)[axis] % multiple)
     return images
+
+
+def mirror(images: tf.Tensor, axis: int, before, after) -> tf.Tensor:
+    """Continue images by `before` and `after` mirrored pixels along an axis, as often as needed.
+
+    Example:
+
+    >>> mirror(tf.constant([1.0, 2.0]), 0, 3, 1).numpy().tolist()
+    [2.0, 2.0, 1.0, 1.0, 2.0, 2.0]
+    """
+    side = tf.shape(images)[axis]
+    position = tf.range(-before, side + after) % (2 * side)
+    return tf.gather(images, tf.minimum(position, 2 * side - 1 - position), axis=axis)
 
 
 def crop_like(images: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from gaintuning_tf import padding
+from gaintuning_tf import padding, search
 from gaintuning_tf.convolutions import convolutions, sublayers
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.graph import as_keras_model
@@ -25,10 +25,6 @@ from gaintuning_tf.surgery import gain_layers, insert_gains
 
 STEPS = 40
 LEARNING_RATE = 3e-3
-# Stream of random numbers for the estimates that decide which gains to keep: never used for tuning.
-HELD_OUT = 1 << 30
-HELD_OUT_PROBES = 2
-SMOOTHING = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,13 +98,15 @@ class GainTuner:
         padding.check_denoiser(model)
         self.model = insert_gains(model)
         self.loss = _at_precision(loss, self.model)
-        self._anneal = optimizer is None
+        self._anneals = optimizer is None
         self.optimizer = stateless(keras.optimizers.Adam(LEARNING_RATE) if optimizer is None else optimizer)
         self._multiple = padding.size_multiple(self.model)
         gains = gain_layers(self.model)
         self._images = gains[0].images
         self._variables = [gain.gain for gain in gains]
         self.optimizer.build(self._variables)
+        rate = self.optimizer._learning_rate
+        self._rate = next((i for i, variable in enumerate(self.optimizer.variables) if variable is rate), None)
         self._initial_state = [keras.ops.convert_to_numpy(v) for v in self.optimizer.variables]
         self._steps_done = 0
         self.jit_compile = jit_compile
@@ -116,11 +114,13 @@ class GainTuner:
 
     def _compile(self):
         image = tf.TensorSpec([None, *self.model.inputs[0].shape[1:]], tf.as_dtype(self.model.inputs[0].dtype))
-        signature = [image, tf.TensorSpec([None], image.dtype), tf.TensorSpec([2], tf.int64)]
-        window = tf.TensorSpec([len(image.shape) - 2], tf.int32)
+        size = tf.TensorSpec([len(image.shape) - 2], tf.int32)
+        seen = [image, tf.TensorSpec([None], image.dtype), tf.TensorSpec([2], tf.int64), size]
+        gains = [tf.TensorSpec(v.shape, tf.as_dtype(v.dtype)) for v in self._variables]
         options = {"jit_compile": self.jit_compile, "autograph": False}
-        self._run_step = tf.function(self._assigning_step, [*signature, window, window], **options)
-        self._run_risk = tf.function(self._risk, [*signature, window, window], **options)
+        known = tf.nest.map_structure(tf.TensorSpec.from_tensor, self._search())
+        self._run_step = tf.function(self._assigning_step, [known, *seen], **options)
+        self._run_risk = tf.function(self.windowed_risk, [gains, *seen], **options)
         self._run_denoise = tf.function(self._denoise, [image], **options)
 
     def tune(
@@ -174,7 +174,7 @@ class GainTuner:
             )
             run.steps(listeners, progress)
         before, after = run.keep_best()
-        if steps and all(np.all(v == s) for v, s in zip(self._values(), run.start, strict=True)):
+        if steps and all(np.array_equal(v, s) for v, s in zip(self._gains(), run.start, strict=True)):
             warnings.warn("tuning changed nothing: no gains with a lower risk were found", stacklevel=2)
         if np.any(after < 0):
             warnings.warn("the risk estimate is negative: sigma is probably larger than the noise is", stacklevel=2)
@@ -191,9 +191,12 @@ class GainTuner:
         """Set the gains to one and the optimizer to its start, for the next image."""
         for variable in self._variables:
             variable.assign(np.ones(variable.shape))
-        for variable, value in zip(self.optimizer.variables, self._initial_state, strict=True):
+        for value, variable in self._initial_pairs():
             variable.assign(value)
         self._steps_done = 0
+
+    def _initial_pairs(self):
+        return zip(self._initial_state, self.optimizer.variables, strict=True)
 
     # The one core: pure functions of gains and optimiser state, used compiled.
 
@@ -214,31 +217,73 @@ class GainTuner:
         """
         with tf.GradientTape() as tape:
             tape.watch(gains)
-            with keras.StatelessScope(list(zip(self._variables, gains, strict=True))):
-                risk = self.loss(self._denoise, noisy, sigma, seed=seed)
+            risk = self.risk(gains, noisy, sigma, seed)
             total = tf.reduce_sum(risk)
         gradients = tape.gradient(total, gains, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gains, state = self.optimizer.stateless_apply(state, gradients, gains)
         return gains, state, risk
+
+    def risk(self, gains, noisy, sigma, seed):
+        """The risk of each image at these gains, (N,): the arguments of `step`, and as pure."""
+        with self._with(gains):
+            return self.loss(self._denoise, noisy, sigma, seed=seed)
+
+    def apply(self, gains, noisy):
+        """The images denoised with these gains, (N, H, W, C): the arguments of `step`, and as pure."""
+        with self._with(gains):
+            return self._denoise(noisy)
+
+    def initial(self):
+        """Gains of one and the optimiser's state before its first step, for `step`: constants."""
+        gains = [tf.ones(v.shape, v.dtype) for v in self._variables]
+        return gains, [tf.constant(value, v.dtype) for value, v in self._initial_pairs()]
+
+    def annealed(self, state, number, steps):
+        """The optimiser's state for step `number` of `steps`: its learning rate falls, unless the caller chose it."""
+        if not self._anneals:
+            return state
+        rate = search.annealed(float(self._initial_state[self._rate]), number, steps)
+        return [tf.cast(rate, value.dtype) if i == self._rate else value for i, value in enumerate(state)]
+
+    def _with(self, gains):
+        return keras.StatelessScope(list(zip(self._variables, gains, strict=True)))
 
     def _denoise(self, noisy):
         padded = padding.pad_symmetric(noisy, self._multiple)
         # A network of mixed precision answers in its compute dtype.
         return tf.cast(padding.crop_like(self.model(padded, training=False), noisy), noisy.dtype)
 
-    def _assigning_step(self, noisy, sigma, seed, offset, size):
-        gains = [tf.convert_to_tensor(v.value) for v in self._variables]
+    # The turn of a loop, and what decides which gains are kept: of the loop in Python and of that in a graph.
+
+    def turn(self, known, gains, state, noisy, sigma, seed, size):
+        """A step on a random window: the search, gains and state after it, and the risk before, by row."""
+        new, state, risk = self.step(gains, state, search.random_window(noisy, seed, size), sigma, seed)
+        rows = self._by_row(risk)
+        return search.remember(known, gains, rows), new, state, rows
+
+    def windowed_risk(self, gains, noisy, sigma, seed, size):
+        """The risk on a random window, by row."""
+        return self._by_row(self.risk(gains, search.random_window(noisy, seed, size), sigma, seed))
+
+    def _by_row(self, risk):
+        """One risk per set of gains: of each image, or of all that share them."""
+        risk = tf.cast(risk, tf.float64)
+        return risk if self._images is not None else tf.reduce_mean(risk, keepdims=True)
+
+    # In Python, gains and state are variables, which callbacks may look at and change.
+
+    def _assigning_step(self, known, noisy, sigma, seed, size):
         state = [tf.convert_to_tensor(v.value) for v in self.optimizer.variables]
-        gains, state, risk = self.step(gains, state, _window(noisy, offset, size), sigma, seed)
+        known, gains, state, risk = self.turn(known, self._gains(), state, noisy, sigma, seed, size)
         for variable, value in zip([*self._variables, *self.optimizer.variables], [*gains, *state], strict=True):
             variable.assign(value)
-        return risk
+        return known, risk
 
-    def _risk(self, noisy, sigma, seed, offset, size):
-        return self.loss(self._denoise, _window(noisy, offset, size), sigma, seed=seed)
+    def _gains(self):
+        return [tf.convert_to_tensor(v.value) for v in self._variables]
 
-    def _values(self):
-        return [keras.ops.convert_to_numpy(v) for v in self._variables]
+    def _search(self):
+        return search.start(self._gains(), self._images or 1)
 
     def _check(self, image):
         dtype = self.model.inputs[0].dtype
@@ -269,13 +314,9 @@ class _Run:
     def __init__(self, tuner, noisy, sigma, steps, seed, window):
         self.tuner, self.noisy, self.sigma = tuner, noisy, sigma
         self.total, self.seed = steps, int(seed) % 2**63
-        sides = np.array(noisy.shape[1:-1])
-        self.room = np.zeros_like(sides) if window is None else np.maximum(sides - window, 0)
-        self.size = (sides - self.room).astype(np.int32)
-        self.start = tuner._values()
-        self.best = self.start
-        self.lowest = np.inf
-        self.average = 0.0
+        self.size = search.window_size(noisy, max(noisy.shape[1:-1]) if window is None else window)
+        self.search = tuner._search()
+        self.start = self.search.best
         self.risks = []
         self.interrupted = False
 
@@ -287,10 +328,8 @@ class _Run:
         try:
             with tqdm(total=self.total, desc="tuning", unit="step", disable=not progress, leave=False) as bar:
                 for number in range(self.total):
-                    if tuner._anneal:
-                        tuner.optimizer.learning_rate = (
-                            learning_rate * (1 + math.cos(math.pi * number / self.total)) / 2
-                        )
+                    if tuner._anneals:
+                        tuner.optimizer.learning_rate = float(search.annealed(learning_rate, number, self.total))
                     risk = self._step(number, listeners)
                     bar.set_postfix(risk=f"{risk:.3g}", refresh=False)
                     bar.update()
@@ -299,72 +338,33 @@ class _Run:
         except KeyboardInterrupt:
             self.interrupted = True
         finally:
-            if tuner._anneal:
+            if tuner._anneals:
                 tuner.optimizer.learning_rate = learning_rate
         listeners.on_train_end({"loss": float(np.mean(self.risks[-1]))} if self.risks else {})
 
     def _step(self, number, listeners):
         listeners.on_epoch_begin(number)
         listeners.on_train_batch_begin(0)
-        values = self.tuner._values()
-        seed = [self.seed, self.tuner._steps_done]
-        risk = self.tuner._run_step(self.noisy, self.sigma, seed, self._offset(seed), self.size).numpy()
+        seed = search.step_seed(self.seed, self.tuner._steps_done)
+        self.search, risk = self.tuner._run_step(self.search, self.noisy, self.sigma, seed, self.size)
         self.tuner._steps_done += 1
-        self._remember(values, self._per_row(risk))
-        mean = float(risk.mean())
+        self.risks.append(risk.numpy())
+        mean = float(np.mean(self.risks[-1]))
         listeners.on_train_batch_end(0, {"loss": mean})
         listeners.on_epoch_end(number, {"loss": mean})
         return mean
 
-    def _remember(self, values, risk):
-        """Keep the gains where the running average of the noisy risk is lowest, image by image."""
-        self.risks.append(risk)
-        self.average = SMOOTHING * self.average + (1 - SMOOTHING) * risk
-        average = self.average / (1 - SMOOTHING ** len(self.risks))
-        self.best = _choose(average < self.lowest, values, self.best)
-        self.lowest = np.where(average < self.lowest, average, self.lowest)
-
     def keep_best(self):
         """Set the gains to the best candidate; the held-out risks of the start and of it."""
-        candidates = [self.start, self.best, self.tuner._values()] if self.risks else [self.start]
-        risks = [self._held_out(values) for values in candidates]
-        kept, lowest = self.start, risks[0]
-        for values, risk in zip(candidates[1:], risks[1:], strict=True):
-            kept = _choose(risk < lowest, values, kept)
-            lowest = np.where(risk < lowest, risk, lowest)
-        self._assign(kept)
-        return risks[0], lowest
-
-    def _held_out(self, values):
-        self._assign(values)
-        risks = []
-        for number in range(HELD_OUT_PROBES):
-            seed = [self.seed, HELD_OUT + number]
-            risk = self.tuner._run_risk(self.noisy, self.sigma, seed, self._offset(seed), self.size)
-            risks.append(self._per_row(risk.numpy()))
-        mean = np.mean(risks, 0)
-        return np.where(np.isfinite(mean), mean, np.inf)
-
-    def _assign(self, values):
-        for variable, value in zip(self.tuner._variables, values, strict=True):
+        candidates = [self.start, self.search.best, self.tuner._gains()] if self.risks else [self.start]
+        risks = [search.held_out(self._risk, gains, self.seed) for gains in candidates]
+        kept, lowest = search.keep_best(candidates, risks)
+        for variable, value in zip(self.tuner._variables, kept, strict=True):
             variable.assign(value)
+        return risks[0].numpy(), lowest.numpy()
 
-    def _offset(self, seed):
-        return np.random.default_rng(seed).integers(0, self.room + 1).astype(np.int32)
-
-    def _per_row(self, risk):
-        """One risk per set of gains: of each image, or of all that share them."""
-        return risk.astype(np.float64) if self.tuner._images is not None else risk.mean(keepdims=True, dtype=np.float64)
-
-
-def _choose(rows, values, others):
-    """Row by row (a row per image with gains of its own), `values` where `rows`, else `others`."""
-    return [np.where(rows[:, None], v, o).reshape(v.shape) for v, o in zip(values, others, strict=True)]
-
-
-def _window(noisy, offset, size):
-    begin = tf.concat([[0], offset, [0]], 0)
-    return tf.slice(noisy, begin, tf.concat([tf.shape(noisy)[:1], size, tf.shape(noisy)[-1:]], 0))
+    def _risk(self, gains, seed):
+        return self.tuner._run_risk(gains, self.noisy, self.sigma, seed, self.size)
 
 
 def _at_precision(loss, model):

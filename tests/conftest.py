@@ -58,9 +58,8 @@ def photograph():
     return camera()[100:196, 200:280].astype(np.float32) / 255
 
 
-@pytest.fixture
-def tiny():
-    """A small denoiser with an activation, a batch norm and a skip: the mean of neighbours, perturbed."""
+def make_tiny():
+    """A small denoiser with an activation and a batch norm: the mean of neighbours, perturbed."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -75,3 +74,17 @@ def tiny():
     last[1, 1] += 0.25
     model.get_layer("last").kernel.assign(last)
     return model
+
+
+@pytest.fixture
+def tiny():
+    return make_tiny()
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    """The tiny denoiser, exported: the model and the folder of its version."""
+    from gaintuning_tf import export_saved_model
+
+    model = make_tiny()
+    return model, export_saved_model(model, tmp_path_factory.mktemp("served") / "tiny")

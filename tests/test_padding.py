@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from gaintuning_tf import InputError
-from gaintuning_tf.padding import check_denoiser, check_size, crop_like, pad_symmetric, size_multiple
+from gaintuning_tf.padding import check_denoiser, check_size, crop_like, mirror, pad_symmetric, size_multiple
 
 
 def pyramid(levels):
@@ -60,3 +60,13 @@ def test_mirrors_to_the_next_multiple_and_crops_back(side):
     expected = np.pad(x[0, :, :, 0].numpy(), ((0, padded.shape[1] - side), (0, 3)), mode="symmetric")
     np.testing.assert_array_equal(padded[0, :, :, 0], expected)
     np.testing.assert_array_equal(crop_like(padded, x), x)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 3), (2, 0), (7, 11)])
+def test_mirrors_at_both_ends_and_as_often_as_needed(before, after):
+    image = np.arange(12.0).reshape(4, 3)
+    for axis in (0, 1):
+        widths = [(before, after) if axis == a else (0, 0) for a in (0, 1)]
+        np.testing.assert_array_equal(
+            mirror(tf.constant(image), axis, before, after), np.pad(image, widths, "symmetric")
+        )

@@ -1,0 +1,147 @@
+"""Which gains to keep, and the random numbers of each step: pure functions of tensors.
+
+The loop of `GainTuner.tune`, in Python, and the loop of `gaintuning_tf.adaptive`, in a graph,
+both call them, so that the two agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# Stream of random numbers for the estimates that decide which gains to keep: never used for tuning.
+HELD_OUT = 1 << 30
+HELD_OUT_PROBES = 2
+SMOOTHING = 0.8
+# Added to the number of a step for the place of its window, so that its probe has other numbers.
+_PLACE = 1 << 31
+
+Gains = Sequence[tf.Tensor]
+
+
+class Search(NamedTuple):
+    """Where the running average of the risk was lowest so far, row by row.
+
+    A row is a set of gains: one for all images, or one for each image of a batch.
+
+    Attributes:
+        best: The gains there.
+        lowest: That average, (rows,), float64.
+        average: The running average, not yet divided by the sum of its weights, (rows,), float64.
+        steps: Steps so far, (), int64.
+    """
+
+    best: Gains
+    lowest: tf.Tensor
+    average: tf.Tensor
+    steps: tf.Tensor
+
+
+def start(gains: Gains, rows: int) -> Search:
+    """A search that has seen nothing yet."""
+    lowest = tf.fill([rows], tf.constant(math.inf, tf.float64))
+    return Search(list(gains), lowest, tf.zeros([rows], tf.float64), tf.zeros([], tf.int64))
+
+
+def remember(search: Search, gains: Gains, risk: tf.Tensor) -> Search:
+    """The search after a step that found `risk` at `gains`.
+
+    The estimate of one step is noisy: what is compared is the running average
+    `m_t = (a m_(t-1) + (1 - a) risk_t)`, divided by `1 - a^t` as Adam's moments are
+    (Kingma and Ba, "Adam", ICLR 2015, section 3), with a = 0.8.
+
+    Args:
+        search: What is known so far.
+        gains: The gains before the step's update.
+        risk: Their risk, (rows,).
+
+    Example:
+
+    >>> search = start([tf.ones(2)], rows=1)
+    >>> for number, risk in enumerate([4.0, 2.0, 3.0]):
+    ...     search = remember(search, [tf.fill([2], float(number))], tf.constant([risk]))
+    >>> search.best[0].numpy().tolist(), round(float(search.lowest[0]), 3)
+    ([1.0, 1.0], 2.889)
+    """
+    average = SMOOTHING * search.average + (1 - SMOOTHING) * tf.cast(risk, tf.float64)
+    steps = search.steps + 1
+    unbiased = average / (1 - SMOOTHING ** tf.cast(steps, tf.float64))
+    lower = unbiased < search.lowest
+    return Search(choose(lower, gains, search.best), tf.where(lower, unbiased, search.lowest), average, steps)
+
+
+def choose(rows: tf.Tensor, gains: Gains, others: Gains) -> list[tf.Tensor]:
+    """Row by row, `gains` where `rows` (rows,), else `others`."""
+    return [tf.reshape(tf.where(rows[:, None], g, o), tf.shape(g)) for g, o in zip(gains, others, strict=True)]
+
+
+def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed) -> tf.Tensor:
+    """The mean risk of `gains` on probes that tuning never sees; infinite where it is not finite.
+
+    Args:
+        risk: Gains and a seed to the risk, (rows,).
+        gains: The gains.
+        seed: The seed of the whole tuning, ().
+    """
+    numbers = [HELD_OUT + number for number in range(HELD_OUT_PROBES)]
+    risks = [tf.cast(risk(gains, step_seed(seed, number)), tf.float64) for number in numbers]
+    mean = tf.add_n(risks) / len(risks)
+    return tf.where(tf.math.is_finite(mean), mean, math.inf)
+
+
+def keep_best(candidates: Sequence[Gains], risks: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Row by row, the candidate of the lowest risk, the first of equals, and its risk.
+
+    Args:
+        candidates: Gains, those at the start first.
+        risks: Of each, (rows,).
+    """
+    kept, lowest = list(candidates[0]), risks[0]
+    for gains, risk in zip(candidates[1:], risks[1:], strict=True):
+        kept = choose(risk < lowest, gains, kept)
+        lowest = tf.where(risk < lowest, risk, lowest)
+    return kept, lowest
+
+
+def annealed(rate: float, number, steps) -> tf.Tensor:
+    """The learning rate of step `number` of `steps`: `rate (1 + cos(pi number / steps)) / 2`.
+
+    Falls to zero along a half cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5).
+
+    Example:
+
+    >>> [round(float(annealed(3e-3, number, 4)), 6) for number in range(4)]
+    [0.003, 0.002561, 0.0015, 0.000439]
+    """
+    fraction = tf.cast(number, tf.float64) / tf.cast(steps, tf.float64)
+    return tf.cast(rate * (1 + tf.cos(math.pi * fraction)) / 2, tf.float32)
+
+
+def step_seed(seed, number) -> tf.Tensor:
+    """The two integers that seed a step: the seed of the whole tuning and the number of the step."""
+    return tf.stack([tf.cast(seed, tf.int64), tf.cast(number, tf.int64)])
+
+
+def window_size(noisy: tf.Tensor, window: int) -> tf.Tensor:
+    """The sides of the part of `noisy` (N, ..., C) that a step looks at: `window`, or the image's if smaller."""
+    return tf.minimum(tf.shape(noisy)[1:-1], window)
+
+
+def random_window(noisy: tf.Tensor, seed, size: tf.Tensor) -> tf.Tensor:
+    """A part of `noisy` (N, ..., C) of the spatial size `size`, its place drawn from `seed`, two integers.
+
+    Example:
+
+    >>> image = tf.reshape(tf.range(6.0), (1, 2, 3, 1))
+    >>> random_window(image, [0, 0], tf.constant([2, 2])).shape.as_list()
+    [1, 2, 2, 1]
+    """
+    room = tf.shape(noisy)[1:-1] - size
+    place = tf.cast(seed, tf.int64) + tf.constant([0, _PLACE], tf.int64)
+    bits = tf.random.stateless_uniform(tf.shape(room), place, None, None, tf.int32, alg="philox")
+    offset = tf.math.floormod(bits, room + 1)
+    begin = tf.concat([[0], offset, [0]], 0)
+    return tf.slice(noisy, begin, tf.concat([tf.shape(noisy)[:1], size, tf.shape(noisy)[-1:]], 0))

@@ -1,0 +1,76 @@
+"""Which gains are kept, the learning rate, and the windows: shared by Python's loop and the graph's."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gaintuning_tf import search
+
+
+def test_the_lowest_running_average_is_remembered_row_by_row():
+    risks = np.float32([[5, 1], [1, 5], [1, 5], [9, 0]])
+    known = search.start([tf.zeros((2, 3))], rows=2)
+    for number, risk in enumerate(risks):
+        known = search.remember(known, [tf.fill((2, 3), float(number))], tf.constant(risk))
+    weights = [search.SMOOTHING ** np.arange(n)[::-1] for n in range(1, 5)]
+    averages = np.array([w @ risks[: len(w)] / w.sum() for w in weights])
+    assert known.best[0].numpy()[:, 0].tolist() == averages.argmin(0).tolist() == [2, 0]
+    np.testing.assert_allclose(known.lowest, averages.min(0), rtol=1e-6)
+
+
+def test_one_row_stands_for_gains_that_all_images_share():
+    known = search.remember(search.start([tf.zeros(3)], rows=1), [tf.ones(3)], tf.constant([2.0]))
+    assert known.best[0].numpy().tolist() == [1, 1, 1]
+    assert known.lowest.numpy().tolist() == pytest.approx([2])
+
+
+def test_a_risk_that_is_not_a_number_is_never_the_lowest():
+    known = search.start([tf.zeros(3)], rows=1)
+    for risk in (2.0, np.nan, 1.0):
+        known = search.remember(known, [tf.fill([3], risk)], tf.constant([risk]))
+    assert known.best[0].numpy().tolist() == [2, 2, 2]
+
+
+def test_the_first_of_equal_candidates_is_kept():
+    candidates = [[tf.fill((2, 1), float(number))] for number in range(3)]
+    kept, lowest = search.keep_best(
+        candidates, [tf.constant([1.0, 2.0]), tf.constant([1.0, 1.0]), tf.constant([3.0, 1.0])]
+    )
+    assert kept[0].numpy().ravel().tolist() == [0, 1]
+    assert lowest.numpy().tolist() == [1, 1]
+
+
+def test_held_out_probes_are_never_those_of_a_step():
+    seen = []
+
+    def risk(gains, seed):
+        seen.append(seed.numpy().tolist())
+        return tf.constant([float(len(seen)), np.inf])
+
+    mean = search.held_out(risk, [], 7)
+    assert mean.numpy().tolist() == [1.5, np.inf]
+    assert [seed[0] for seed in seen] == [7, 7]
+    assert min(seed[1] for seed in seen) >= 2**30
+
+
+def test_windows_reach_every_corner_and_stay_inside():
+    image = tf.reshape(tf.range(5 * 4), (1, 5, 4, 1))
+    size = search.window_size(image, 3)
+    assert size.numpy().tolist() == [3, 3]
+    corners = {int(search.random_window(image, [0, number], size)[0, 0, 0, 0]) for number in range(100)}
+    assert corners == {row * 4 + column for row in range(3) for column in range(2)}
+
+
+def test_an_image_smaller_than_the_window_is_seen_whole():
+    image = tf.reshape(tf.range(6), (1, 2, 3, 1))
+    np.testing.assert_array_equal(search.random_window(image, [0, 1], search.window_size(image, 512)), image)
+
+
+def test_windows_are_the_same_compiled_or_not():
+    image = tf.reshape(tf.range(900.0), (1, 30, 30, 1))
+    size = search.window_size(image, 8)
+    for jit_compile in (False, True):
+        compiled = tf.function(lambda seed: search.random_window(image, seed, [8, 8]), jit_compile=jit_compile)
+        for number in range(3):
+            seed = tf.constant([2**40, number], tf.int64)
+            np.testing.assert_array_equal(compiled(seed), search.random_window(image, seed, size))
