@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT
+from skimage.io import imread
 from test_graph import WRITERS, plain
 
-from gaintuning_tf import export_saved_model, gaintune, load_denoiser
+from gaintuning_tf import export_saved_model, gain_layers, gaintune, insert_gains, load_denoiser, psnr
+from gaintuning_tf.evaluate import noisy_version
+from gaintuning_tf.torch_import import import_torch
 
 SIGMAS = (0.1, 0.05, 0.15, 0.08, 0.1, 0.2, 0.12, 0.0)
 # One image may be summed in another order than the same one elsewhere; float32, of a size about one.
@@ -99,3 +102,26 @@ def test_a_network_of_any_origin_is_tuned_and_served_as_the_keras_model_is(run, 
     for image, sigma, found in zip(noisy, (0.1, 0.2), tuned, strict=True):
         expected = gaintune(image[..., 0], plain(), sigma=sigma, steps=5, data_range=1.0, progress=False)
         np.testing.assert_allclose(found[..., 0], expected.denoised, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_published_dncnn_goes_round_through_savedmodel_gains_and_savedmodel(run, shared, tmp_path):
+    pytest.importorskip("torch")
+    original = import_torch(shared / "checkpoints" / "dncnn_bias_0-55.pt")
+    original.export(tmp_path / "theirs", verbose=False)
+    model = load_denoiser(tmp_path / "theirs")
+    assert len(gain_layers(insert_gains(model))) == 20
+    clean = imread(shared / "data" / "set12" / "01.png")[64:192, 64:192].astype(np.float32) / 255
+    noisy = noisy_version(clean, 70, 0)
+    options = {"sigma": 70 / 255, "steps": 20, "data_range": 1.0, "progress": False}
+    ours, theirs = gaintune(noisy, model, **options), gaintune(noisy, original, **options)
+    scores = [psnr(clean, np.clip(x, 0, 1), data_range=1.0) for x in (ours.pretrained, ours.denoised, theirs.denoised)]
+    print("PSNR pretrained, tuned as SavedModel, tuned as .keras:", scores)
+    assert scores[1] > scores[0] + 0.2
+    assert scores[1] == pytest.approx(scores[2], abs=0.02)
+    folder = export_saved_model(ours.model, tmp_path / "tuned", adaptive=False)
+    denoised, _, _ = run("denoise", noisy[None, ..., None], folder=folder)
+    np.testing.assert_allclose(denoised[0, ..., 0], ours.denoised, atol=SAME)
+    folder = export_saved_model(model, tmp_path / "adaptive")
+    denoised, _, _ = run("gaintune", noisy[None, ..., None], 20, [70 / 255], folder=folder)
+    np.testing.assert_allclose(denoised[0, ..., 0], ours.denoised, atol=1e-4)
