@@ -91,18 +91,18 @@ def prepared(graph: graph_pb2.GraphDef, source: str, output: str) -> graph_pb2.G
     Raises:
         InputError: The result does not depend on the image, or on the way are ops that keep or fetch something.
     """
-    # What is not needed for the result goes: checks, printing, writing.
-    graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [output])
-    if source not in {node.name for node in graph.node}:
-        raise InputError("expected an output that depends on the image, it does not")
-    _refuse_state(graph)
-    nodes = []
-    for node in graph.node:
+    plain = graph_pb2.GraphDef()
+    plain.CopyFrom(graph)
+    for node in plain.node:
         kept = [name for name in node.input if not name.startswith("^")]
         del node.input[:]
         node.input.extend(kept)
-        for plain in _unfused(node):
-            nodes += _channels_last(plain)
+    # What is not needed for the result goes: checks, printing, writing.
+    needed = _sorted(plain.node, output)
+    if source not in {node.name for node in needed}:
+        raise InputError("expected an output that depends on the image, it does not")
+    _refuse_state(needed)
+    nodes = [last for node in needed for alone in _unfused(node) for last in _channels_last(alone)]
     return _graph(graph, _sorted(nodes, output))
 
 
@@ -197,9 +197,9 @@ def channels_last_interface(graph, source: str, output: str, rank: int):
     return _graph(result, _sorted(result.node, "gaintuning_channels_last")), "gaintuning_channels_last"
 
 
-def _refuse_state(graph):
+def _refuse_state(nodes):
     """Refuse what a function of the image alone does not have, and what a file of unknown origin should not do."""
-    for node in graph.node:
+    for node in nodes:
         definition = op_def_registry.get(node.op)
         if definition is None or node.op in CALLS:
             raise InputError(

@@ -1,9 +1,11 @@
 """The client against local servers that implement TensorFlow Serving's two interfaces over an exported model."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -155,3 +157,42 @@ def test_the_example_reads_asks_and_writes(addresses, picture, tmp_path):
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert not (tmp_path / "no.png").exists()
+
+
+IMAGE = "tensorflow/serving"
+
+
+def docker(*arguments):
+    return subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.mark.docker
+def test_the_real_server_serves_it(model, picture, tmp_path):
+    if shutil.which("docker") is None or docker("image", "inspect", IMAGE).returncode != 0:
+        pytest.skip(f"needs a Docker engine and the image {IMAGE}")
+    export_saved_model(model, tmp_path / "tiny")
+    mount, ports = f"{tmp_path / 'tiny'}:/models/tiny", ["-p", "127.0.0.1::8500", "-p", "127.0.0.1::8501"]
+    started = docker("run", "-d", "--rm", *ports, "-v", mount, "-e", "MODEL_NAME=tiny", IMAGE)
+    assert started.returncode == 0, started.stderr
+    container = started.stdout.strip()
+    try:
+        local = gaintune(picture, model, sigma=20, steps=3, progress=False)
+        for port, protocol in ((8500, "grpc"), (8501, "rest")):
+            address = docker("port", container, port).stdout.split()[0]
+            client = ServingClient(address, "tiny", protocol=protocol, timeout=60)
+            tuned, _ = patiently(lambda client=client: client.gaintune(picture, sigma=20, steps=3))
+            assert np.abs(tuned.astype(int) - local.denoised).max() <= 1
+    finally:
+        docker("kill", container)
+
+
+def patiently(ask, seconds=60):
+    """What the server answers, asked again while it starts."""
+    last = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except InputError:
+            if time.monotonic() > last:
+                raise
+            time.sleep(1)
