@@ -37,6 +37,8 @@ class GraphNetwork(keras.layers.Layer):
     def __init__(self, graph, source, output, constants, convolutions, chosen=(), images=None, **kwargs):
         super().__init__(**kwargs)
         self._graph, self.source, self.output_node = graph, source, output
+        # Again, though a graph is checked when it is prepared: this one may come from a file of unknown origin.
+        graph_nodes.refuse_state(self._definition().node)
         self._constants = [[name, list(shape), dtype] for name, shape, dtype in constants]
         self.convolutions = [_restored(fields) for fields in convolutions]
         self.chosen, self.images = list(chosen), images

@@ -101,7 +101,7 @@ def prepared(graph: graph_pb2.GraphDef, source: str, output: str) -> graph_pb2.G
     needed = _sorted(plain.node, output)
     if source not in {node.name for node in needed}:
         raise InputError("expected an output that depends on the image, it does not")
-    _refuse_state(needed)
+    refuse_state(needed)
     nodes = [last for node in needed for alone in _unfused(node) for last in _channels_last(alone)]
     return _graph(graph, _sorted(nodes, output))
 
@@ -197,8 +197,12 @@ def channels_last_interface(graph, source: str, output: str, rank: int):
     return _graph(result, _sorted(result.node, "gaintuning_channels_last")), "gaintuning_channels_last"
 
 
-def _refuse_state(nodes):
-    """Refuse what a function of the image alone does not have, and what a file of unknown origin should not do."""
+def refuse_state(nodes) -> None:
+    """Refuse what a function of the image alone does not have, and what a file of unknown origin should not do.
+
+    Raises:
+        InputError: Naming the node.
+    """
     for node in nodes:
         definition = op_def_registry.get(node.op)
         if definition is None or node.op in CALLS:

@@ -1,6 +1,10 @@
 """Networks of any origin as Keras models: the same outputs, gains behind every convolution, exact folding."""
 
+import base64
+import json
 import shutil
+import zipfile
+import zlib
 
 import keras
 import numpy as np
@@ -436,3 +440,24 @@ def test_folders_that_are_no_saved_model_are_refused(tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "mute"))
     with pytest.raises(InputError, match="has none"):
         load_denoiser(tmp_path / "mute")
+
+
+def test_a_keras_file_whose_graph_would_touch_files_is_refused(tmp_path):
+    write_module(str(tmp_path / "saved"))
+    load_denoiser(tmp_path / "saved").save(tmp_path / "good.keras")
+    with tf.Graph().as_default() as harmful:
+        tf.compat.v1.placeholder(tf.float32, [None, None, None, 1], name="picture")
+        tf.io.write_file(str(tmp_path / "written"), "harm", name="write")
+    packed = base64.b64encode(zlib.compress(harmful.as_graph_def().SerializeToString())).decode()
+    with zipfile.ZipFile(tmp_path / "good.keras") as good, zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                layer = next(entry for entry in config["config"]["layers"] if entry["class_name"] == "GraphNetwork")
+                layer["config"]["graph"] = packed
+                content = json.dumps(config)
+            bad.writestr(name, content)
+    with pytest.raises(InputError, match="found strings at Const 'write/filename'"):
+        load_denoiser(tmp_path / "bad.keras")
+    assert not (tmp_path / "written").exists()
