@@ -1,0 +1,119 @@
+"""The variance of noise as a line of the mean, estimated from one image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+
+# Wavelet coefficients along each side of a block: 8 x 8 pixels, small enough to find flat places between edges.
+SIDE = 4
+# The quantile of the variances within a group that is looked at, below the median: structure only ever adds to them.
+QUANTILE = 1 / 3
+_NORMAL_QUANTILE = -0.4307272992954576
+GROUPS = 16
+SMALLEST_GROUP = 8
+_ROUNDS = 10
+NO_NOISE = "found no noise in the image: it is constant, or synthetic and clean; pass the noise"
+
+
+def variance_line(image: np.ndarray, *, through_origin: bool = False) -> tuple[float, float]:
+    """The line `variance = slope * mean + intercept` of the noise in an image, slope >= 0.
+
+    The image is cut into blocks of 8 x 8 pixels, each with its mean and the mean square of its
+    finest diagonal wavelet coefficients, in which the noise is all there is where the image is
+    smooth (Foi, Trimeche, Katkovnik, Egiazarian, "Practical Poissonian-Gaussian noise modeling
+    and fitting for single-image raw-data", IEEE TIP 2008, section III). Blocks of similar mean
+    form a group. Its variance is a low quantile of those of its blocks, which blocks with
+    edges and texture do not reach, divided by that of a chi-squared distribution over its mean;
+    `(1 - 2/9k + z sqrt(2/9k))^3` for k coefficients (Wilson and Hilferty, PNAS 1931). The line
+    is fitted by least squares, each group weighted by its number of blocks over the square of
+    the variance that the line gives it, which is to what a variance's own variance is proportional.
+
+    Args:
+        image: (H, W) or (H, W, C), any real dtype; the channels are taken to have the same line.
+        through_origin: Whether the intercept is zero.
+
+    Returns:
+        Slope, in units of the image; and intercept, in their square.
+
+    Raises:
+        InputError: The image is too small, or no noise is in it.
+
+    Example:
+
+    >>> rng = np.random.default_rng(0)
+    >>> clean = np.tile(np.linspace(10, 100, 256), (256, 1))
+    >>> slope, intercept = variance_line(3 * rng.poisson(clean / 3) + rng.normal(0, 5, clean.shape))
+    >>> round(slope), round(intercept / 25)
+    (3, 1)
+    """
+    image = np.asarray(image, np.float64)
+    if min(image.shape[:2]) < 8 or image.shape[0] * image.shape[1] < 32**2:
+        raise InputError(
+            f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image, 32x32 or more are needed; "
+            "pass the noise"
+        )
+    # Of a constant image, the transform leaves rounding and no spread to compare it with.
+    means, variances = _blocks(image) if np.ptp(image) > 1e-9 * np.abs(image).max() else ((), ())
+    if len(means) < 2 * SMALLEST_GROUP:
+        raise InputError(NO_NOISE)
+    means, variances, sizes = _groups(means, variances)
+    slope, intercept = _fit(means, variances, sizes, through_origin)
+    # What rounding in the wavelet transform leaves is no noise.
+    if not slope * means.mean() + intercept > 1e-12 * np.ptp(image) ** 2:
+        raise InputError(NO_NOISE)
+    return slope, intercept
+
+
+def _blocks(image):
+    """Mean and variance of the noise of each block that is not constant."""
+    import pywt
+
+    averages, (_, _, details) = pywt.dwt2(image, "db2", mode="symmetric", axes=(0, 1))
+    # Two smoothing filters in a row, each of which doubles a constant's square.
+    means = _block_means(averages) / 2
+    variances = _block_means(np.square(details))
+    noisy = variances > (1e-6 * np.ptp(image)) ** 2
+    return means[noisy], variances[noisy]
+
+
+def _block_means(values):
+    height, width = (size // SIDE for size in values.shape[:2])
+    values = values[: height * SIDE, : width * SIDE]
+    return values.reshape(height, SIDE, width, SIDE, -1).mean(axis=(1, 3)).ravel()
+
+
+def _groups(means, variances):
+    """Mean, variance and size of groups of blocks, from dark to bright."""
+    order = np.argsort(means, kind="stable")
+    count = min(GROUPS, len(order) // SMALLEST_GROUP)
+    groups = np.array_split(order, count)
+    spread = 2 / (9 * SIDE**2)
+    low = (1 - spread + _NORMAL_QUANTILE * spread**0.5) ** 3
+    return (
+        np.array([means[group].mean() for group in groups]),
+        np.array([np.quantile(variances[group], QUANTILE) for group in groups]) / low,
+        np.array([len(group) for group in groups], np.float64),
+    )
+
+
+def _fit(means, variances, sizes, through_origin):
+    """Slope and intercept, reweighted until they agree with their weights."""
+    expected = variances
+    for _ in range(_ROUNDS):
+        weights = sizes / np.square(expected)
+        if through_origin:
+            slope, intercept = _mean(means * variances, weights) / _mean(means**2, weights), 0.0
+        else:
+            middle, level = _mean(means, weights), _mean(variances, weights)
+            spread = _mean((means - middle) ** 2, weights)
+            slope = max(_mean((means - middle) * variances, weights) / spread, 0.0) if spread > 0 else 0.0
+            intercept = level - slope * middle
+        # A line that falls below zero between dark groups must not give them all the weight.
+        expected = np.maximum(slope * means + intercept, variances.max() / 100)
+    return float(slope), float(intercept)
+
+
+def _mean(values, weights):
+    return np.sum(values * weights) / np.sum(weights)
