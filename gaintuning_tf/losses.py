@@ -1,186 +1,268 @@
-"""Unsupervised estimates of the mean squared error, from the noisy image alone."""
+"""What tuning minimises: unsupervised estimates of the mean squared error, from the noisy image alone.
+
+Each is called as `RiskEstimate` says. Those after Stein are in `sure`; here are those that mask
+pixels or draw noise, and sums of any.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import numbers
+from collections.abc import Mapping
 
-import ml_dtypes
 import tensorflow as tf
 
+from gaintuning_tf.divergence import Denoise, draw_probe, exact_divergence, mean, monte_carlo_divergence, probe_step
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.noise import GaussianNoise
+from gaintuning_tf.risk import RiskEstimate, draw_noise, own_noise
+from gaintuning_tf.sure import UNSURE, MonteCarloSURE, PoissonGaussianSURE
 
-Denoise = Callable[[tf.Tensor], tf.Tensor]
-PROBES = ("gaussian", "rademacher")
+__all__ = [
+    "UNSURE",
+    "BlindSpotLoss",
+    "Denoise",
+    "MonteCarloSURE",
+    "NoiseResamplingLoss",
+    "PoissonGaussianSURE",
+    "RiskEstimate",
+    "SupervisedLoss",
+    "WeightedSum",
+    "draw_probe",
+    "exact_divergence",
+    "monte_carlo_divergence",
+    "probe_step",
+]
 
-
-def probe_step(data_range: float = 1.0, dtype=tf.float32) -> float:
-    """Length of the finite difference along a probe: `data_range * sqrt(eps)`.
-
-    The forward difference `(f(y + h b) - f(y)) / h` has a rounding error of about
-    `eps * data_range / h` and a truncation error that grows with h; the textbook
-    balance is `h = sqrt(eps)` times the scale of the argument (Press et al.,
-    "Numerical Recipes", section 5.7), eps being the machine precision of `dtype`,
-    that of the network's computation.
-    For float32 and images in [0, 1] this is 3.5e-4. A much larger step crosses
-    the kinks of ReLU networks and biases the divergence; a much smaller one drowns
-    it in rounding.
-
-    Example:
-
-    >>> round(probe_step(255.0), 3)
-    0.088
-    """
-    return float(data_range) * float(ml_dtypes.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps) ** 0.5
+FILLS = ("mean", "neighbour")
 
 
-def draw_probe(shape, seed, probe: str = "gaussian", dtype=tf.float32) -> tf.Tensor:
-    """A random field of independent entries with mean 0 and variance 1.
+class BlindSpotLoss(RiskEstimate):
+    """The error of guessing pixels from those around them, whose noise is another.
+
+    `mean_J (f(y_J) - y)^2`, where y_J is the noisy image with the pixels of a grid J of random
+    phase replaced by their neighbours, and the error is counted on J alone (Batson, Royer,
+    "Noise2Self: blind denoising by self-supervision", ICML 2019; Krull, Buchholz, Jug,
+    "Noise2Void", CVPR 2019). If the noise is of mean zero and independent from pixel to pixel, its expectation
+    is that of `mean_J (f(y_J) - x)^2` plus the noise's variance: the mean squared error of the masked
+    denoiser, up to a constant, whatever the noise. That denoiser does not see the pixel, so it
+    has more error than f itself, and gains tuned on it are not the best for f.
+
+    A network that cannot see the pixel, such as `models.blind_spot`, needs no masks: with
+    `masked=False` the loss is `|f(y) - y|^2 / n` (Laine, Karras, Lehtinen, Aila, NeurIPS 2019), in expectation
+    the mean squared error plus the noise's variance. For any other network that is
+    smallest where nothing is denoised.
 
     Args:
-        shape: Its shape.
-        seed: Two integers; the same seed gives the same field, compiled or not.
-        probe: `"gaussian"`, or `"rademacher"` for signs of equal probability.
-        dtype: Its dtype.
+        masked: Whether to mask pixels.
+        spacing: Distance of the masked pixels along each axis: one in `spacing^2` of an image is masked.
+        fill: What replaces them: the `"mean"` of the nearest neighbours along the axes, or one
+            `"neighbour"` of those at random.
 
     Raises:
-        InputError: `probe` is neither.
+        InputError: An option is not one of these.
+
+    Example:
+
+    >>> noisy = tf.random.stateless_normal((1, 64, 64, 1), (0, 1))  # the clean image is zero
+    >>> risk = BlindSpotLoss(spacing=2)(lambda y: y, noisy, seed=(0, 0))  # a quarter of the variance, and the variance
+    >>> bool(abs(risk[0] - 1.25) < 5 * 1.25 * (2 / 32**2) ** 0.5)
+    True
     """
-    if probe == "gaussian":
-        # The algorithm by name: left to itself, TensorFlow may choose another one under XLA.
-        return tf.random.stateless_normal(shape, seed, dtype=dtype, alg="philox")
-    if probe == "rademacher":
-        bits = tf.random.stateless_uniform(shape, seed, 0, 2, dtype=tf.int32, alg="philox")
-        return tf.cast(2 * bits - 1, dtype)
-    raise InputError(f"expected probe in {PROBES}, received {probe!r}")
+
+    needs_noise = False
+
+    def __init__(self, *, masked: bool = True, spacing: int = 4, fill: str = "mean"):
+        if int(spacing) != spacing or spacing < 2:
+            raise InputError(f"BlindSpotLoss expects spacing to be a whole number of at least 2, received {spacing!r}")
+        if fill not in FILLS:
+            raise InputError(f"BlindSpotLoss expects fill in {FILLS}, received {fill!r}")
+        self.masked = bool(masked)
+        self.spacing = int(spacing)
+        self.fill = fill
+
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
+        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`. The noise is not used."""
+        if not self.masked:
+            return mean(tf.square(denoise(noisy) - noisy))
+        mask_seed, fill_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
+        mask = grid_mask(tf.shape(noisy)[1:-1], self.spacing, mask_seed)
+        guess = denoise(tf.where(mask, self._filling(noisy, fill_seed), noisy))
+        error = tf.where(mask, tf.square(guess - noisy), tf.zeros_like(noisy))
+        return mean(error) / tf.reduce_mean(tf.cast(mask, noisy.dtype))
+
+    def _filling(self, noisy, seed):
+        around = _neighbours(noisy)
+        if self.fill == "mean":
+            return tf.add_n(around) / len(around)
+        # One for all channels of a pixel: the noise of one channel may be that of another.
+        shape = tf.concat([tf.shape(noisy)[:-1], [1]], 0)
+        which = tf.random.stateless_uniform(shape, seed, 0, len(around), dtype=tf.int32, alg="philox")
+        return tf.add_n([tf.where(which == i, values, tf.zeros_like(values)) for i, values in enumerate(around)])
 
 
-def monte_carlo_divergence(
-    denoise: Denoise, noisy: tf.Tensor, seed, *, probe: str = "gaussian", step: float | None = None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Divergence of a denoiser at `noisy`, estimated by one random probe per image.
-
-    `div f(y) = E[b . (f(y + h b) - f(y)) / h]` for b of mean 0 and covariance one
-    (Ramani, Blu, Unser, "Monte-Carlo SURE", IEEE TIP 2008, eq. 9). For a linear f
-    with matrix A the variance is `2 |sym(A)|_F^2` with Gaussian probes, and less by
-    `2 sum(A_ii^2)` with Rademacher ones.
+def grid_mask(size: tf.Tensor, spacing: int, seed) -> tf.Tensor:
+    """Every `spacing`-th pixel along each axis, from a random place: booleans, (1, *size, 1).
 
     Args:
-        denoise: Images (N, H, W, C) to images of the same shape. It is called once,
-            on a batch of 2 N.
-        noisy: (N, H, W, C).
+        size: Spatial size of the image, (axes,), integer.
+        spacing: At an image with fewer pixels than that along an axis, one of them.
         seed: Two integers.
-        probe: `"gaussian"` or `"rademacher"`.
-        step: h, in the units of the image; `probe_step(1.0)` by default, for images
-            in [0, 1].
-
-    Returns:
-        The divergence, (N,): the trace of the Jacobian of each image; and the
-        denoised images, which come with it for free.
 
     Example:
 
-    >>> divergence, _ = monte_carlo_divergence(lambda y: 0.5 * y, tf.zeros((1, 64, 64, 1)), (0, 0))
-    >>> bool(abs(divergence[0] - 0.5 * 64 * 64) < 5 * (2 * 0.25 * 64 * 64) ** 0.5)
-    True
+    >>> int(tf.reduce_sum(tf.cast(grid_mask(tf.constant([8, 12]), 4, (0, 0)), tf.int32)))
+    6
     """
-    step = probe_step(dtype=noisy.dtype) if step is None else step
-    direction = draw_probe(tf.shape(noisy), seed, probe, noisy.dtype)
-    denoised, shifted = tf.split(denoise(tf.concat([noisy, noisy + step * direction], 0)), 2)
-    return _sum(direction * (shifted - denoised)) / step, denoised
+    axes = size.shape[0]
+    steps = tf.minimum(tf.fill([axes], spacing), size)
+    bits = tf.random.stateless_uniform([axes], seed, None, None, tf.int32, alg="philox")
+    phase = tf.math.floormod(bits, steps)
+    mask = tf.ones([1] * (axes + 2), tf.bool)
+    for axis in range(axes):
+        line = tf.math.floormod(tf.range(size[axis]) - phase[axis], steps[axis]) == 0
+        mask &= tf.reshape(line, [-1 if place == axis + 1 else 1 for place in range(axes + 2)])
+    return mask
 
 
-def exact_divergence(denoise: Denoise, noisy: tf.Tensor) -> tf.Tensor:
-    """Divergence of a denoiser at `noisy` from its whole Jacobian: for tests and tiny images.
+def _neighbours(images):
+    """The nearest neighbours along each spatial axis, mirrored at the border: two images for each axis."""
+    found = []
+    for axis in range(1, len(images.shape) - 1):
+        padded = tf.pad(images, [[int(place == axis)] * 2 for place in range(len(images.shape))], "REFLECT")
+        for start in (0, 2):
+            found.append(tf.slice(padded, [start * int(p == axis) for p in range(len(images.shape))], tf.shape(images)))
+    return found
+
+
+class NoiseResamplingLoss(RiskEstimate):
+    """The error of denoising the denoised image once more, under fresh noise.
+
+    `|f(x0 + e) - x0|^2 / n` with x0 the image as the network denoised it before tuning, and e drawn
+    from the noise model: the loss "noise resampling" of Mohan, Vincent, Manzorro, Crozier,
+    Fernandez-Granda, Simoncelli, "Adaptive denoising via GainTuning", NeurIPS 2021. x0 stands
+    in for the clean image: what it has lost cannot be found again. Its noise is another than that
+    of the image, so that noise cannot be fitted.
 
     Args:
-        denoise: Images (N, H, W, C) to images of the same shape, image by image.
-        noisy: (N, H, W, C).
+        noise: A noise model in the units of the image that is tuned on, or a number, the
+            sigma of Gaussian noise. May be left out here and given to the call.
 
-    Returns:
-        The trace of each image's Jacobian, (N,).
+    The call's `reference` is x0. Without it, it is `f(y)` as f is, through which no gradient
+    flows: then the target moves with the gains, and as zero gains have no error at all, only few steps are safe.
 
-    Example:
-
-    >>> exact_divergence(lambda y: 0.5 * y, tf.zeros((1, 4, 4, 1))).numpy().tolist()
-    [8.0]
-    """
-    with tf.GradientTape() as tape:
-        tape.watch(noisy)
-        denoised = tf.reshape(denoise(noisy), (noisy.shape[0], -1))
-    jacobian = tape.batch_jacobian(denoised, noisy)
-    return tf.linalg.trace(tf.reshape(jacobian, (*denoised.shape, -1)))
-
-
-class MonteCarloSURE:
-    """Stein's unbiased risk estimate, its divergence by random probes.
-
-    `SURE = |f(y) - y|^2 / n - sigma^2 + 2 sigma^2 div f(y) / n`, whose expectation
-    over Gaussian noise of standard deviation sigma is that of the mean squared
-    error `|f(y) - x|^2 / n`, for any weakly differentiable f (Stein, "Estimation of
-    the mean of a multivariate normal distribution", Ann. Stat. 1981; Ramani, Blu,
-    Unser, IEEE TIP 2008). It is unbiased only where sigma is the true one and f
-    was not chosen by looking at this noise; gains tuned on it are few enough for
-    the difference to be small.
-
-    Args:
-        sigma: The noise, in the units of the image that is tuned on: a number, one
-            for each image, or a `GaussianNoise`. May be left out here and given to
-            `GainTuner.tune`.
-        probe: `"gaussian"` or `"rademacher"`.
-        probes: Probes per evaluation, averaged.
-        step: Length of the finite difference in the units of the image,
-            `probe_step(1.0)` by default, for images in [0, 1].
+    Under XLA the noise must be known to be Gaussian: it has no Poisson numbers.
 
     Example:
 
-    >>> loss = MonteCarloSURE(sigma=0.1)
-    >>> noisy = 0.1 * tf.random.stateless_normal((1, 128, 128, 1), (0, 1))
-    >>> risk = loss(lambda y: 0.5 * y, noisy, seed=(0, 2))  # the clean image is zero: the risk is (0.5 * 0.1)^2
-    >>> bool(abs(risk[0] - 0.0025) < 2e-4)
+    >>> loss = NoiseResamplingLoss(0.1)
+    >>> risk = loss(lambda y: 0.5 * y, tf.zeros((1, 128, 128, 1)), seed=(0, 2))
+    >>> bool(abs(risk[0] - 0.0025) < 5 * 0.0025 * (2 / 128**2) ** 0.5)
     True
     """
 
-    def __init__(self, sigma=None, *, probe: str = "gaussian", probes: int = 1, step: float | None = None):
-        if probe not in PROBES:
-            raise InputError(f"MonteCarloSURE expects probe in {PROBES}, received {probe!r}")
-        if int(probes) != probes or probes < 1:
-            raise InputError(f"MonteCarloSURE expects probes to be a whole number of at least 1, received {probes!r}")
-        if step is not None and not step > 0:
-            raise InputError(f"MonteCarloSURE expects step to be positive, received {step!r}")
-        self.noise = None if sigma is None else sigma if isinstance(sigma, GaussianNoise) else GaussianNoise(sigma)
-        self.probe = probe
-        self.probes = int(probes)
-        self.step = step
+    uses_reference = True
 
-    def __call__(self, denoise: Denoise, noisy: tf.Tensor, sigma=None, *, seed) -> tf.Tensor:
-        """The risk of each image, (N,), in squared units of the image.
+    def __init__(self, noise=None):
+        self.noise = own_noise(noise)
 
-        Args:
-            denoise: Images (N, H, W, C) to images of the same shape.
-            noisy: (N, H, W, C).
-            sigma: Overrides the loss's own; () or (N,).
-            seed: Two integers.
-
-        Raises:
-            InputError: No sigma, here or there.
-        """
-        if sigma is None:
-            if self.noise is None:
-                raise InputError(
-                    "MonteCarloSURE expects the noise level: MonteCarloSURE(sigma) or tune(..., sigma=...)"
-                )
-            sigma = self.noise.sigma
-        variance = tf.square(tf.cast(sigma, noisy.dtype))
-        seeds = tf.random.split(seed, self.probes, alg="philox") if self.probes > 1 else [seed]
-        estimates = [self._estimate(denoise, noisy, variance, seeds[i]) for i in range(self.probes)]
-        return tf.add_n(estimates) / self.probes
-
-    def _estimate(self, denoise, noisy, variance, seed):
-        divergence, denoised = monte_carlo_divergence(denoise, noisy, seed, probe=self.probe, step=self.step)
-        pixels = tf.cast(tf.reduce_prod(tf.shape(noisy)[1:]), noisy.dtype)
-        return (_sum(tf.square(denoised - noisy)) + 2 * variance * divergence) / pixels - variance
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
+        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
+        level = self._level(noise, noisy)
+        target = tf.stop_gradient(denoise(noisy) if reference is None else tf.cast(reference, noisy.dtype))
+        return mean(tf.square(denoise(target + draw_noise(level, target, seed)) - target))
 
 
-def _sum(images):
-    return tf.reduce_sum(images, axis=range(1, len(images.shape)))
+class SupervisedLoss(RiskEstimate):
+    """The true error, of an image that is known clean: the best that tuning could do, for comparison.
+
+    `|f(x + e) - x|^2 / n` with e drawn afresh from the noise model at each call.
+
+    Args:
+        noise: A noise model in the units of the image that is tuned on, or a number, the
+            sigma of Gaussian noise. May be left out here and given to the call.
+
+    Under XLA the noise must be known to be Gaussian: it has no Poisson numbers.
+
+    Example:
+
+    >>> risk = SupervisedLoss(0.1)(lambda y: y, tf.zeros((1, 128, 128, 1)), seed=(0, 2))
+    >>> bool(abs(risk[0] - 0.01) < 5 * 0.01 * (2 / 128**2) ** 0.5)
+    True
+    """
+
+    def __init__(self, noise=None):
+        self.noise = own_noise(noise)
+
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
+        """The error of each image, (N,), in squared units of the image: see `RiskEstimate`; `noisy` is CLEAN here."""
+        level = self._level(noise, noisy)
+        return mean(tf.square(denoise(noisy + draw_noise(level, noisy, seed)) - noisy))
+
+
+class WeightedSum(RiskEstimate):
+    """The weighted sum of several losses, `sum_k w_k loss_k`, each with random numbers of its own.
+
+    Args:
+        losses: A mapping of losses to positive weights, or pairs of them.
+
+    Raises:
+        InputError: There is no loss, or a weight is not positive.
+
+    Example:
+
+    >>> loss = WeightedSum({MonteCarloSURE(0.1): 1.0, NoiseResamplingLoss(0.1): 0.5})
+    >>> loss(lambda y: 0.5 * y, tf.zeros((2, 16, 16, 1)), seed=(0, 2)).shape.as_list()
+    [2]
+    """
+
+    def __init__(self, losses):
+        self.terms = [(loss, weight) for loss, weight in (losses.items() if isinstance(losses, Mapping) else losses)]
+        if not self.terms:
+            raise InputError("WeightedSum expects at least one loss, received none")
+        for loss, weight in self.terms:
+            if not callable(loss):
+                raise InputError(f"WeightedSum expects losses such as MonteCarloSURE(), received {loss!r}")
+            if not (isinstance(weight, numbers.Real) and 0 < weight < float("inf")):
+                raise InputError(f"WeightedSum expects positive weights, received {weight!r}")
+
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
+        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`. All is passed on."""
+        seeds = tf.unstack(tf.random.split(seed, len(self.terms), alg="philox"))
+        return tf.add_n(
+            [
+                weight * loss(denoise, noisy, noise, seed=key, reference=reference)
+                for (loss, weight), key in zip(self.terms, seeds, strict=True)
+            ]
+        )
+
+    @property
+    def noise(self):
+        """The noise of the first loss that has its own."""
+        return next((loss.noise for loss, _ in self.terms if getattr(loss, "noise", None) is not None), None)
+
+    @property
+    def needs_noise(self):
+        """Whether one of the losses needs to be told the noise."""
+        return any(getattr(loss, "needs_noise", True) for loss, _ in self.terms)
+
+    @property
+    def uses_reference(self):
+        """Whether `reference` makes a difference to one of the losses."""
+        return any(getattr(loss, "uses_reference", False) for loss, _ in self.terms)
+
+    @property
+    def step(self):
+        """None if one of the losses leaves the length of its finite difference open, else 0."""
+        return None if any(getattr(loss, "step", 0) is None for loss, _ in self.terms) else 0.0
+
+    @step.setter
+    def step(self, value):
+        # On copies: a loss may be part of other sums.
+        self.terms = [(_with_step(loss, value), weight) for loss, weight in self.terms]
+
+
+def _with_step(loss, step):
+    if getattr(loss, "step", 0) is None:
+        loss = copy.copy(loss)
+        loss.step = step
+    return loss

@@ -34,7 +34,7 @@ class NoiseLevel(NamedTuple):
 
     def variance(self, images):
         """The line at each pixel of `images` (N, ..., C): not cut off at zero, so that it is unbiased at noisy ones."""
-        return _along(self.slope, images) * images + _along(self.intercept, images)
+        return along_images(self.slope, images) * images + along_images(self.intercept, images)
 
 
 class NoiseModel:
@@ -43,6 +43,12 @@ class NoiseModel:
     `y = gain * Poisson((x - offset) / gain) + offset + sigma * n` with `n ~ N(0, 1)`, of which
     each model has the parts that its name says (Foi, Trimeche, Katkovnik, Egiazarian, "Practical
     Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008).
+
+    Example, that of every model:
+
+    >>> noise = PoissonGaussianNoise(gain=2.0, sigma=3.0)
+    >>> noise.variance(np.array([8.0])).tolist(), noise.scaled(10).variance(np.array([80.0])).tolist()
+    ([25.0], [2500.0])
     """
 
     def scaled(self, factor: float, shift: float = 0.0) -> NoiseModel:
@@ -53,13 +59,18 @@ class NoiseModel:
         """Gain, sigma and offset."""
         raise NotImplementedError
 
+    @property
+    def images(self) -> int:
+        """The number of images whose noise this is: 1 for numbers, which hold for any."""
+        return max(np.size(part) for part in self._parts())
+
     def variance(self, image: np.ndarray) -> np.ndarray:
         """Variance of the noise of each pixel where the clean image is `image`, of its shape, in its units squared.
 
         Args:
             image: (N, ..., C), or any shape if the parameters are numbers.
         """
-        gain, sigma, offset = (_along(part, image) for part in self._parts())
+        gain, sigma, offset = (along_images(part, image) for part in self._parts())
         return gain * np.maximum(image - offset, 0) + np.square(sigma) * np.ones_like(image, dtype=float)
 
     def sample(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -71,7 +82,7 @@ class NoiseModel:
             rng: Where the random numbers come from.
         """
         clean = np.asarray(clean)
-        gain, sigma, offset = (_along(np.asarray(part, np.float64), clean) for part in self._parts())
+        gain, sigma, offset = (along_images(np.asarray(part, np.float64), clean) for part in self._parts())
         noisy = clean.astype(np.float64)
         if np.any(gain > 0):
             unit = np.where(gain > 0, gain, 1)
@@ -279,7 +290,7 @@ def _check(noise, name, least=None):
     raise InputError(f"expected {name} to be {kind}, in the units of the image, received {given}")
 
 
-def _along(parameter, images):
+def along_images(parameter, images):
     """A parameter for each image (N,), to be broadcast over the images (N, ..., C); a number as it is."""
     if getattr(parameter, "shape", ()) in ((), None):
         return parameter

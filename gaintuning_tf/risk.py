@@ -1,0 +1,143 @@
+"""What every loss is, and what it knows of the noise: numbers and models as tensors, and fresh draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from gaintuning_tf.divergence import Denoise
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel, along_images
+
+
+class RiskEstimate:
+    """Base of the losses: a number for each image that tuning minimises.
+
+    Called as `loss(denoise, noisy, noise, seed=seed, reference=reference)` with the same numbers,
+    it returns the same risks: nothing is kept between calls. A loss whose finite difference has
+    a length has it in the attribute `step`, None for one that suits the network's precision.
+
+    Attributes:
+        noise: The loss's own noise, in the units of the images, or None.
+        needs_noise: Whether a call without any noise is refused.
+        uses_reference: Whether `reference` makes a difference.
+
+    Example, a loss of one's own:
+
+    >>> class Fit(RiskEstimate):
+    ...     needs_noise = False
+    ...
+    ...     def __call__(self, denoise, noisy, noise=None, *, seed, reference=None):
+    ...         return tf.reduce_mean(tf.square(denoise(noisy) - noisy), axis=(1, 2, 3))
+    >>> Fit()(lambda y: 0.5 * y, tf.ones((2, 8, 8, 1)), seed=(0, 0)).numpy().tolist()
+    [0.25, 0.25]
+    """
+
+    noise: NoiseModel | None = None
+    needs_noise = True
+    uses_reference = False
+
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
+        """The risk of each image, (N,), in squared units of the image.
+
+        Args:
+            denoise: Images (N, H, W, C) to images of the same shape.
+            noisy: (N, H, W, C).
+            noise: Overrides the loss's own: the standard deviation of Gaussian noise, () or (N,); a
+                `NoiseModel`; or a `NoiseLevel` of tensors, (N,) each.
+            seed: Two integers.
+            reference: (N, H, W, C), a denoised image from elsewhere, such as the network's before tuning.
+
+        Raises:
+            InputError: No noise, here or there, for a loss that needs it.
+        """
+        raise NotImplementedError
+
+    def _level(self, noise, noisy) -> NoiseLevel:
+        """The noise of a call as tensors of the dtype of `noisy`, to be broadcast over its images."""
+        noise = self.noise if noise is None else noise
+        if noise is None:
+            name = type(self).__name__
+            raise InputError(
+                f"{name} expects the noise level: {name}(...) or tune(...) with a sigma or a model such as PoissonNoise"
+            )
+        return as_level(noise, noisy.dtype)
+
+
+def own_noise(noise) -> NoiseModel | None:
+    """The noise that a loss is made with, as a model: a number is a sigma."""
+    return noise if noise is None or isinstance(noise, NoiseModel) else GaussianNoise(noise)
+
+
+def as_level(noise, dtype=tf.float32) -> NoiseLevel:
+    """The line of the variance of any noise, as tensors that broadcast over the images of a batch.
+
+    Args:
+        noise: A standard deviation, () or (N,), number or tensor; a `NoiseModel`; or a `NoiseLevel`.
+        dtype: Of the result.
+
+    Returns:
+        Slope and intercept, each (), (1,) or (N,). The slope of Gaussian noise is the number zero,
+        which tells a graph that no Poisson numbers need to be drawn.
+
+    Example:
+
+    >>> level = as_level(0.5)
+    >>> level.slope, level.intercept.numpy().tolist()
+    (0.0, 0.25)
+    """
+    if tf.is_tensor(noise):
+        return NoiseLevel(0.0, tf.square(tf.cast(noise, dtype)))
+    if not isinstance(noise, (NoiseModel, NoiseLevel)):
+        noise = GaussianNoise(noise)
+    if isinstance(noise, GaussianNoise):
+        return NoiseLevel(0.0, tf.square(tf.cast(noise.sigma, dtype)))
+    level = noise if isinstance(noise, NoiseLevel) else noise.level(noise.images)
+    return (
+        level if is_gaussian(level) and np.ndim(level.slope) == 0 else NoiseLevel(*(tf.cast(p, dtype) for p in level))
+    )
+
+
+def is_gaussian(level: NoiseLevel) -> bool:
+    """Whether the slope is known to be zero, while the graph is built."""
+    slope = tf.get_static_value(level.slope) if tf.is_tensor(level.slope) else level.slope
+    return slope is not None and not np.any(slope)
+
+
+def draw_noise(level: NoiseLevel, images: tf.Tensor, seed) -> tf.Tensor:
+    """Noise of mean zero, as it would lie on the clean `images`.
+
+    `sigma n + gain (Poisson(m) - m)` with `m = max(images - offset, 0) / gain`, n standard normal: an
+    intercept above zero is `sigma^2`, one below `-gain * offset`. Where the slope is known to be
+    zero no Poisson numbers are drawn; XLA cannot draw them.
+
+    Args:
+        level: Slope and intercept, each a number, (1,) or (N,).
+        images: (N, ..., C), clean.
+        seed: Two integers.
+
+    Returns:
+        (N, ..., C), to be added to `images`.
+
+    Example:
+
+    >>> images = tf.fill((1, 128, 128, 1), 5.0)
+    >>> noise = draw_noise(as_level(NoiseLevel(tf.constant([2.0]), tf.constant([1.0]))), images, (0, 1))
+    >>> bool(abs(tf.math.reduce_variance(noise) - 11) < 5 * 11 * (2.2 / 128**2) ** 0.5)
+    True
+    """
+    normal_seed, poisson_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
+    sigma = tf.sqrt(tf.maximum(tf.cast(level.intercept, images.dtype), 0))
+    normal = tf.random.stateless_normal(tf.shape(images), normal_seed, dtype=images.dtype, alg="philox")
+    noise = along_images(sigma, images) * normal
+    if is_gaussian(level):
+        return noise
+    shot = level.slope > 0
+    gain = tf.where(shot, level.slope, tf.ones_like(level.slope))
+    offset = tf.maximum(-level.intercept, 0) / gain
+    shot, gain, offset = (along_images(part, images) for part in (shot, gain, offset))
+    # A count in less than 24 bits would be too far from a whole number to be one.
+    exact = tf.float64 if images.dtype == tf.float64 else tf.float32
+    mean = tf.where(shot, tf.maximum(images - offset, 0) / gain, tf.zeros_like(images))
+    counts = tf.random.stateless_poisson(tf.shape(images), poisson_seed, tf.cast(mean, exact), dtype=exact)
+    return noise + gain * tf.cast(counts - tf.cast(mean, exact), images.dtype)
