@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import graphlib
 import zlib
 
 import keras
@@ -89,6 +90,15 @@ class GraphNetwork(keras.layers.Layer):
             _scale(copy.constants[kernel], factor, convolution.kernel_axes)
             for bias in {self.convolutions[member].bias for member in members} - {None}:
                 _scale(copy.constants[bias], factor, None)
+
+    def gains_in_order(self) -> list[Gain]:
+        """The gains in the order in which the image meets them; `gains` has the order of the graph's nodes."""
+        before = {
+            node.name: [name.lstrip("^").partition(":")[0] for name in node.input] for node in self._definition().node
+        }
+        rank = {name: number for number, name in enumerate(graphlib.TopologicalSorter(before).static_order())}
+        first = [min(rank[self.convolutions[i].output] for i in members) for members in self._groups.values()]
+        return [self.gains[index] for index in np.argsort(first, kind="stable")]
 
     def build(self, input_shape):
         pass  # all variables are there from the start: the graph has their shapes

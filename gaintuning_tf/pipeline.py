@@ -64,9 +64,9 @@ class GainTuningResult:
 
         Needs the extra `report`.
         """
-        from gaintuning_tf.report import plot_result
+        from gaintuning_tf.figures import result_figure
 
-        return plot_result(self)
+        return result_figure(self)
 
 
 def gaintune(

@@ -1,4 +1,4 @@
-"""What tuning did to an image, to look at: a figure, and a page that needs no other file."""
+"""What tuning did to an image and to the network, to look at: a page that needs no other file."""
 
 from __future__ import annotations
 
@@ -9,36 +9,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf import figures
 from gaintuning_tf.files import replacing
 
 if TYPE_CHECKING:
     from gaintuning_tf.pipeline import GainTuningResult
 
-ZOOM = 96
-# Of the network's range: a difference of this much is shown black or white.
-DIFFERENCE_SPAN = 0.1
-
-
-def plot_result(result: GainTuningResult):
-    """A matplotlib figure: pretrained, tuned, their difference, and the risk at each step.
-
-    Raises:
-        InputError: matplotlib is not installed.
-    """
-    plt = _matplotlib()
-    figure, axes = plt.subplots(1, 4, figsize=(17, 4.4), layout="constrained")
-    pictures = _pictures(result.layout, {"pretrained": result.pretrained, "tuned": result.denoised})
-    pictures["tuned - pretrained"] = _difference(result.layout, result.denoised, result.pretrained)
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=False):
-        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        axis.set(title=title, xticks=[], yticks=[])
-    _draw_risk(axes[3], result)
-    return figure
-
 
 def write_report(
-    path, result: GainTuningResult, noisy: np.ndarray, *, facts: dict, scores: list[dict], clean=None
+    path,
+    result: GainTuningResult,
+    noisy: np.ndarray,
+    *,
+    facts: dict,
+    scores: list[dict],
+    clean=None,
+    pixels: dict[str, tuple[int, int]] | None = None,
 ) -> None:
     """Write one self-contained HTML page, whole or not at all.
 
@@ -49,30 +35,30 @@ def write_report(
         facts: What to say at the top, as name and value.
         scores: Rows of a table, with the same keys; none if there is no reference.
         clean: The reference image, to be shown beside the others.
+        pixels: Where to show the network's equivalent filters, see `analyse`.
 
     Raises:
-        InputError: matplotlib is not installed.
+        InputError: matplotlib is not installed, or there is no such pixel.
     """
     shown = {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised}
     if clean is not None:
         shown["reference"] = clean
-    pictures = _pictures(result.layout, shown)
-    difference = _difference(result.layout, result.denoised, result.pretrained)
-    window = _most_changed(difference)
-    span = f"grey is none; black and white are {DIFFERENCE_SPAN / 2:.0%} of the range less and more"
+    pictures = {name: result.layout.picture(image) for name, image in shown.items()}
+    difference = figures.difference(result.layout, result.denoised, result.pretrained)
+    window = figures.most_changed(difference)
+    span = f"grey is none; black and white are {figures.DIFFERENCE_SPAN / 2:.0%} of the range less and more"
     parts = [
         "<h1>GainTuning report</h1>",
         _table([{"": name, " ": value} for name, value in facts.items()], head=False),
         _table(scores),
         "<h2>Image</h2>",
-        _figures({**pictures, f"tuned - pretrained ({span})": difference}),
+        _images({**pictures, f"tuned - pretrained ({span})": difference}),
         f"<h2>Where tuning changed most</h2><p>{window[0].stop - window[0].start} x "
         f"{window[1].stop - window[1].start} pixels from row {window[0].start}, column {window[1].start}.</p>",
-        _figures({name: picture[window] for name, picture in pictures.items()}, zoom=True),
+        _images({name: picture[window] for name, picture in pictures.items()}, zoom=True),
         "<h2>Risk estimate at each step</h2>",
-        _chart(_draw_risk, result),
-        "<h2>Gains by layer</h2>",
-        _chart(_draw_gains, result),
+        _chart(figures.risk_figure(result)),
+        *_explained(result, noisy, pixels),
     ]
     with replacing(path) as temporary:
         temporary.write_text(_PAGE.format(body="\n".join(parts)), encoding="utf-8")
@@ -84,79 +70,43 @@ def check_available() -> None:
     Raises:
         InputError: matplotlib is not installed.
     """
-    _matplotlib()
+    figures.matplotlib_pyplot()
 
 
-def _matplotlib():
-    try:
-        import matplotlib
+def _explained(result, noisy, pixels):
+    """The part of the page that says what tuning did to the network."""
+    # Here, for with it comes TensorFlow, and the command line asks this module before that.
+    from gaintuning_tf.analysis import analyse
 
-        matplotlib.use("agg", force=False)
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise InputError("reports and plots need matplotlib: pip install 'gaintuning-tf[report]'") from error
-    return plt
-
-
-def _pictures(layout, images):
-    return {name: layout.picture(image) for name, image in images.items()}
-
-
-def _difference(layout, image, other):
-    """The difference of two images as a picture: grey where there is none."""
-    change = (image.astype(np.float64) - other.astype(np.float64)) / DIFFERENCE_SPAN + layout.data_range / 2
-    return layout.picture(change + layout.offset)
-
-
-def _most_changed(difference):
-    """The window of `ZOOM` pixels squared in which the difference has the most energy."""
-    energy = np.square(difference.astype(np.float64) - 127.5)
-    energy = energy.mean(-1) if energy.ndim == 3 else energy
-    height, width = (min(side, ZOOM) for side in energy.shape)
-    sums = np.pad(energy, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    windows = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    top, left = np.unravel_index(np.argmax(windows), windows.shape)
-    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
+    found = analyse(result, noisy, pixels=pixels)
+    parts = [
+        "<h2>Gains by layer</h2>",
+        _chart(figures.gains_figure(found.gains)),
+        f"<h2>The filters that the network is{_of_first(result)}</h2>",
+        f"<p>{_FILTERS}</p>",
+        _chart(figures.filters_figure(found)) if found.filters else "",
+        "<h2>Net bias</h2>",
+    ]
+    if found.before.negligible and found.after.negligible:
+        return [*parts, f"<p>None before tuning and none after, to rounding: {_NO_BIAS}</p>"]
+    rows, columns = found.window
+    size = f"{rows.stop - rows.start} x {columns.stop - columns.start}"
+    where = f"Shown are {size} pixels from row {rows.start}, column {columns.start}."
+    return [*parts, f"<p>{_BIAS} {where}</p>", _chart(figures.biases_figure(found, result.layout.data_range))]
 
 
-def _draw_risk(axis, result):
-    risks = np.atleast_2d(result.history["risk"])
-    for number, risk in enumerate(risks):
-        axis.plot(
-            np.arange(1, risk.size + 1), risk, ".-", label=f"frame {number}" if len(risks) > 1 else "at each step"
-        )
-    if len(risks) == 1:
-        for key, style in (("risk_before", "--"), ("risk_after", "-")):
-            label = f"{key.replace('_', ' ')}, held-out probes"
-            axis.axhline(float(result.history[key]), linestyle=style, color="gray", linewidth=1, label=label)
-    if len(risks) <= 4:
-        axis.legend(fontsize=8)
-    axis.set(xlabel="step", ylabel="estimated mean squared error", title="risk")
-    axis.grid(alpha=0.3)
+def _of_first(result):
+    return ", in the first frame" if np.ndim(result.history["seconds"]) else ""
 
 
-def _draw_gains(axis, result):
-    values = [gains.ravel() for gains in result.gains.values()]
-    for position, gains in enumerate(values, start=1):
-        spread = np.linspace(-0.25, 0.25, gains.size) if gains.size > 1 else [0.0]
-        axis.plot(position + np.asarray(spread), gains, ".", markersize=3)
-    axis.axhline(1, color="gray", linewidth=1)
-    axis.set_xticks(range(1, len(values) + 1), list(result.gains), rotation=45, ha="right", fontsize=7)
-    axis.set(ylabel="gain", title="each point is a channel")
-    axis.grid(axis="y", alpha=0.3)
-
-
-def _chart(draw, result):
-    plt = _matplotlib()
-    figure, axis = plt.subplots(figsize=(9, 3.6), layout="constrained")
-    draw(axis, result)
+def _chart(figure):
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=120)
-    plt.close(figure)
+    figures.matplotlib_pyplot().close(figure)
     return f'<img class="chart" alt="" src="{_data_uri(data.getvalue())}">'
 
 
-def _figures(pictures, zoom=False):
+def _images(pictures, zoom=False):
     kind = "zoom" if zoom else "picture"
     cells = [
         f'<figure><img class="{kind}" alt="{html.escape(name)}" src="{_data_uri(_png(picture))}">'
@@ -187,6 +137,15 @@ def _data_uri(png):
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
+_FILTERS = (
+    "At one image, the network computes each denoised pixel as a weighted sum of the noisy ones about it, and a bias "
+    "(Mohan et al., ICLR 2020). Shown are the weights: how far and along what the network averages. A sum of 1 keeps "
+    "the brightness; the width is the root mean square distance of the squared weights, in pixels; of white noise, "
+    "the sum of the squared weights is kept. Weights below 1 % of the largest are left out at the borders, and colours "
+    "go with the square root of the weights."
+)
+_BIAS = "What the denoised image has that is no weighted sum of the noisy one: f(y) - A y, A the network's Jacobian."
+_NO_BIAS = "the network has no biases, so that the denoised image is a weighted sum of the noisy one."
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>GainTuning report</title>
 <style>

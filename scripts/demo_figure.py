@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from gaintuning_tf import gaintune, psnr
-from gaintuning_tf.report import _difference, _most_changed
+from gaintuning_tf.figures import difference, most_changed
 
 GAP, SCALE = 6, 4
 
@@ -27,7 +27,7 @@ def main():
     shown = {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised, "clean": clean}
     for name, image in shown.items():
         print(f"{name}: {psnr(clean, image, data_range=1.0):.2f} dB")
-    window = _most_changed(_difference(result.layout, result.denoised, result.pretrained))
+    window = most_changed(difference(result.layout, result.denoised, result.pretrained))
     pictures = [result.layout.picture(image) for image in shown.values()]
     zooms = [np.kron(picture[window], np.ones((SCALE, SCALE), np.uint8)) for picture in pictures]
     width = max(pictures[0].shape[1], zooms[0].shape[1])
