@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gaintuning_tf.errors import InputError
 from gaintuning_tf.files import replacing
+from gaintuning_tf.page import chart, check_available, data_uri, page, pyplot, table
+
+__all__ = ["check_available", "plot_result", "write_report"]
 
 if TYPE_CHECKING:
     from gaintuning_tf.pipeline import GainTuningResult
@@ -26,7 +27,7 @@ def plot_result(result: GainTuningResult):
     Raises:
         InputError: matplotlib is not installed.
     """
-    plt = _matplotlib()
+    plt = pyplot()
     figure, axes = plt.subplots(1, 4, figsize=(17, 4.4), layout="constrained")
     pictures = _pictures(result.layout, {"pretrained": result.pretrained, "tuned": result.denoised})
     pictures["tuned - pretrained"] = _difference(result.layout, result.denoised, result.pretrained)
@@ -62,40 +63,20 @@ def write_report(
     span = f"grey is none; black and white are {DIFFERENCE_SPAN / 2:.0%} of the range less and more"
     parts = [
         "<h1>GainTuning report</h1>",
-        _table([{"": name, " ": value} for name, value in facts.items()], head=False),
-        _table(scores),
+        table([{"": name, " ": value} for name, value in facts.items()], head=False),
+        table(scores),
         "<h2>Image</h2>",
         _figures({**pictures, f"tuned - pretrained ({span})": difference}),
         f"<h2>Where tuning changed most</h2><p>{window[0].stop - window[0].start} x "
         f"{window[1].stop - window[1].start} pixels from row {window[0].start}, column {window[1].start}.</p>",
         _figures({name: picture[window] for name, picture in pictures.items()}, zoom=True),
         "<h2>Risk estimate at each step</h2>",
-        _chart(_draw_risk, result),
+        chart(_draw_risk, result),
         "<h2>Gains by layer</h2>",
-        _chart(_draw_gains, result),
+        chart(_draw_gains, result),
     ]
     with replacing(path) as temporary:
-        temporary.write_text(_PAGE.format(body="\n".join(parts)), encoding="utf-8")
-
-
-def check_available() -> None:
-    """Refuse to promise a report that cannot be drawn.
-
-    Raises:
-        InputError: matplotlib is not installed.
-    """
-    _matplotlib()
-
-
-def _matplotlib():
-    try:
-        import matplotlib
-
-        matplotlib.use("agg", force=False)
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise InputError("reports and plots need matplotlib: pip install 'gaintuning-tf[report]'") from error
-    return plt
+        temporary.write_text(page("GainTuning report", parts), encoding="utf-8")
 
 
 def _pictures(layout, images):
@@ -146,33 +127,14 @@ def _draw_gains(axis, result):
     axis.grid(axis="y", alpha=0.3)
 
 
-def _chart(draw, result):
-    plt = _matplotlib()
-    figure, axis = plt.subplots(figsize=(9, 3.6), layout="constrained")
-    draw(axis, result)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=120)
-    plt.close(figure)
-    return f'<img class="chart" alt="" src="{_data_uri(data.getvalue())}">'
-
-
 def _figures(pictures, zoom=False):
     kind = "zoom" if zoom else "picture"
     cells = [
-        f'<figure><img class="{kind}" alt="{html.escape(name)}" src="{_data_uri(_png(picture))}">'
+        f'<figure><img class="{kind}" alt="{html.escape(name)}" src="{data_uri(_png(picture))}">'
         f"<figcaption>{html.escape(name)}</figcaption></figure>"
         for name, picture in pictures.items()
     ]
     return f'<div class="row">{"".join(cells)}</div>'
-
-
-def _table(rows, head=True):
-    if not rows:
-        return ""
-    lines = ["".join(f"<td>{html.escape(str(value))}</td>" for value in row.values()) for row in rows]
-    if head:
-        lines = ["".join(f"<th>{html.escape(name)}</th>" for name in rows[0]), *lines]
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
 def _png(picture):
@@ -181,26 +143,3 @@ def _png(picture):
     data = io.BytesIO()
     Image.fromarray(picture).save(data, format="png")
     return data.getvalue()
-
-
-def _data_uri(png):
-    return "data:image/png;base64," + base64.b64encode(png).decode()
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>GainTuning report</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1300px; padding: 0 1em; color: #222; }}
-.row {{ display: flex; flex-wrap: wrap; gap: 12px; }}
-figure {{ margin: 0; max-width: 310px; }}
-figcaption {{ font-size: 13px; color: #555; }}
-.picture {{ max-width: 310px; }}
-.zoom {{ width: 288px; image-rendering: pixelated; }}
-.chart {{ max-width: 100%; }}
-table {{ border-collapse: collapse; margin: 1em 0; }}
-td, th {{ border-bottom: 1px solid #ddd; padding: 3px 14px 3px 0; text-align: left; }}
-</style></head>
-<body>
-{body}
-</body></html>
-"""
