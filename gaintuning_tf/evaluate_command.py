@@ -23,6 +23,12 @@ Gaussian noise is drawn on clean images: the i-th of the sorted folder gets nump
 SIGMA / 255. With --clean, SOURCE holds images that are noisy already. Several of SOURCE, --model, --sigma or --loss:
 every combination is measured."""
 _EPILOG = """\
+examples:
+  gaintuning-tf evaluate set12 --sigma 30 --json set12.json --html set12.html
+  gaintuning-tf evaluate set12 --sigma 30 --sigma 50 --model unet-bf-natural --model unet-piecewise --oracle
+  gaintuning-tf evaluate set12 --sigma 30 --compare nlm all-weights last-layer
+  gaintuning-tf evaluate noisy --clean clean --sigma auto
+
 FILE of --json, for one combination:
   {"images": [{"image", "psnr_noisy", "psnr_pretrained", "psnr_tuned", "ssim_pretrained", "ssim_tuned", "seconds"},
               ...], "mean": {the same}, "spread": {"below_pretrained", "least_gain", "most_gain"}, "settings": {...}}

@@ -12,9 +12,9 @@ from gaintuning_tf.errors import InputError
 
 ITERATIONS = 1000
 PREDICTIONS = 50
-WINDOW = 128
+WINDOW = 64
 # The chance of a pixel to be seen, and of a channel's value to be dropped.
-SEEN, DROPPED = 0.7, 0.3
+SEEN, DROPPED = 0.7, 0.1
 LEARNING_RATE = 1e-3
 _DEPTH = 2
 _MASK, _PREDICTING = 1 << 33, 1 << 34  # streams of random numbers that the places of windows do not use
@@ -25,21 +25,23 @@ def denoise_from_scratch(
     *,
     iterations: int = ITERATIONS,
     predictions: int = PREDICTIONS,
-    width: int = 32,
+    width: int = 24,
     seed: int = 0,
 ) -> np.ndarray:
     """Denoise an image with a network that has seen nothing but this image, after Self2Self.
 
-    A small UNet f gets the image y with random pixels b blanked out and learns these from the others,
+    A small UNet f gets the image y with random pixels hidden, b y, and learns these from the others,
     `min_f E_b |(1 - b) (f(b y) - y)|^2 / |1 - b|_1`: independent noise of a pixel cannot be learnt from its
-    neighbours. The result is the mean of `f(b y)` over random b and random dropout in the decoder (Quan, Chen, Pang,
-    Ji, "Self2Self with dropout: learning self-supervised denoising from single image", CVPR 2020, eqs. 4 and 6).
+    neighbours. The result is the mean over random b and random dropout in the decoder of what f says of the hidden
+    pixels (Quan, Chen, Pang, Ji, "Self2Self with dropout: learning self-supervised denoising from single image",
+    CVPR 2020, section 3).
 
-    Not the authors' code, and far shorter: they train for 450 000 iterations at a rate of 1e-4, about an hour per
-    image on a GPU, and average 100 predictions; the default here takes a minute or two on a CPU and falls short of
-    their figures. Other differences: plain convolutions that are told b as a second channel instead of partial
-    convolutions, two levels instead of five, Adam at 1e-3 with a rate that falls along a half cosine, random windows
-    of large images, and no flips.
+    Not the authors' code, and far shorter: they train for 450 000 iterations at a rate of 1e-4 and drop 30 %. A
+    thousand, the default, fall well short: on a 128x128 crop of a photograph with noise of sigma 30, for which BM3D
+    gets 27.0 dB, 1000 gave 23.2 dB in half a minute and 1500 gave 23.5 dB. Other differences: f is told b, corrects
+    the weighted mean of the pixels around that are seen instead of having partial convolutions, has two levels
+    instead of five, and learns from random windows without flips; Adam starts at 1e-3 and falls along a half cosine;
+    10 % are dropped, which suits short training better.
 
     Args:
         noisy: (H, W), in [0, 1] but for the noise.
@@ -83,7 +85,6 @@ def denoise_from_scratch(
 
 
 def _compiled(model, optimizer):
-    @tf.function(autograph=False, reduce_retracing=True)
     def step(image, seed, size):
         window = search.random_window(image, seed, size)
         seen = _mask(window, seed)
@@ -93,12 +94,16 @@ def _compiled(model, optimizer):
         variables = model.trainable_variables
         optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def predict(image, seed):
         seen = _mask(image, seed)
         return _apply(model, image, seen), 1 - seen
 
-    return step, predict
+    image, seed = tf.TensorSpec([1, None, None, 1]), tf.TensorSpec([2], tf.int64)
+    # Concrete, for a new function per image is no retracing that TensorFlow should warn of.
+    return (
+        tf.function(step, autograph=False).get_concrete_function(image, seed, tf.TensorSpec([2], tf.int32)),
+        tf.function(predict, autograph=False).get_concrete_function(image, seed),
+    )
 
 
 def _mask(image, seed):

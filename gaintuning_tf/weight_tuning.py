@@ -148,8 +148,9 @@ def _copy(model):
 
 
 def _weights(model, which):
-    """The variables to tune, made trainable."""
-    model.trainable = True  # whatever the user froze
+    """The variables to tune."""
+    for layer in model._flatten_layers():
+        layer.trainable = True  # whatever the user froze
     graphs = sublayers(model, GraphNetwork)
     layers = convolutions(model)
     for layer in [*layers, *graphs]:
@@ -163,8 +164,6 @@ def _weights(model, which):
         found = [*model.trainable_variables, *(v for graph in graphs for v in _of_graph(graph, slice(None)))]
     if not found:
         raise InputError(f"tuning weights expects a network with weights, {model.name!r} has none to tune")
-    for variable in found:
-        variable.trainable = True
     return found
 
 
