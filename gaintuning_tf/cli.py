@@ -12,9 +12,8 @@ import time
 import warnings
 from pathlib import Path
 
-from gaintuning_tf import __version__, export_command, files, images, pretrained, train_command
+from gaintuning_tf import __version__, evaluate_command, export_command, files, images, pretrained, train_command
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.image_sources import check_source
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,7 +58,7 @@ def _parser():
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     _add_denoise(commands)
-    _add_evaluate(commands)
+    evaluate_command.add(commands, _start_tensorflow)
     _add_import(commands)
     export_command.add(commands, _start_tensorflow)
     train_command.add(commands, _start_tensorflow)
@@ -115,26 +114,6 @@ def _add_denoise(commands):
     command.set_defaults(run=_denoise)
 
 
-def _add_evaluate(commands):
-    command = commands.add_parser(
-        "evaluate",
-        help="PSNR and SSIM over a folder of clean images with drawn noise",
-        description="Add Gaussian noise to every image of a folder, denoise it, and measure PSNR and SSIM. The i-th "
-        "image of the sorted folder gets numpy.random.RandomState(i).randn(H, W) * SIGMA / 255.",
-    )
-    add = command.add_argument
-    add("folder", metavar="FOLDER|tfds:NAME", help="clean 8-bit images; colour is taken as grey")
-    add("--sigma", required=True, type=_positive, metavar="S", help="noise level on the 0-255 scale")
-    add("--model", default=pretrained.DEFAULT, metavar="NAME|PATH", help="network [%(default)s]")
-    add("--steps", type=_count, metavar="N", help="steps of tuning [40]")
-    add("--seed", type=int, default=0, metavar="N", help="seed of tuning [%(default)s]")
-    add("--limit", type=_count, metavar="N", help="only the first N images")
-    add("--no-tune", action="store_true", help="measure the network as it is")
-    add("--json", metavar="FILE", help="write all figures to this file")
-    add("--quiet", action="store_true", help="no line per image")
-    command.set_defaults(run=_evaluate)
-
-
 def _add_import(commands):
     command = commands.add_parser(
         "import-torch",
@@ -180,40 +159,6 @@ def _models(options):
         print(f"    {info.architecture}; {info.parameters:,} weights, {info.gains} gains, {info.channels} channel(s)")
         print(f"    trained on {info.trained_on}; {info.noise}")
         print(f"    PSNR before tuning: {scores}")
-
-
-def _evaluate(options):
-    if options.json:
-        files.check_writable(options.json)
-    if options.limit == 0:
-        raise InputError("expected --limit of at least 1, received 0")
-    pretrained.find_denoiser(options.model)
-    check_source(options.folder)
-    _start_tensorflow()
-    from gaintuning_tf.evaluate import MEASURES, evaluate
-
-    def show(row):
-        if not options.quiet:
-            print(f"{row['image']:>24}" + "".join(f"{row[key]:>16.4f}" for key in MEASURES), flush=True)
-
-    if not options.quiet:
-        print(f"{'image':>24}" + "".join(f"{key:>16}" for key in MEASURES))
-    table = evaluate(
-        options.folder,
-        pretrained.load_denoiser(options.model),
-        sigma=options.sigma,
-        limit=options.limit,
-        tune=not options.no_tune,
-        report=show,
-        steps=options.steps,
-        seed=options.seed,
-    )
-    show({"image": "MEAN", **table["mean"]})
-    if options.json:
-        names = ("folder", "sigma", "model", "steps", "seed", "limit", "no_tune")
-        table["settings"] = {**{name: getattr(options, name) for name in names}, "version": __version__}
-        with files.replacing(options.json) as temporary:
-            temporary.write_text(json.dumps(table, indent=2))
 
 
 def _import_torch(options):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.page import pyplot
 
 if TYPE_CHECKING:
     from gaintuning_tf.analysis import Analysis, GainChange
@@ -23,29 +23,13 @@ DIVERGING = "RdBu_r"
 _WIDTH, _ROW, _PANEL = 11.7, 3.15, 2.0
 
 
-def matplotlib_pyplot():
-    """`matplotlib.pyplot`, without a display.
-
-    Raises:
-        InputError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-
-        matplotlib.use("agg", force=False)
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise InputError("reports and plots need matplotlib: pip install 'gaintuning-tf[report]'") from error
-    return plt
-
-
 def result_figure(result: GainTuningResult):
     """A matplotlib figure: pretrained, tuned, their difference, and the risk at each step.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    figure, axes = matplotlib_pyplot().subplots(1, 4, figsize=(17, 4.4), layout="constrained")
+    figure, axes = pyplot().subplots(1, 4, figsize=(17, 4.4), layout="constrained")
     images = {"pretrained": result.pretrained, "tuned": result.denoised}
     pictures = {name: result.layout.picture(image) for name, image in images.items()}
     pictures["tuned - pretrained"] = difference(result.layout, result.denoised, result.pretrained)
@@ -58,7 +42,7 @@ def result_figure(result: GainTuningResult):
 
 def risk_figure(result: GainTuningResult):
     """The risk estimate at each step, and before and after on held-out probes."""
-    figure, axis = matplotlib_pyplot().subplots(figsize=(9, 3.6), layout="constrained")
+    figure, axis = pyplot().subplots(figsize=(9, 3.6), layout="constrained")
     _draw_risk(axis, result)
     return figure
 
@@ -66,7 +50,7 @@ def risk_figure(result: GainTuningResult):
 def gains_figure(changes: list[GainChange]):
     """By layer, in the order of the network: every gain, how far they moved, and how many of them."""
     width = float(np.clip(2.5 + 0.55 * len(changes), 9, 12))
-    figure, (points, distance, shares) = matplotlib_pyplot().subplots(
+    figure, (points, distance, shares) = pyplot().subplots(
         3, 1, figsize=(width, 7), sharex=True, layout="constrained", height_ratios=(2, 1, 1)
     )
     positions = np.arange(1, len(changes) + 1)
@@ -96,7 +80,7 @@ def filters_figure(analysis: Analysis):
     the few large ones.
     """
     count = len(analysis.filters)
-    figure = matplotlib_pyplot().figure(figsize=(_WIDTH, _ROW * count))
+    figure = pyplot().figure(figsize=(_WIDTH, _ROW * count))
     for number, (name, (before, after)) in enumerate(analysis.filters.items()):
         place, first, second, bar, third, difference_bar = _panels(figure, number, count)
         radius = _visible(before, after)
@@ -123,7 +107,7 @@ def biases_figure(analysis: Analysis, scale: float = 1.0):
         analysis: Of which the first channel is shown.
         scale: Of the image per unit of the network.
     """
-    figure, axes = matplotlib_pyplot().subplots(1, 2, figsize=(11, 4.8), layout="constrained")
+    figure, axes = pyplot().subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     fields = [scale * found.bias[0, ..., 0] for found in (analysis.before, analysis.after)]
     # A few pixels, mostly at the borders of the image, may have far more than all others.
     span = np.percentile(np.abs(fields), 95)

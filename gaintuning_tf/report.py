@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from typing import TYPE_CHECKING
@@ -11,6 +10,9 @@ import numpy as np
 
 from gaintuning_tf import figures
 from gaintuning_tf.files import replacing
+from gaintuning_tf.page import check_available, data_uri, figure_image, page, table
+
+__all__ = ["check_available", "write_report"]
 
 if TYPE_CHECKING:
     from gaintuning_tf.pipeline import GainTuningResult
@@ -49,28 +51,19 @@ def write_report(
     span = f"grey is none; black and white are {figures.DIFFERENCE_SPAN / 2:.0%} of the range less and more"
     parts = [
         "<h1>GainTuning report</h1>",
-        _table([{"": name, " ": value} for name, value in facts.items()], head=False),
-        _table(scores),
+        table([{"": name, " ": value} for name, value in facts.items()], head=False),
+        table(scores),
         "<h2>Image</h2>",
         _images({**pictures, f"tuned - pretrained ({span})": difference}),
         f"<h2>Where tuning changed most</h2><p>{window[0].stop - window[0].start} x "
         f"{window[1].stop - window[1].start} pixels from row {window[0].start}, column {window[1].start}.</p>",
         _images({name: picture[window] for name, picture in pictures.items()}, zoom=True),
         "<h2>Risk estimate at each step</h2>",
-        _chart(figures.risk_figure(result)),
+        figure_image(figures.risk_figure(result)),
         *_explained(result, noisy, pixels),
     ]
     with replacing(path) as temporary:
-        temporary.write_text(_PAGE.format(body="\n".join(parts)), encoding="utf-8")
-
-
-def check_available() -> None:
-    """Refuse to promise a report that cannot be drawn.
-
-    Raises:
-        InputError: matplotlib is not installed.
-    """
-    figures.matplotlib_pyplot()
+        temporary.write_text(page("GainTuning report", parts), encoding="utf-8")
 
 
 def _explained(result, noisy, pixels):
@@ -81,10 +74,10 @@ def _explained(result, noisy, pixels):
     found = analyse(result, noisy, pixels=pixels)
     parts = [
         "<h2>Gains by layer</h2>",
-        _chart(figures.gains_figure(found.gains)),
+        figure_image(figures.gains_figure(found.gains)),
         f"<h2>The filters that the network is{_of_first(result)}</h2>",
         f"<p>{_FILTERS}</p>",
-        _chart(figures.filters_figure(found)) if found.filters else "",
+        figure_image(figures.filters_figure(found)) if found.filters else "",
         "<h2>Net bias</h2>",
     ]
     if found.before.negligible and found.after.negligible:
@@ -92,37 +85,21 @@ def _explained(result, noisy, pixels):
     rows, columns = found.window
     size = f"{rows.stop - rows.start} x {columns.stop - columns.start}"
     where = f"Shown are {size} pixels from row {rows.start}, column {columns.start}."
-    return [*parts, f"<p>{_BIAS} {where}</p>", _chart(figures.biases_figure(found, result.layout.data_range))]
+    return [*parts, f"<p>{_BIAS} {where}</p>", figure_image(figures.biases_figure(found, result.layout.data_range))]
 
 
 def _of_first(result):
     return ", in the first frame" if np.ndim(result.history["seconds"]) else ""
 
 
-def _chart(figure):
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=120)
-    figures.matplotlib_pyplot().close(figure)
-    return f'<img class="chart" alt="" src="{_data_uri(data.getvalue())}">'
-
-
 def _images(pictures, zoom=False):
     kind = "zoom" if zoom else "picture"
     cells = [
-        f'<figure><img class="{kind}" alt="{html.escape(name)}" src="{_data_uri(_png(picture))}">'
+        f'<figure><img class="{kind}" alt="{html.escape(name)}" src="{data_uri(_png(picture))}">'
         f"<figcaption>{html.escape(name)}</figcaption></figure>"
         for name, picture in pictures.items()
     ]
     return f'<div class="row">{"".join(cells)}</div>'
-
-
-def _table(rows, head=True):
-    if not rows:
-        return ""
-    lines = ["".join(f"<td>{html.escape(str(value))}</td>" for value in row.values()) for row in rows]
-    if head:
-        lines = ["".join(f"<th>{html.escape(name)}</th>" for name in rows[0]), *lines]
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
 def _png(picture):
@@ -131,10 +108,6 @@ def _png(picture):
     data = io.BytesIO()
     Image.fromarray(picture).save(data, format="png")
     return data.getvalue()
-
-
-def _data_uri(png):
-    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 _FILTERS = (
@@ -146,20 +119,3 @@ _FILTERS = (
 )
 _BIAS = "What the denoised image has that is no weighted sum of the noisy one: f(y) - A y, A the network's Jacobian."
 _NO_BIAS = "the network has no biases, so that the denoised image is a weighted sum of the noisy one."
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>GainTuning report</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1300px; padding: 0 1em; color: #222; }}
-.row {{ display: flex; flex-wrap: wrap; gap: 12px; }}
-figure {{ margin: 0; max-width: 310px; }}
-figcaption {{ font-size: 13px; color: #555; }}
-.picture {{ max-width: 310px; }}
-.zoom {{ width: 288px; image-rendering: pixelated; }}
-.chart {{ max-width: 100%; }}
-table {{ border-collapse: collapse; margin: 1em 0; }}
-td, th {{ border-bottom: 1px solid #ddd; padding: 3px 14px 3px 0; text-align: left; }}
-</style></head>
-<body>
-{body}
-</body></html>
-"""

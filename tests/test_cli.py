@@ -182,23 +182,6 @@ def test_models_lists_the_networks(capsys):
     assert json.loads(capsys.readouterr().out)[0]["gains"] > 0
 
 
-def test_evaluate_writes_the_contracts_json(files, capsys):
-    (files / "noisy.png").unlink()
-    assert main(["evaluate", str(files), "--sigma", "25", "--steps", "1", "--json", str(files / "o.json")]) == 0
-    table = json.loads((files / "o.json").read_text())
-    assert set(table) == {"images", "mean", "settings"}
-    keys = {"psnr_noisy", "psnr_pretrained", "psnr_tuned", "ssim_pretrained", "ssim_tuned", "seconds"}
-    assert set(table["mean"]) == keys
-    assert set(table["images"][0]) == keys | {"image"}
-    assert table["settings"]["sigma"] == 25
-    assert "MEAN" in capsys.readouterr().out
-
-
-def test_evaluate_refuses_bad_input(tmp_path, capsys):
-    assert main(["evaluate", str(tmp_path), "--sigma", "25"]) == 2
-    assert "found none" in capsys.readouterr().err
-
-
 def test_help_is_fast_and_does_not_import_tensorflow(tmp_path):
     times = []
     for _ in range(3):

@@ -1,13 +1,14 @@
-"""evaluate: the peer's noise, the contract's table."""
+"""evaluate: the contract's table, beside other methods."""
 
+import keras
 import numpy as np
 import pytest
 from skimage.data import camera
 from skimage.io import imsave
 
 from gaintuning_tf import InputError, load_denoiser
-from gaintuning_tf.evaluate import MEASURES, evaluate, noisy_version
-from gaintuning_tf.image_sources import load_images
+from gaintuning_tf.evaluate import MEASURES, evaluate, summary
+from gaintuning_tf.losses import MonteCarloSURE
 
 
 @pytest.fixture
@@ -15,12 +16,6 @@ def folder(tmp_path):
     for index in range(3):
         imsave(tmp_path / f"{index}.png", camera()[100 * index : 100 * index + 48, :52])
     return tmp_path
-
-
-def test_the_noise_is_the_peers():
-    clean = np.full((5, 4), 0.5, "float32")
-    expected = clean + np.random.RandomState(7).randn(5, 4).astype("float32") * np.float32(30 / 255)
-    np.testing.assert_array_equal(noisy_version(clean, 30, 7), expected)
 
 
 def test_a_row_per_image_and_their_means(folder):
@@ -61,11 +56,77 @@ def test_tfds_data_sets_are_measured_as_folders_are(folder, tmp_path, tiny):
     (images / "clean").symlink_to(folder, target_is_directory=True)
     builder = ImagePairs(config="clean", data_dir=tmp_path / "data")
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(images)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "gaintuning_tf.evaluate.load_images", lambda source: load_images(source, data_dir=tmp_path / "data")
-        )
-        one = evaluate("tfds:image_pairs/clean", tiny, sigma=25, tune=False)
+    one = evaluate("tfds:image_pairs/clean", tiny, sigma=25, tune=False, data_dir=tmp_path / "data")
     other = evaluate(folder, tiny, sigma=25, tune=False)
     assert one["mean"]["psnr_noisy"] == pytest.approx(other["mean"]["psnr_noisy"], abs=0.3)
     assert len(one["images"]) == 3
+
+
+def test_a_loss_object_will_do_and_gives_what_its_name_gives(folder, tiny):
+    named, given = (
+        evaluate(folder, tiny, sigma=25, steps=2, limit=1, loss=loss)["images"][0]
+        for loss in ("sure", MonteCarloSURE())
+    )
+    assert named["psnr_tuned"] == given["psnr_tuned"] != named["psnr_pretrained"]
+
+
+def test_other_methods_are_told_the_noise_and_measured_on_the_same_image(folder, tiny):
+    told = []
+
+    def half(noisy, sigma):
+        told.append((noisy.std(), sigma))
+        return noisy * 0 + 0.5
+
+    (row,) = evaluate(folder, tiny, sigma=25, tune=False, limit=1, compare={"half": half})["images"]
+    assert list(row)[-3:] == ["psnr_half", "ssim_half", "seconds_half"]
+    assert told[0][1] == 25 / 255
+    clean = camera()[:48, :52] / 255
+    assert row["psnr_half"] == pytest.approx(-10 * np.log10(np.mean((clean - 0.5) ** 2)), abs=1e-4)
+
+
+def test_the_noise_of_pairs_is_estimated_unless_told(folder, tmp_path, tiny):
+    noisy = tmp_path / "noisy"
+    noisy.mkdir()
+    flat = np.full((64, 64), 128.0)
+    imsave(folder / "flat.png", flat.astype("uint8"), check_contrast=False)
+    imsave(
+        noisy / "flat.png", (flat + 20 * np.random.default_rng(0).standard_normal(flat.shape)).round().astype("uint8")
+    )
+    told = []
+    options = {"clean": folder, "tune": False, "compare": {"same": lambda noisy, sigma: told.append(sigma) or noisy}}
+    for sigma in (None, 25):
+        (row,) = evaluate(noisy, tiny, sigma=sigma, **options)["images"]
+        assert row["psnr_same"] == row["psnr_noisy"] == pytest.approx(20 * np.log10(255 / 20), abs=0.2)
+    # The median of 1024 coefficients has a relative error of about 1.17 / sqrt(1024).
+    assert told[0] * 255 == pytest.approx(20, rel=4 * 1.17 / 32)
+    assert told[1] == 25 / 255
+
+
+def test_measured_rows_are_not_measured_again(folder, tiny):
+    whole, seen = evaluate(folder, tiny, sigma=25, tune=False), []
+    again = evaluate(folder, tiny, sigma=25, tune=False, rows=whole["images"][:2], report=seen.append)
+    assert again["images"][:2] == whole["images"][:2]
+    assert [row["image"] for row in seen] == ["2.png"]
+    assert seen[0]["psnr_pretrained"] == whole["images"][2]["psnr_pretrained"]
+    with pytest.raises(InputError, match=r"a row of 0\.png"):
+        evaluate(folder, tiny, sigma=25, tune=False, rows=whole["images"][1:])
+
+
+def test_an_image_whose_tuning_was_interrupted_is_no_row(folder, tiny):
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if len(seen) == 1:
+                raise KeyboardInterrupt
+
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(folder, tiny, sigma=25, steps=3, callbacks=[Interrupt()], report=seen.append)
+    assert [row["image"] for row in seen] == ["0.png"]
+
+
+def test_the_fraction_of_an_oracle_that_gains_nothing_is_none():
+    row = {"image": "a", "psnr_pretrained": 30.0, "psnr_tuned": 31.0, "psnr_oracle": 29.0}
+    assert summary([row])["mean"]["fraction"] is None
+    assert summary([row])["spread"] == {"below_pretrained": 0, "least_gain": 1.0, "most_gain": 1.0}
+    with pytest.raises(InputError, match="at least one image"):
+        summary([])

@@ -1,0 +1,26 @@
+"""The losses that can be asked for by name: one list for the command line and for who needs the object."""
+
+from __future__ import annotations
+
+from gaintuning_tf.errors import InputError
+
+# Name, and the class in `losses` that is made without arguments.
+LOSSES = {"sure": "MonteCarloSURE"}
+
+
+def loss_named(name: str):
+    """A new loss object.
+
+    Raises:
+        InputError: There is none of that name.
+
+    Example:
+
+    >>> type(loss_named("sure")).__name__
+    'MonteCarloSURE'
+    """
+    if name not in LOSSES:
+        raise InputError(f"expected loss in {', '.join(LOSSES)}, received {name!r}")
+    from gaintuning_tf import losses
+
+    return getattr(losses, LOSSES[name])()

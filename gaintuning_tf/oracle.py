@@ -1,0 +1,84 @@
+"""The best that gains can do: tuned on the clean image, applied to the noisy one."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gaintuning_tf.losses import Denoise, draw_probe
+from gaintuning_tf.pipeline import WINDOW
+from gaintuning_tf.tuning import GainTuner
+
+
+class OracleLoss:
+    """Mean squared error against the clean image, with fresh Gaussian noise at every call.
+
+    `|f(x + sigma n) - x|^2 / pixels` with `n ~ N(0, 1)` from the seed: what the risk estimates of
+    `losses` estimate without x (Stein, "Estimation of the mean of a multivariate normal
+    distribution", Ann. Stat. 1981). In place of the noisy image, `GainTuner.tune` is given the clean one.
+
+    Example:
+
+    >>> clean = tf.zeros((1, 128, 128, 1))
+    >>> risk = OracleLoss()(lambda y: 0.5 * y, clean, 0.1, seed=(0, 1))
+    >>> bool(abs(risk[0] - 0.0025) < 2e-4)
+    True
+    """
+
+    def __call__(self, denoise: Denoise, clean: tf.Tensor, sigma, *, seed) -> tf.Tensor:
+        """The error of each image, (N,), in squared units of the image.
+
+        Args:
+            denoise: Images (N, H, W, C) to images of the same shape.
+            clean: (N, H, W, C).
+            sigma: Of the noise that is added, () or (N,).
+            seed: Two integers.
+        """
+        scale = tf.reshape(tf.cast(sigma, clean.dtype), [-1] + [1] * (len(clean.shape) - 1))
+        noisy = clean + scale * draw_probe(tf.shape(clean), seed, dtype=clean.dtype)
+        return tf.reduce_mean(tf.square(denoise(noisy) - clean), axis=range(1, len(clean.shape)))
+
+
+class Oracle:
+    """Gains tuned with the clean image at hand, a bound to compare unsupervised tuning with.
+
+    It never sees the noise of the image that it is judged on, only other noise of the same
+    level, so it cannot fit that noise: a fair bound, on average, for the gains of this network.
+
+    Args:
+        model: A grey denoiser; copied, never changed.
+        steps: Steps of optimisation, as many as tuning's own by default.
+        seed: Same seed, same machine: same gains.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same")])
+    >>> clean = np.full((16, 16), 0.5, np.float32)
+    >>> Oracle(model, steps=2).denoise(clean, clean, 0.1).shape
+    (16, 16)
+    """
+
+    def __init__(self, model: keras.Model, *, steps: int | None = None, seed: int = 0):
+        self._tuner = GainTuner(model, OracleLoss())
+        self._options = {"steps": steps, "seed": seed, "window": WINDOW, "progress": False}
+
+    def denoise(self, noisy: np.ndarray, clean: np.ndarray, sigma: float) -> np.ndarray:
+        """`noisy` denoised with the gains for `clean`.
+
+        Args:
+            noisy: (H, W), float32 in [0, 1] but for the noise.
+            clean: (H, W), float32 in [0, 1].
+            sigma: Standard deviation of the noise, in the units of the image.
+
+        Returns:
+            (H, W), float32.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C while tuning.
+        """
+        self._tuner.reset()
+        history = self._tuner.tune(clean[None, ..., None], sigma=sigma, **self._options)
+        if history.interrupted:
+            raise KeyboardInterrupt
+        return self._tuner.denoise(noisy[None, ..., None])[0, ..., 0]

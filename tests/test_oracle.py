@@ -1,0 +1,51 @@
+"""The oracle: supervised, with fresh noise, and fair."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gaintuning_tf.oracle import Oracle, OracleLoss
+
+
+def linear():
+    """f(y) = w y for one weight w, which starts at one."""
+    start = keras.initializers.Constant(1.0)
+    return keras.Sequential(
+        [keras.Input((None, None, 1)), keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=start)]
+    )
+
+
+def test_the_loss_is_the_error_with_noise_of_the_level_of_each_image():
+    clean = np.random.default_rng(0).random((2, 64, 64, 1), "float32")
+    sigma = np.array([0.1, 0.3], "float32")
+    risk = OracleLoss()(lambda y: 0.5 * y, tf.constant(clean), sigma, seed=(0, 1)).numpy()
+    expected = 0.25 * np.mean(clean**2, axis=(1, 2, 3)) + 0.25 * sigma**2
+    # Of the error (s n / 2 - x / 2)^2: the variance of its mean over 4096 pixels.
+    deviation = np.sqrt((2 * (sigma / 2) ** 4 + 4 * (sigma / 2) ** 2 * 0.25 * np.mean(clean**2, axis=(1, 2, 3))) / 4096)
+    assert (np.abs(risk - expected) < 4 * deviation).all()
+    again, other = (OracleLoss()(lambda y: 0.5 * y, tf.constant(clean), 0.1, seed=(0, n)) for n in (1, 2))
+    assert float(again[0]) == risk[0]
+    assert float(other[0]) != risk[0]
+
+
+def test_the_gain_of_a_linear_network_becomes_wieners(photograph):
+    clean, sigma = photograph[:64, :64] - 0.5, 0.2
+    noisy = clean + sigma * np.random.default_rng(0).standard_normal(clean.shape).astype("float32")
+    model = linear()
+    before = model.get_weights()
+    oracle = Oracle(model, steps=300)
+    gain = np.sum(oracle.denoise(noisy, clean, sigma) * noisy) / np.sum(noisy**2)
+    power = np.mean(clean**2)
+    # E |g (x + s n) - x|^2 is least at g = |x|^2 / (|x|^2 + s^2).
+    assert gain == pytest.approx(power / (power + sigma**2), abs=0.03)
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
+def test_every_image_starts_anew(photograph):
+    clean = photograph[:20, :20]
+    noisy = clean + 0.1 * np.random.default_rng(0).standard_normal(clean.shape).astype("float32")
+    oracle = Oracle(linear(), steps=3, seed=2)
+    first = oracle.denoise(noisy, clean, 0.1)
+    oracle.denoise(noisy[:10], clean[:10], 0.5)
+    np.testing.assert_array_equal(oracle.denoise(noisy, clean, 0.1), first)
