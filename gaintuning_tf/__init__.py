@@ -22,6 +22,7 @@ _HOMES = {
     "NoiseLevel": "noise",
     "estimate_noise": "noise",
     "RiskEstimate": "risk",
+    "CoupledBootstrap": "coupled_bootstrap",
     "MonteCarloSURE": "losses",
     "PoissonGaussianSURE": "losses",
     "UNSURE": "losses",

@@ -79,6 +79,12 @@ def tune_one(tuner: GainTuner, noisy, sigma, steps, *, seed: int = 0, window: in
     """
     size = search.window_size(noisy, window)
     start, state = tuner.initial()
+    # Without steps there is nothing to prepare for.
+    gains, scene = tf.cond(
+        steps > 0,
+        lambda: tuner.prepared(start, noisy, sigma, seed, size),
+        lambda: (start, tuner.unprepared(noisy, sigma, size)),
+    )
 
     def unfinished(number, risk, *_):
         # As the loop in Python: a risk that is not finite ends it.
@@ -87,17 +93,17 @@ def tune_one(tuner: GainTuner, noisy, sigma, steps, *, seed: int = 0, window: in
     def body(number, risk, gains, state, known):
         key = search.step_seed(seed, number)
         state = tuner.annealed(state, number, steps)
-        known, gains, state, risk = tuner.turn(known, gains, state, noisy, sigma, key, size)
+        known, gains, state, risk = tuner.turn(known, gains, state, scene, key)
         return number + 1, risk, gains, state, known
 
-    before = (tf.zeros_like(steps), tf.zeros([1], tf.float64), start, state, search.start(start, rows=1))
+    before = (tf.zeros_like(steps), tf.zeros([1], tf.float64), gains, state, search.start(start, rows=1))
     # No gradient is taken through the loop, so that no step's activations outlive it.
     _, _, last, _, known = tf.while_loop(unfinished, body, before, parallel_iterations=1)
 
     def held_out(gains):
-        return search.held_out(lambda gains, key: tuner.windowed_risk(gains, noisy, sigma, key, size), gains, seed)
+        return tuner.held_out(gains, scene, seed)
 
-    candidates = [start, known.best, last]
+    candidates = search.candidates(start, known.best, last)
     together = [tf.stack(gains) for gains in zip(*candidates, strict=True)]
     result = tf.TensorSpec([1], tf.float64)
     # One candidate after the other: side by side they would need the memory of all.

@@ -5,7 +5,13 @@ from __future__ import annotations
 from gaintuning_tf.errors import InputError
 
 # Name, and the class in `losses` that is made without arguments.
-LOSSES = {"sure": "MonteCarloSURE"}
+LOSSES = {
+    "sure": "CoupledBootstrap",
+    "monte-carlo-sure": "MonteCarloSURE",
+    "blind-spot": "BlindSpotLoss",
+    "noise-resampling": "NoiseResamplingLoss",
+    "unsure": "UNSURE",
+}
 
 
 def loss_named(name: str):
@@ -17,7 +23,7 @@ def loss_named(name: str):
     Example:
 
     >>> type(loss_named("sure")).__name__
-    'MonteCarloSURE'
+    'CoupledBootstrap'
     """
     if name not in LOSSES:
         raise InputError(f"expected loss in {', '.join(LOSSES)}, received {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,6 +105,17 @@ class NoiseModel:
             raise InputError(f"expected the noise of one image or of each of {images}, received {self}")
         return NoiseLevel(*(np.broadcast_to(line, (images,)).copy() for line in lines))
 
+    def each(self, images: int) -> list[NoiseModel]:
+        """A model of its own for each image of a batch of `images`.
+
+        Example:
+
+        >>> [model.sigma for model in GaussianNoise(np.array([1.0, 2.0])).each(2)]
+        [1.0, 2.0]
+        """
+        parts = {f.name: np.broadcast_to(getattr(self, f.name), (images,)) for f in dataclasses.fields(self)}
+        return [type(self)(**{name: float(part[i]) for name, part in parts.items()}) for i in range(images)]
+
 
 @dataclasses.dataclass(frozen=True)
 class GaussianNoise(NoiseModel):
@@ -204,6 +216,20 @@ class PoissonGaussianNoise(NoiseModel):
 
     def _parts(self):
         return self.gain, self.sigma, self.offset
+
+
+def stacked(models: Sequence[NoiseModel]) -> NoiseModel:
+    """One model for a batch of images, of those of each, which are of one kind; the model itself if it is one.
+
+    Example:
+
+    >>> stacked([PoissonNoise(1.0), PoissonNoise(2.0)]).gain.tolist()
+    [1.0, 2.0]
+    """
+    if len(models) == 1:
+        return models[0]
+    (kind,) = {type(model) for model in models}
+    return kind(**{f.name: np.array([getattr(m, f.name) for m in models]) for f in dataclasses.fields(kind)})
 
 
 def estimate_noise(image: np.ndarray, noise: str = "gaussian") -> NoiseModel:

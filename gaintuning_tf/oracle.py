@@ -4,40 +4,10 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from gaintuning_tf.losses import Denoise, draw_probe
+from gaintuning_tf.losses import SupervisedLoss
 from gaintuning_tf.pipeline import WINDOW
 from gaintuning_tf.tuning import GainTuner
-
-
-class OracleLoss:
-    """Mean squared error against the clean image, with fresh Gaussian noise at every call.
-
-    `|f(x + sigma n) - x|^2 / pixels` with `n ~ N(0, 1)` from the seed: what the risk estimates of
-    `losses` estimate without x (Stein, "Estimation of the mean of a multivariate normal
-    distribution", Ann. Stat. 1981). In place of the noisy image, `GainTuner.tune` is given the clean one.
-
-    Example:
-
-    >>> clean = tf.zeros((1, 128, 128, 1))
-    >>> risk = OracleLoss()(lambda y: 0.5 * y, clean, 0.1, seed=(0, 1))
-    >>> bool(abs(risk[0] - 0.0025) < 2e-4)
-    True
-    """
-
-    def __call__(self, denoise: Denoise, clean: tf.Tensor, sigma, *, seed) -> tf.Tensor:
-        """The error of each image, (N,), in squared units of the image.
-
-        Args:
-            denoise: Images (N, H, W, C) to images of the same shape.
-            clean: (N, H, W, C).
-            sigma: Of the noise that is added, () or (N,).
-            seed: Two integers.
-        """
-        scale = tf.reshape(tf.cast(sigma, clean.dtype), [-1] + [1] * (len(clean.shape) - 1))
-        noisy = clean + scale * draw_probe(tf.shape(clean), seed, dtype=clean.dtype)
-        return tf.reduce_mean(tf.square(denoise(noisy) - clean), axis=range(1, len(clean.shape)))
 
 
 class Oracle:
@@ -60,7 +30,7 @@ class Oracle:
     """
 
     def __init__(self, model: keras.Model, *, steps: int | None = None, seed: int = 0):
-        self._tuner = GainTuner(model, OracleLoss())
+        self._tuner = GainTuner(model, SupervisedLoss())
         self._options = {"steps": steps, "seed": seed, "window": WINDOW, "progress": False}
 
     def denoise(self, noisy: np.ndarray, clean: np.ndarray, sigma: float) -> np.ndarray:

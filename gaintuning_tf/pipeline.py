@@ -13,12 +13,14 @@ import keras
 import numpy as np
 
 from gaintuning_tf import tiling
+from gaintuning_tf.contrast import take_contrast, with_contrast
+from gaintuning_tf.core import PRIOR
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gain_files import fingerprint
 from gaintuning_tf.graph import as_keras_model
 from gaintuning_tf.images import Layout, layout
-from gaintuning_tf.losses import MonteCarloSURE
-from gaintuning_tf.noise import GaussianNoise, estimate_noise
+from gaintuning_tf.loss_names import loss_named
+from gaintuning_tf.noise import KINDS, GaussianNoise, NoiseModel, estimate_noise, stacked
 from gaintuning_tf.padding import check_denoiser
 from gaintuning_tf.pretrained import find_denoiser, load_denoiser
 from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
@@ -45,8 +47,9 @@ class GainTuningResult:
             `risk_before` and `risk_after`, held-out estimates at the start and of
             the gains that were kept; `seconds`; `interrupted`. Risks are mean squared
             errors in squared units of the image.
+        contrast: At which the network sees the image, () or (frames,); 1 where nothing else was better.
         noise: The noise that was assumed, in the units of the image.
-        model: The network with the tuned gains; for several frames, with gains of
+        model: The network with the tuned gains, at that contrast; for several frames, with gains of
             their own for each, to be called on all frames as one batch.
         layout: How the array became the network's input.
     """
@@ -54,8 +57,9 @@ class GainTuningResult:
     denoised: np.ndarray
     pretrained: np.ndarray
     gains: dict[str, np.ndarray]
+    contrast: np.ndarray
     history: dict[str, np.ndarray]
-    noise: GaussianNoise
+    noise: NoiseModel
     model: keras.Model
     layout: Layout
 
@@ -74,8 +78,9 @@ def gaintune(
     model: keras.Model | str,
     *,
     sigma: float | None = None,
-    noise: str | GaussianNoise = "gaussian",
+    noise: str | NoiseModel = "gaussian",
     loss="sure",
+    prior: float | None = PRIOR,
     steps: int | None = None,
     axes: str | None = None,
     data_range: float | None = None,
@@ -87,8 +92,8 @@ def gaintune(
 
     Tunes one gain per channel and convolution by minimising an unsupervised estimate
     of the mean squared error on this image alone (Mohan, Vincent, Manzorro, Crozier,
-    Fernandez-Granda, Simoncelli, "Adaptive denoising via GainTuning", NeurIPS 2021).
-    Of images larger than 512x512, each step sees a random window of that size.
+    Fernandez-Granda, Simoncelli, "Adaptive denoising via GainTuning", NeurIPS 2021), with what
+    `GainTuner` adds to the paper. Of images larger than 512x512, each step sees a random window of that size.
 
     Args:
         image: Noisy; (H, W), (H, W, 1), (H, W, 3), or what `axes` describes; any
@@ -99,8 +104,13 @@ def gaintune(
             It is never changed. If it has gains, tuning starts from them.
         sigma: Standard deviation of the noise in the units of the image: 25 for a
             uint8 image, 0.1 for floats in [0, 1]. Estimated from the image if absent.
-        noise: `"gaussian"`, or a `GaussianNoise` in the units of the image.
-        loss: `"sure"`, or a risk estimate such as `MonteCarloSURE(probes=2)`.
+        noise: `"gaussian"`, `"poisson"` (counts, or counts times any number), `"poisson-gaussian"` (a camera),
+            each with parameters estimated from the image, or a model such as `PoissonNoise(2.0)` in the units
+            of the image.
+        loss: A name from `loss_names.LOSSES`, such as `"sure"`, `"blind-spot"`, `"noise-resampling"`, or a
+            risk estimate such as `CoupledBootstrap(probes=2)`.
+        prior: Standard deviation of the prior on the gains, see `GainTuner`; None for the paper's plain method,
+            whose loss is `"monte-carlo-sure"`.
         steps: Steps of optimisation; 0 for the network as it is.
         axes: A letter per axis, such as `"TYX"` or `"YXC"`.
         data_range: Value of the image that the network is to see as 1; see
@@ -124,29 +134,30 @@ def gaintune(
     (dtype('uint8'), (64, 64))
     """
     model = _loaded(find_denoiser(model)) if isinstance(model, (str, os.PathLike)) else model
-    model = as_keras_model(model)
+    model, contrast = take_contrast(as_keras_model(model))
     check_denoiser(model)
     image = np.asarray(image)
     arrangement = layout(image, model.inputs[0].shape[-1], axes=axes, data_range=data_range)
     frames = arrangement.frames(image)
-    sigmas = _sigmas(frames, sigma, noise, arrangement.data_range)
+    models = _noise_of(frames, sigma, noise, arrangement)
     start = [gain.gain.numpy() for gain in gain_layers(model)]
-    denoiser = _denoiser_for(model, loss)
+    start = [*start, contrast] if start else []
+    denoiser = _denoiser_for(model, loss, prior)
     tuned = []
-    for number, frame in enumerate(frames):
+    for frame, known in zip(frames, models, strict=True):
         interrupted = bool(tuned) and tuned[-1].history.interrupted
         tuned.append(
             denoiser.tune(
                 frame[None],
                 start,
-                sigma=sigmas[number],
+                sigma=known,
                 steps=0 if interrupted else steps,
                 seed=seed,
                 callbacks=callbacks,
                 progress=progress,
             )
         )
-    return _result(arrangement, tuned, sigmas, strip_gains(model))
+    return _result(arrangement, tuned, models, strip_gains(model))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,13 +184,12 @@ class _Denoiser:
     def _tune(self, frame, start, **options):
         self.tuner.reset()
         pretrained = self._denoise(frame)
-        layers = gain_layers(self.tuner.model)
-        for gain, value in zip(layers, start, strict=False):  # `start` is empty for a network without gains
-            gain.gain.assign(value)
+        if start:
+            self.tuner.set_gains(start)
         history = self.tuner.tune(frame, window=WINDOW, **options)
         unchanged = not start and history.risk.size == 0
         denoised = pretrained if unchanged else self._denoise(frame)
-        return _Frame(denoised, pretrained, [gain.gain.numpy() for gain in layers], history)
+        return _Frame(denoised, pretrained, self.tuner.gains(), history)
 
     def _denoise(self, frame):
         if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.tuner.model.inputs[0].shape[1:3]:
@@ -194,13 +204,13 @@ class _Denoiser:
 _denoisers: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
 
 
-def _denoiser_for(model, loss):
+def _denoiser_for(model, loss, prior):
     # By its weights too: a model that was trained further needs a new copy.
-    key = (fingerprint(model), loss)
+    key = (fingerprint(model), loss, prior)
     known = _denoisers.setdefault(model, {})
     if key not in known:
         known.clear()
-        known[key] = _Denoiser(GainTuner(insert_gains(strip_gains(model)), _loss(loss)))
+        known[key] = _Denoiser(GainTuner(strip_gains(model), _loss(loss), prior=prior))
     return known[key]
 
 
@@ -209,11 +219,12 @@ def _loaded(path):
     return load_denoiser(path)
 
 
-def _result(arrangement, tuned, sigmas, base):
+def _result(arrangement, tuned, models, base):
     several = len(tuned) > 1
     scale = arrangement.data_range
     together = np.stack if several else lambda values: np.asarray(values[0])
-    gains = [together([frame.gains[index] for frame in tuned]) for index in range(len(tuned[0].gains))]
+    *gains, contrast = [together([frame.gains[index] for frame in tuned]) for index in range(len(tuned[0].gains))]
+    contrast = contrast[..., 0]
     model = insert_gains(base, images=len(tuned) if several else None)
     names = [gain.name for gain in gain_layers(model)]
     for gain, value in zip(gain_layers(model), gains, strict=True):
@@ -234,32 +245,37 @@ def _result(arrangement, tuned, sigmas, base):
             name if names.count(name) == 1 else f"{name}#{i}": g
             for i, (name, g) in enumerate(zip(names, gains, strict=True))
         },
+        contrast=contrast,
         history=history,
-        noise=GaussianNoise(together(sigmas * scale) if several else float(sigmas[0] * scale)),
-        model=model,
+        noise=stacked([known.scaled(scale, arrangement.offset) for known in models]),
+        model=with_contrast(model, contrast),
         layout=arrangement,
     )
 
 
-def _sigmas(frames, sigma, noise, data_range):
-    """The noise level of each frame, in the units of the network."""
-    if isinstance(noise, GaussianNoise):
+def _noise_of(frames, sigma, noise, arrangement):
+    """The noise of each frame, in the units of the network."""
+    scale, offset = arrangement.data_range, arrangement.offset
+    if isinstance(noise, NoiseModel):
         if sigma is not None:
             raise InputError("expected the noise level in `sigma` or in `noise`, received both")
-        sigma = noise.sigma
+        known = noise
+    elif noise not in KINDS:
+        raise InputError(f"expected noise to be one of {', '.join(KINDS)} or a noise model, received {noise!r}")
+    elif sigma is None:
+        # In the image's own units: a count is a whole number there.
+        return [estimate_noise(frame * scale + offset, noise).scaled(1 / scale, -offset / scale) for frame in frames]
     elif noise != "gaussian":
-        raise InputError(f"expected noise to be 'gaussian' or a GaussianNoise, received {noise!r}")
-    if sigma is None:
-        return np.array([estimate_noise(frame).sigma for frame in frames])
-    sigma = np.asarray(GaussianNoise(sigma).scaled(1 / data_range).sigma, float)
-    if sigma.shape not in ((), (len(frames),)):
-        raise InputError(f"expected one sigma, or one for each of {len(frames)} frames, received {sigma.shape}")
-    return np.broadcast_to(sigma, len(frames))
+        raise InputError(
+            f"expected no sigma with {noise} noise; pass a model such as PoissonGaussianNoise(gain, sigma)"
+        )
+    else:
+        known = GaussianNoise(sigma)
+    if known.images not in (1, len(frames)):
+        raise InputError(f"expected one sigma, or one for each of {len(frames)} frames, received {known.images}")
+    known = known.scaled(1 / scale, -offset / scale)
+    return known.each(len(frames))
 
 
 def _loss(loss):
-    if loss == "sure":
-        return MonteCarloSURE()
-    if callable(loss):
-        return loss
-    raise InputError(f"expected loss to be 'sure' or a risk estimate such as MonteCarloSURE(), received {loss!r}")
+    return loss if callable(loss) else loss_named(loss)

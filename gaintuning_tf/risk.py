@@ -21,6 +21,7 @@ class RiskEstimate:
         noise: The loss's own noise, in the units of the images, or None.
         needs_noise: Whether a call without any noise is refused.
         uses_reference: Whether `reference` makes a difference.
+        criterion: What results are compared by, on probes that tuning has not seen.
 
     Example, a loss of one's own:
 
@@ -36,6 +37,11 @@ class RiskEstimate:
     noise: NoiseModel | None = None
     needs_noise = True
     uses_reference = False
+
+    @property
+    def criterion(self) -> RiskEstimate:
+        """The loss that results are compared by: this one, unless another tells more though it trains worse."""
+        return self
 
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
         """The risk of each image, (N,), in squared units of the image.

@@ -75,7 +75,10 @@ def remember(search: Search, gains: Gains, risk: tf.Tensor) -> Search:
 
 def choose(rows: tf.Tensor, gains: Gains, others: Gains) -> list[tf.Tensor]:
     """Row by row, `gains` where `rows` (rows,), else `others`."""
-    return [tf.reshape(tf.where(rows[:, None], g, o), tf.shape(g)) for g, o in zip(gains, others, strict=True)]
+    return [
+        tf.where(tf.reshape(rows, [-1] + [1] * (len(gain.shape) - 1)), gain, other)
+        for gain, other in zip(gains, others, strict=True)
+    ]
 
 
 def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed) -> tf.Tensor:
@@ -90,6 +93,20 @@ def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed) 
     risks = [tf.cast(risk(gains, step_seed(seed, number)), tf.float64) for number in numbers]
     mean = tf.add_n(risks) / len(risks)
     return tf.where(tf.math.is_finite(mean), mean, math.inf)
+
+
+def candidates(start: Gains, best: Gains, last: Gains) -> list[Gains]:
+    """The gains to compare at the end; the last of each is the contrast.
+
+    Example:
+
+    >>> start, last = ([tf.ones(1), tf.ones(1)], [tf.constant([3.0]), tf.constant([0.5])])
+    >>> [[float(part[0]) for part in gains] for gains in candidates(start, start, last)]
+    [[1.0, 1.0], [1.0, 0.5], [2.0, 0.5], [1.0, 1.0], [3.0, 0.5]]
+    """
+    contrast = last[-1]
+    half = [(one + other) / 2 for one, other in zip(start[:-1], last[:-1], strict=True)]
+    return [list(start), [*start[:-1], contrast], [*half, contrast], list(best), list(last)]
 
 
 def keep_best(candidates: Sequence[Gains], risks: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 import time
 import warnings
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -15,16 +15,13 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from gaintuning_tf import padding, search
-from gaintuning_tf.convolutions import convolutions, sublayers
+from gaintuning_tf.core import PRIOR, Core, Scene
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.graph import as_keras_model
-from gaintuning_tf.graph_network import GraphNetwork
-from gaintuning_tf.losses import probe_step
-from gaintuning_tf.optimizers import stateless
-from gaintuning_tf.surgery import gain_layers, insert_gains
+from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel
 
-STEPS = 40
-LEARNING_RATE = 3e-3
+STEPS = 10
+# Of the paper's plain method, and of optimizers that the caller brings.
+PLAIN_STEPS = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +44,20 @@ class TuningHistory:
     interrupted: bool
 
 
-class GainTuner:
+class GainTuner(Core):
     """Optimise the gains of a denoiser on a noisy image, the weights frozen.
 
     Minimises `loss` over the gains g alone, `min_g SURE(f_g, y)` (Mohan et al.,
     "Adaptive denoising via GainTuning", NeurIPS 2021, eq. 4). The network runs in
     inference mode throughout: batch norm keeps its statistics, dropout is off.
+
+    By default with three additions to the paper. A prior, `N(1, prior^2)` for each gain, whose weight
+    against the image falls with the number of pixels: so few pixels move the gains less.
+    Gauss-Newton steps within a trust region (`gauss_newton`), which need a
+    quarter of the steps. And before the first, the contrast at which the
+    network sees the image is lowered as long as that lowers the risk (`contrast`), which brings noise
+    stronger than in training into the trained range. The paper's plain method is
+    `GainTuner(model, MonteCarloSURE(), prior=None)`.
 
     One tuner serves any number of images: the step is traced once, whatever their
     sizes; under XLA it is compiled once per size.
@@ -60,11 +65,12 @@ class GainTuner:
     Args:
         model: A denoiser (N, H, W, C) to the same shape. One without gains is copied
             and left untouched; the gains of one that has them are what is tuned.
-        loss: A risk estimate such as `MonteCarloSURE`: called with the denoiser, the
-            image, sigma and a seed, it returns one risk per image.
-        optimizer: Any Keras optimizer; a copy is used. By default Adam with a
-            learning rate of 3e-3 that falls to zero along a half cosine over the
-            steps of each call of `tune`.
+        loss: A risk estimate such as `CoupledBootstrap` or `MonteCarloSURE`, see `RiskEstimate`.
+        optimizer: Any Keras optimizer; a copy is used, with the plain gradient. By default
+            Gauss-Newton steps or, without a prior, Adam with a learning rate of 3e-3; of both,
+            the learning rate falls to zero along a half cosine over the steps of each call of `tune`.
+        prior: Its standard deviation, or None.
+        contrast: Whether to look for a better contrast; by default only with Gauss-Newton steps.
         jit_compile: Whether XLA compiles the step. Off by default: on the CPU it was
             slower for both networks it was measured on, see docs/research-log.md.
 
@@ -77,10 +83,10 @@ class GainTuner:
 
     Example:
 
-    >>> from gaintuning_tf import MonteCarloSURE
+    >>> from gaintuning_tf import CoupledBootstrap
     >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same")])
-    >>> tuner = GainTuner(model, MonteCarloSURE(sigma=0.1))
-    >>> noisy = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((1, 32, 32, 1), "float32")
+    >>> tuner = GainTuner(model, CoupledBootstrap(0.1))
+    >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (1, 32, 32, 1)).astype("float32")
     >>> history = tuner.tune(noisy, steps=5, progress=False)
     >>> bool(history.after <= history.before), tuner.denoise(noisy).shape
     (True, (1, 32, 32, 1))
@@ -92,36 +98,41 @@ class GainTuner:
         loss,
         optimizer: keras.optimizers.Optimizer | None = None,
         *,
+        prior: float | None = PRIOR,
+        contrast: bool | None = None,
         jit_compile: bool = False,
     ):
-        model = as_keras_model(model)
-        padding.check_denoiser(model)
-        self.model = insert_gains(model)
-        self.loss = _at_precision(loss, self.model)
-        self._anneals = optimizer is None
-        self.optimizer = stateless(keras.optimizers.Adam(LEARNING_RATE) if optimizer is None else optimizer)
-        self._multiple = padding.size_multiple(self.model)
-        gains = gain_layers(self.model)
-        self._images = gains[0].images
-        self._variables = [gain.gain for gain in gains]
-        self.optimizer.build(self._variables)
-        rate = self.optimizer._learning_rate
-        self._rate = next((i for i, variable in enumerate(self.optimizer.variables) if variable is rate), None)
-        self._initial_state = [keras.ops.convert_to_numpy(v) for v in self.optimizer.variables]
+        if prior is not None and not prior > 0:
+            raise InputError(f"expected prior to be a positive number or None, received {prior!r}")
+        super().__init__(model, loss, optimizer, prior, contrast)
         self._steps_done = 0
         self.jit_compile = jit_compile
-        self._compile()
-
-    def _compile(self):
+        self._compiled = {}
         image = tf.TensorSpec([None, *self.model.inputs[0].shape[1:]], tf.as_dtype(self.model.inputs[0].dtype))
-        size = tf.TensorSpec([len(image.shape) - 2], tf.int32)
-        seen = [image, tf.TensorSpec([None], image.dtype), tf.TensorSpec([2], tf.int64), size]
-        gains = [tf.TensorSpec(v.shape, tf.as_dtype(v.dtype)) for v in self._variables]
-        options = {"jit_compile": self.jit_compile, "autograph": False}
-        known = tf.nest.map_structure(tf.TensorSpec.from_tensor, self._search())
-        self._run_step = tf.function(self._assigning_step, [known, *seen], **options)
-        self._run_risk = tf.function(self.windowed_risk, [gains, *seen], **options)
-        self._run_denoise = tf.function(self._denoise, [image], **options)
+        self._image_spec = image
+        self._run_denoise = tf.function(self._denoise, [image], autograph=False, jit_compile=jit_compile)
+
+    def _functions(self, kind):
+        """What a call of `tune` runs, compiled once for each kind of noise."""
+        if kind not in self._compiled:
+            image = self._image_spec
+            each = tf.TensorSpec([None], image.dtype)
+            noise = {"gaussian": each, "line": NoiseLevel(each, each), "none": ()}[kind]
+            size = tf.TensorSpec([len(image.shape) - 2], tf.int32)
+            rows = tf.TensorSpec([self._images or 1, None, sum(self._sizes)], tf.float32)
+            reference = tf.TensorSpec([*image.shape[:-1], None], image.dtype)
+            scene = Scene(image, noise, reference, rows, size)
+            gains = [tf.TensorSpec(v.shape, tf.as_dtype(v.dtype)) for v in self._variables]
+            number = tf.TensorSpec([], tf.int64)
+            known = tf.nest.map_structure(tf.TensorSpec.from_tensor, self._search())
+            seed = tf.TensorSpec([2], tf.int64)
+            step = {"autograph": False, "jit_compile": self.jit_compile}
+            self._compiled[kind] = _Functions(
+                prepare=tf.function(self.prepared, [gains, image, noise, number, size], autograph=False),
+                step=tf.function(self._assigning_step, [known, scene, seed], **step),
+                held_out=tf.function(self.held_out, [gains, scene, number], autograph=False),
+            )
+        return self._compiled[kind]
 
     def tune(
         self,
@@ -136,17 +147,17 @@ class GainTuner:
     ) -> TuningHistory:
         """Tune the gains on `image`, from the values they have.
 
-        Afterwards the gains are those with the lowest risk among three candidates:
-        those at the start, the last ones, and those where the running average of the
-        risk was lowest. The three are compared on probes that tuning has not seen,
+        Afterwards the gains are those with the lowest risk among the
+        candidates: those at the start, the last ones, those half-way between, and those where the running average of
+        the risk was lowest. They are compared on probes that tuning has not seen,
         the same for each. So an interruption, an early stop or too large a learning
         rate loses nothing.
 
         Args:
             image: Noisy, (N, H, W, C); in [0, 1] for a network trained on that.
             sigma: Standard deviation of its noise in the same units, a number or one
-                per image; the loss's own by default.
-            steps: Steps, 40 by default.
+                per image, or a noise model such as `PoissonNoise`; the loss's own by default.
+            steps: Steps; by default 10, or 40 without a prior.
             callbacks: Keras callbacks. A step is an epoch of one batch; `logs` has
                 `loss`, the risk. `model.stop_training = True` stops early.
             progress: Show a progress bar with the current risk on stderr.
@@ -163,11 +174,11 @@ class GainTuner:
         """
         start = time.perf_counter()
         noisy = self._check(image)
-        sigma = self._sigma(sigma, noisy)
-        steps = STEPS if steps is None else steps
+        noise = self._noise(sigma, noisy)
+        steps = (PLAIN_STEPS if self.prior is None else STEPS) if steps is None else steps
         if int(steps) != steps or steps < 0:
             raise InputError(f"expected steps to be a whole number of at least 0, received {steps!r}")
-        run = _Run(self, noisy, sigma, int(steps), seed, window)
+        run = _Run(self, noisy, noise, int(steps), seed, window)
         with _optimizer_of(self.model, self.optimizer):
             listeners = keras.callbacks.CallbackList(
                 list(callbacks), model=self.model, epochs=steps, steps=1, verbose=0
@@ -176,7 +187,7 @@ class GainTuner:
         before, after = run.keep_best()
         if steps and all(np.array_equal(v, s) for v, s in zip(self._gains(), run.start, strict=True)):
             warnings.warn("tuning changed nothing: no gains with a lower risk were found", stacklevel=2)
-        if np.any(after < 0):
+        if np.any(after < 0) and getattr(self.loss, "needs_noise", True):
             warnings.warn("the risk estimate is negative: sigma is probably larger than the noise is", stacklevel=2)
         risk = np.stack(run.risks, -1) if run.risks else np.zeros((len(before), 0))
         if self._images is None:
@@ -195,86 +206,20 @@ class GainTuner:
             variable.assign(value)
         self._steps_done = 0
 
-    def _initial_pairs(self):
-        return zip(self._initial_state, self.optimizer.variables, strict=True)
+    def gains(self) -> list[np.ndarray]:
+        """The gains of each layer, in the order of `gain_layers`, and behind them the contrast."""
+        return [v.numpy() for v in self._variables]
 
-    # The one core: pure functions of gains and optimiser state, used compiled.
-
-    def step(self, gains, state, noisy, sigma, seed):
-        """One update: (gains, optimiser state, image, sigma, seed) to (gains, state, risk).
-
-        A pure function of its arguments, for `tf.function`: no variable changes.
-
-        Args:
-            gains: One tensor per `Gain` layer, in the order of `gain_layers`.
-            state: The values of `self.optimizer.variables`.
-            noisy: (N, H, W, C).
-            sigma: (N,).
-            seed: Two integers.
-
-        Returns:
-            The new gains and state, and the risk of each image, (N,), at the old gains.
-        """
-        with tf.GradientTape() as tape:
-            tape.watch(gains)
-            risk = self.risk(gains, noisy, sigma, seed)
-            total = tf.reduce_sum(risk)
-        gradients = tape.gradient(total, gains, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        gains, state = self.optimizer.stateless_apply(state, gradients, gains)
-        return gains, state, risk
-
-    def risk(self, gains, noisy, sigma, seed):
-        """The risk of each image at these gains, (N,): the arguments of `step`, and as pure."""
-        with self._with(gains):
-            return self.loss(self._denoise, noisy, sigma, seed=seed)
-
-    def apply(self, gains, noisy):
-        """The images denoised with these gains, (N, H, W, C): the arguments of `step`, and as pure."""
-        with self._with(gains):
-            return self._denoise(noisy)
-
-    def initial(self):
-        """Gains of one and the optimiser's state before its first step, for `step`: constants."""
-        gains = [tf.ones(v.shape, v.dtype) for v in self._variables]
-        return gains, [tf.constant(value, v.dtype) for value, v in self._initial_pairs()]
-
-    def annealed(self, state, number, steps):
-        """The optimiser's state for step `number` of `steps`: its learning rate falls, unless the caller chose it."""
-        if not self._anneals:
-            return state
-        rate = search.annealed(float(self._initial_state[self._rate]), number, steps)
-        return [tf.cast(rate, value.dtype) if i == self._rate else value for i, value in enumerate(state)]
-
-    def _with(self, gains):
-        return keras.StatelessScope(list(zip(self._variables, gains, strict=True)))
-
-    def _denoise(self, noisy):
-        padded = padding.pad_symmetric(noisy, self._multiple)
-        # A network of mixed precision answers in its compute dtype.
-        return tf.cast(padding.crop_like(self.model(padded, training=False), noisy), noisy.dtype)
-
-    # The turn of a loop, and what decides which gains are kept: of the loop in Python and of that in a graph.
-
-    def turn(self, known, gains, state, noisy, sigma, seed, size):
-        """A step on a random window: the search, gains and state after it, and the risk before, by row."""
-        new, state, risk = self.step(gains, state, search.random_window(noisy, seed, size), sigma, seed)
-        rows = self._by_row(risk)
-        return search.remember(known, gains, rows), new, state, rows
-
-    def windowed_risk(self, gains, noisy, sigma, seed, size):
-        """The risk on a random window, by row."""
-        return self._by_row(self.risk(gains, search.random_window(noisy, seed, size), sigma, seed))
-
-    def _by_row(self, risk):
-        """One risk per set of gains: of each image, or of all that share them."""
-        risk = tf.cast(risk, tf.float64)
-        return risk if self._images is not None else tf.reduce_mean(risk, keepdims=True)
+    def set_gains(self, values: Sequence[np.ndarray]) -> None:
+        """Set the gains to what `gains` returned."""
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
 
     # In Python, gains and state are variables, which callbacks may look at and change.
 
-    def _assigning_step(self, known, noisy, sigma, seed, size):
+    def _assigning_step(self, known, scene, seed):
         state = [tf.convert_to_tensor(v.value) for v in self.optimizer.variables]
-        known, gains, state, risk = self.turn(known, self._gains(), state, noisy, sigma, seed, size)
+        known, gains, state, risk = self.turn(known, self._gains(), state, scene, seed)
         for variable, value in zip([*self._variables, *self.optimizer.variables], [*gains, *state], strict=True):
             variable.assign(value)
         return known, risk
@@ -297,28 +242,61 @@ class GainTuner:
             raise InputError("expected finite pixels, received NaN or infinite ones")
         return tf.cast(noisy, dtype)
 
-    def _sigma(self, sigma, noisy):
-        noise = getattr(self.loss, "noise", None)
-        sigma = noise.sigma if sigma is None and noise is not None else sigma
-        if sigma is None:
-            raise InputError("expected the noise level: give sigma to the loss or to tune()")
-        sigma = np.asarray(sigma, np.float64)
-        if sigma.shape not in ((), (1,), (noisy.shape[0],)) or not (np.isfinite(sigma).all() and (sigma > 0).all()):
-            raise InputError(f"expected sigma to be a positive number, or one per image, received {sigma}")
-        return tf.cast(np.broadcast_to(sigma, (noisy.shape[0],)), noisy.dtype)
+    def _noise(self, sigma, noisy):
+        """As in `Scene`."""
+        own = getattr(self.loss, "noise", None)
+        noise = own if sigma is None else sigma
+        if noise is None:
+            if getattr(self.loss, "needs_noise", True):
+                raise InputError("expected the noise level: give sigma to the loss or to tune()")
+            return ()
+        if not isinstance(noise, NoiseModel):
+            noise = GaussianNoise(noise)
+        images = noisy.shape[0]
+        if noise.images not in (1, images):
+            raise InputError(
+                f"expected one sigma or noise for all images, or one per image of {images}, received {noise}"
+            )
+        level = noise.level(images)
+        if isinstance(noise, GaussianNoise):
+            return tf.cast(np.sqrt(level.intercept), noisy.dtype)
+        return NoiseLevel(*(tf.cast(part, noisy.dtype) for part in level))
+
+
+class _Functions(NamedTuple):
+    prepare: tf.types.experimental.PolymorphicFunction
+    step: tf.types.experimental.PolymorphicFunction
+    held_out: tf.types.experimental.PolymorphicFunction
 
 
 class _Run:
     """One call of `tune`: its loop, and the search for the gains to keep."""
 
-    def __init__(self, tuner, noisy, sigma, steps, seed, window):
-        self.tuner, self.noisy, self.sigma = tuner, noisy, sigma
+    def __init__(self, tuner, noisy, noise, steps, seed, window):
+        self.tuner = tuner
         self.total, self.seed = steps, int(seed) % 2**63
-        self.size = search.window_size(noisy, max(noisy.shape[1:-1]) if window is None else window)
+        size = search.window_size(noisy, max(noisy.shape[1:-1]) if window is None else window)
+        kind = (
+            "none"
+            if isinstance(noise, tuple) and not noise
+            else "line"
+            if isinstance(noise, NoiseLevel)
+            else "gaussian"
+        )
+        self.functions = tuner._functions(kind)
+        self.scene = tuner.unprepared(noisy, noise, size)
         self.search = tuner._search()
         self.start = self.search.best
         self.risks = []
         self.interrupted = False
+
+    def prepare(self):
+        """Set the contrast, and find what all steps need."""
+        scene = self.scene
+        gains, self.scene = self.functions.prepare(
+            self.start, scene.noisy, scene.noise, tf.constant(self.seed, tf.int64), scene.size
+        )
+        self.tuner._variables[-1].assign(gains[-1])
 
     def steps(self, listeners, progress):
         tuner = self.tuner
@@ -327,6 +305,8 @@ class _Run:
         listeners.on_train_begin()
         try:
             with tqdm(total=self.total, desc="tuning", unit="step", disable=not progress, leave=False) as bar:
+                if self.total:
+                    self.prepare()
                 for number in range(self.total):
                     if tuner._anneals:
                         tuner.optimizer.learning_rate = float(search.annealed(learning_rate, number, self.total))
@@ -346,7 +326,7 @@ class _Run:
         listeners.on_epoch_begin(number)
         listeners.on_train_batch_begin(0)
         seed = search.step_seed(self.seed, self.tuner._steps_done)
-        self.search, risk = self.tuner._run_step(self.search, self.noisy, self.sigma, seed, self.size)
+        self.search, risk = self.functions.step(self.search, self.scene, seed)
         self.tuner._steps_done += 1
         self.risks.append(risk.numpy())
         mean = float(np.mean(self.risks[-1]))
@@ -356,26 +336,21 @@ class _Run:
 
     def keep_best(self):
         """Set the gains to the best candidate; the held-out risks of the start and of it."""
-        candidates = [self.start, self.search.best, self.tuner._gains()] if self.risks else [self.start]
-        risks = [search.held_out(self._risk, gains, self.seed) for gains in candidates]
+        candidates = [self.start]
+        if self.risks:
+            candidates = search.candidates(self.start, self.search.best, self.tuner._gains())
+        key = tf.constant(self.seed, tf.int64)
+        risks = [self.functions.held_out(gains, self.scene, key) for gains in candidates]
         kept, lowest = search.keep_best(candidates, risks)
         for variable, value in zip(self.tuner._variables, kept, strict=True):
             variable.assign(value)
         return risks[0].numpy(), lowest.numpy()
 
-    def _risk(self, gains, seed):
-        return self.tuner._run_risk(gains, self.noisy, self.sigma, seed, self.size)
 
-
-def _at_precision(loss, model):
-    """The loss with a probe long enough to be seen at the network's precision, unless its step was chosen."""
-    if getattr(loss, "step", 0) is not None:
-        return loss
-    loss = copy.copy(loss)
-    dtypes = {layer.compute_dtype for layer in convolutions(model)}
-    dtypes |= {found.dtype for graph in sublayers(model, GraphNetwork) for found in graph.convolutions}
-    loss.step = max(probe_step(dtype=dtype) for dtype in dtypes)
-    return loss
+def _kind(noise):
+    if isinstance(noise, NoiseLevel):
+        return "line"
+    return "none" if isinstance(noise, tuple) else "gaussian"
 
 
 class _optimizer_of:

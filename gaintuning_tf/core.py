@@ -1,0 +1,312 @@
+"""What tuning computes: pure functions of gains, optimiser state, image, noise and seed.
+
+The loop of `GainTuner` in Python and that of `gaintuning_tf.adaptive` in a graph call them, so that
+the two agree. No function here changes a variable.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gaintuning_tf import gauss_newton, padding, search
+from gaintuning_tf.contrast import at_contrast
+from gaintuning_tf.convolutions import convolutions, sublayers
+from gaintuning_tf.graph import as_keras_model
+from gaintuning_tf.graph_network import GraphNetwork
+from gaintuning_tf.losses import probe_step
+from gaintuning_tf.optimizers import stateless
+from gaintuning_tf.risk import as_level
+from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
+
+# Of the default recipe: width of the prior on the gains about one, and the first of the falling learning rates.
+PRIOR = 0.06
+RATE = 0.6
+# Of the paper's plain method.
+ADAM_RATE = 3e-3
+# Contrasts that are tried one after the other, as long as the risk falls.
+CONTRAST_RATIO = 0.84
+CONTRASTS = 10
+
+
+class Scene(NamedTuple):
+    """What a tuning looks at, the same at every step.
+
+    Attributes:
+        noisy: (N, H, W, C).
+        noise: The standard deviation of Gaussian noise, (N,); a `NoiseLevel`; or () for losses without noise.
+        reference: The denoised images before tuning, (N, H, W, C), for losses that use them; else without channels.
+        curvature: Rows of the Gauss-Newton curvature, (rows, samples, gains); without samples if not used.
+        size: Spatial size of the window that a step sees.
+    """
+
+    noisy: tf.Tensor
+    noise: object
+    reference: tf.Tensor
+    curvature: tf.Tensor
+    size: tf.Tensor
+
+
+class Core:
+    """A network with gains, a loss, and the pure functions that tune one by the other.
+
+    `gains` are, throughout, one tensor per `Gain` layer in the order of `gain_layers`, and behind
+    them the contrast, (images or 1,); without it, the contrast is that of the object.
+    """
+
+    def __init__(self, model, loss, optimizer, prior, contrast):
+        model = as_keras_model(model)
+        padding.check_denoiser(model)
+        self.model = insert_gains(model)
+        self.loss = _at_precision(loss, self.model)
+        self.criterion = getattr(self.loss, "criterion", self.loss)
+        self.prior = prior if optimizer is None else None
+        self.contrast = self.prior is not None if contrast is None else contrast
+        self._anneals = optimizer is None
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam(ADAM_RATE) if prior is None else keras.optimizers.SGD(RATE)
+        self.optimizer = stateless(optimizer)
+        self._multiple = padding.size_multiple(self.model)
+        self._twin = None if self.prior is None else _twin(model, self.model)
+        gains = gain_layers(self.model)
+        self._images = gains[0].images
+        self._count = len(gains)
+        self._sizes = [gain.gain.shape[-1] for gain in gains]
+        ones = np.ones(self._images or 1, np.float32)
+        self._variables = [*(gain.gain for gain in gains), keras.Variable(ones, trainable=False, name="contrast")]
+        self.optimizer.build(self._variables[: self._count])
+        rate = self.optimizer._learning_rate
+        self._rate = next((i for i, variable in enumerate(self.optimizer.variables) if variable is rate), None)
+        self._initial_state = [keras.ops.convert_to_numpy(v) for v in self.optimizer.variables]
+
+    # The network.
+
+    def apply(self, gains, noisy):
+        """The images denoised with these gains, (N, H, W, C)."""
+        with self._with(gains):
+            return self._denoise(noisy)
+
+    def risk(self, gains, noisy, noise, seed, reference=None):
+        """The risk of each image at these gains, (N,): the arguments of `step`, and as pure."""
+        return self._risk_by(self.loss, gains, noisy, noise, seed, reference)
+
+    def _risk_by(self, loss, gains, noisy, noise, seed, reference):
+        noise = None if isinstance(noise, tuple) and not noise else noise
+        # Losses of the user's own need not know of references.
+        options = {"reference": reference} if getattr(loss, "uses_reference", False) else {}
+        with self._with(gains):
+            return loss(self._denoise, noisy, noise, seed=seed, **options)
+
+    def _with(self, gains):
+        return keras.StatelessScope(list(zip(self._variables, gains, strict=False)))
+
+    def _denoise(self, noisy):
+        contrast = tf.convert_to_tensor(self._variables[-1].value)
+        return at_contrast(lambda image: self._run(self.model, image), noisy, contrast)
+
+    def _run(self, model, noisy):
+        padded = padding.pad_symmetric(noisy, self._multiple)
+        # A network of mixed precision answers in its compute dtype.
+        return tf.cast(padding.crop_like(model(padded, training=False), noisy), noisy.dtype)
+
+    # One step.
+
+    def step(self, gains, state, noisy, noise, seed, curvature=None, reference=None):
+        """One update: (gains, optimiser state, image, noise, seed) to (gains, state, risk).
+
+        A pure function of its arguments, for `tf.function`: no variable changes.
+
+        Args:
+            gains: See the class.
+            state: The values of `self.optimizer.variables`.
+            noisy: (N, H, W, C).
+            noise: As in `Scene`.
+            seed: Two integers.
+            curvature: As in `Scene`. Without, the optimizer gets the gradient as it is.
+            reference: As in `Scene`.
+
+        Returns:
+            The new gains and state, and the risk of each image, (N,), at the old gains.
+        """
+        tuned, fixed = list(gains[: self._count]), list(gains[self._count :])
+        with tf.GradientTape() as tape:
+            tape.watch(tuned)
+            risk = self.risk([*tuned, *fixed], noisy, noise, seed, reference)
+            total = tf.reduce_sum(risk)
+        gradients = tape.gradient(total, tuned, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        if self.prior is not None and curvature is not None:
+            damping = self._damping(noisy, noise, risk)
+            step = gauss_newton.newton_step(
+                curvature, self._flat(gradients), self._flat(tuned) - 1, damping, gauss_newton.LIMIT
+            )
+            gradients = self._split(-step)
+        tuned, state = self.optimizer.stateless_apply(state, gradients, tuned)
+        return [*tuned, *fixed], state, risk
+
+    def _damping(self, noisy, noise, risk):
+        """The prior's curvature, by row: `2 v / (n prior^2)`.
+
+        Of Gaussian noise of variance v, n pixels have the log-likelihood `-n risk / (2 v)`, gains
+        the prior `-|gains - 1|^2 / (2 prior^2)`: their sum times `-2 v / n` is least where
+        `risk + v / (n prior^2) |gains - 1|^2` is.
+        """
+        if isinstance(noise, tuple) and not noise:
+            # A loss that knows no noise has its variance in it.
+            variance = tf.abs(risk)
+        else:
+            variance = tf.reduce_mean(
+                as_level(noise, noisy.dtype).variance(noisy) * tf.ones_like(noisy), list(range(1, len(noisy.shape)))
+            )
+        pixels = tf.cast(tf.reduce_prod(tf.shape(noisy)[1:]), noisy.dtype)
+        damping = 2 * self._by_row(variance) / tf.cast(pixels * self.prior**2, tf.float64)
+        return tf.maximum(damping, 1e-12)
+
+    def _flat(self, gains):
+        """(rows, all gains)."""
+        rows = [gain if self._images is not None else gain[None] for gain in gains]
+        return tf.concat(rows, -1)
+
+    def _split(self, flat):
+        parts = tf.split(flat, self._sizes, axis=-1)
+        return parts if self._images is not None else [part[0] for part in parts]
+
+    def initial(self):
+        """Gains and contrast of one and the optimiser's state before its first step, for `step`: constants."""
+        gains = [tf.ones(v.shape, v.dtype) for v in self._variables]
+        return gains, [tf.constant(value, v.dtype) for value, v in self._initial_pairs()]
+
+    def _initial_pairs(self):
+        return zip(self._initial_state, self.optimizer.variables, strict=True)
+
+    def annealed(self, state, number, steps):
+        """The optimiser's state for step `number` of `steps`: its learning rate falls, unless the caller chose it."""
+        if not self._anneals:
+            return state
+        rate = search.annealed(float(self._initial_state[self._rate]), number, steps)
+        return [tf.cast(rate, value.dtype) if i == self._rate else value for i, value in enumerate(state)]
+
+    # What is found once, before the first step.
+
+    def prepared(self, gains, noisy, noise, seed, size):
+        """The gains with the contrast of the lowest risk, and the scene of the tuning.
+
+        Args:
+            gains: See the class; with contrast.
+            noisy: (N, H, W, C).
+            noise: As in `Scene`.
+            seed: The seed of the whole tuning, ().
+            size: Spatial size of the window that a step sees.
+        """
+        scene = self.unprepared(noisy, noise, size)
+        if getattr(self.loss, "uses_reference", False):
+            scene = scene._replace(reference=self.apply(gains, noisy))
+        if self.contrast:
+            gains = self._contrasted(gains, scene, seed)
+        if self.prior is not None:
+            rows = gauss_newton.curvature_rows(functools.partial(self._derivative, gains), noisy, self._images, seed)
+            scene = scene._replace(curvature=rows)
+        return gains, scene
+
+    def unprepared(self, noisy, noise, size):
+        """The scene of a tuning without steps."""
+        rows = tf.zeros([self._images or 1, 0, sum(self._sizes)])
+        return Scene(noisy, noise, noisy[..., :0], rows, size)
+
+    def _contrasted(self, gains, scene, seed):
+        """The gains with the contrast at which the risk, falling from contrast to contrast, is lowest."""
+        start = gains[-1]
+
+        def at(number):
+            contrast = start * CONTRAST_RATIO ** tf.cast(number, start.dtype)
+            return contrast, search.held_out(self._held_out_risk(scene), [*gains[:-1], contrast], seed)
+
+        def falls(_, going, *__):
+            return tf.reduce_any(going)
+
+        def body(number, going, best, lowest):
+            contrast, risk = at(number)
+            going &= (risk < lowest) & (number < CONTRASTS)
+            return number + 1, going, tf.where(going, contrast, best), tf.where(going, risk, lowest)
+
+        _, risk = at(0)
+        loop = (tf.constant(1), tf.fill(tf.shape(start), True), start, risk)
+        _, _, best, _ = tf.while_loop(falls, body, loop, parallel_iterations=1)
+        return [*gains[:-1], best]
+
+    def _derivative(self, gains, crops, cotangents):
+        """`J^T v` of each crop by itself, (crops, gains)."""
+        twin, mapping = self._twin
+        rounds = crops.shape[0] // (self._images or 1)
+        tiled = [tf.tile(gain if self._images else gain[None], [rounds, 1]) for gain in gains[: self._count]]
+        contrast = tf.tile(gains[-1], [rounds])
+        layers = gain_layers(twin)
+        with tf.GradientTape() as tape:
+            tape.watch(tiled)
+            scope = [*((own, tf.convert_to_tensor(other.value)) for own, other in mapping)]
+            scope += [(layer.gain, gain) for layer, gain in zip(layers, tiled, strict=True)]
+            with keras.StatelessScope(scope):
+                denoised = at_contrast(lambda image: self._run(twin, image), crops, contrast)
+            total = tf.reduce_sum(cotangents * denoised)
+        found = tape.gradient(total, tiled, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return tf.cast(tf.concat(found, -1), tf.float32)
+
+    # The turn of a loop, and what decides which gains are kept.
+
+    def turn(self, known, gains, state, scene, seed):
+        """A step on a random window: the search, gains and state after it, and the risk before, by row."""
+        noisy, reference = self._window(scene, seed)
+        new, state, risk = self.step(gains, state, noisy, scene.noise, seed, scene.curvature, reference)
+        rows = self._by_row(risk)
+        return search.remember(known, gains, rows), new, state, rows
+
+    def held_out(self, gains, scene, seed):
+        """The criterion's mean on probes that tuning never sees, by row; `seed` is that of the whole tuning, ()."""
+        return search.held_out(self._held_out_risk(scene), gains, seed)
+
+    def _held_out_risk(self, scene):
+        def risk(gains, seed):
+            noisy, reference = self._window(scene, seed)
+            return self._by_row(self._risk_by(self.criterion, gains, noisy, scene.noise, seed, reference))
+
+        return risk
+
+    def _window(self, scene, seed):
+        """The same random part of the image and the reference."""
+        both = tf.concat([scene.noisy, tf.cast(scene.reference, scene.noisy.dtype)], -1)
+        channels = scene.noisy.shape[-1]
+        part = search.random_window(both, seed, scene.size)
+        return part[..., :channels], part[..., channels:]
+
+    def _by_row(self, risk):
+        """One risk per set of gains: of each image, or of all that share them."""
+        risk = tf.cast(risk, tf.float64)
+        return risk if self._images is not None else tf.reduce_mean(risk, keepdims=True)
+
+
+def _twin(model, gained):
+    """The network with gains of its own for each crop, and its weights with those of `gained` that they equal."""
+    images = gain_layers(gained)[0].images or 1
+    twin = insert_gains(strip_gains(model), images=gauss_newton.CROPS * images)
+    return twin, list(zip(_weights(twin), _weights(gained), strict=True))
+
+
+def _weights(model):
+    """The variables that are no gains, in the order of the layers."""
+    gains = {id(gain.gain) for gain in gain_layers(model)}
+    return [variable for variable in model.variables if id(variable) not in gains]
+
+
+def _at_precision(loss, model):
+    """The loss with a probe long enough to be seen at the network's precision, unless its step was chosen."""
+    if getattr(loss, "step", 0) is not None:
+        return loss
+    loss = copy.copy(loss)
+    dtypes = {layer.compute_dtype for layer in convolutions(model)}
+    dtypes |= {found.dtype for graph in sublayers(model, GraphNetwork) for found in graph.convolutions}
+    loss.step = max(probe_step(dtype=dtype) for dtype in dtypes)
+    return loss
