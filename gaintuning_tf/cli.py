@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gaintuning_tf import __version__, evaluate_command, export_command, files, images, pretrained, train_command
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PLAIN_LOSS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,9 +92,15 @@ def _add_denoise(commands):
         metavar="auto|X",
         help="standard deviation of the noise in the image's own units, such as 25 for 8 bits [estimated]",
     )
-    add("--noise", default="gaussian", choices=["gaussian"], help="kind of noise [%(default)s]")
-    add("--loss", default="sure", choices=["sure"], help="what tuning minimises [%(default)s]")
-    add("--steps", type=_count, metavar="N", help="steps of tuning [40]")
+    add(
+        "--noise",
+        default="gaussian",
+        choices=["gaussian", "poisson", "poisson-gaussian"],
+        help="kind of noise: gaussian; poisson, of counts; poisson-gaussian, of cameras [%(default)s]",
+    )
+    add("--loss", choices=LOSSES, help=f"what tuning minimises [{next(iter(LOSSES))}]")
+    add("--steps", type=_count, metavar="N", help="steps of tuning [10, with --plain 40]")
+    add("--plain", action="store_true", help=PLAIN_HELP)
     add("--seed", type=int, default=0, metavar="N", help="same seed, same result [%(default)s]")
     add("--axes", metavar="AXES", help="a letter per axis of the image, such as YX, YXC, TYX [found from the shape]")
     add(
@@ -191,7 +198,8 @@ def _denoise(options):
         model,
         sigma=options.sigma,
         noise=options.noise,
-        loss=options.loss,
+        loss=options.loss or (PLAIN_LOSS if options.plain else next(iter(LOSSES))),
+        **({"prior": None} if options.plain else {}),
         steps=0 if options.no_tune else options.steps,
         axes=options.axes,
         data_range=options.data_range,
@@ -268,7 +276,8 @@ def _summary(options, result, seconds):
         "input": str(options.input),
         "output": str(options.output),
         "model": str(options.model),
-        "sigma": np.asarray(result.noise.sigma).tolist(),
+        **{name: np.asarray(value).tolist() for name, value in vars(result.noise).items()},
+        "contrast": np.asarray(result.contrast).tolist(),
         "sigma_estimated": options.sigma is None,
         "data_range": result.layout.data_range,
         "seed": options.seed,
@@ -316,8 +325,10 @@ def _sentence(summary):
     root = min(before, after) > 0
     before, after = (before**0.5, after**0.5) if root else (before, after)
     risk = f"{'RMS error' if root else 'risk'} {before:.4g} -> {after:.4g}"
+    names = [name for name in ("sigma", "gain", "offset") if name in summary]
+    level = ", ".join(f"{name} {np.mean(summary[name]):.4g}" for name in names)
     text = (
-        f"{summary['output']}: sigma {np.mean(summary['sigma']):.4g} ({source}), {summary['steps']} steps, "
+        f"{summary['output']}: {level} ({source}), {summary['steps']} steps, "
         f"estimated {risk}, {summary['seconds']:.1f} s"
     )
     if "psnr_tuned" in summary:

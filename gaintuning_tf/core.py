@@ -25,13 +25,16 @@ from gaintuning_tf.risk import as_level
 from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
 
 # Of the default recipe: width of the prior on the gains about one, and the first of the falling learning rates.
-PRIOR = 0.06
+PRIOR = 0.08
 RATE = 0.6
 # Of the paper's plain method.
 ADAM_RATE = 3e-3
 # Contrasts that are tried one after the other, as long as the risk falls.
 CONTRAST_RATIO = 0.84
 CONTRASTS = 10
+# By at least this share must each lower the risk: inside the trained range, the estimate's own noise decides
+# over less than that, and is often wrong (docs/research-log.md).
+CONTRAST_MARGIN = 0.02
 
 
 class Scene(NamedTuple):
@@ -230,7 +233,7 @@ class Core:
 
         def body(number, going, best, lowest):
             contrast, risk = at(number)
-            going &= (risk < lowest) & (number < CONTRASTS)
+            going &= (risk < lowest - CONTRAST_MARGIN * tf.abs(lowest)) & (number < CONTRASTS)
             return number + 1, going, tf.where(going, contrast, best), tf.where(going, risk, lowest)
 
         _, risk = at(0)

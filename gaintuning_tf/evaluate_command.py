@@ -14,7 +14,7 @@ from gaintuning_tf import __version__, baselines, evaluation_page, files, pretra
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.image_sources import check_source
 from gaintuning_tf.journal import Journal
-from gaintuning_tf.loss_names import LOSSES
+from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PLAIN_LOSS
 
 AUTO = "auto"
 _DESCRIPTION = """\
@@ -82,7 +82,8 @@ def _add_settings(add):
         choices=LOSSES,
         help=f"what tuning minimises; may be repeated [{next(iter(LOSSES))}]",
     )
-    add("--steps", type=_count, metavar="N", help="steps of tuning [40]")
+    add("--steps", type=_count, metavar="N", help="steps of tuning [10, with --plain 40]")
+    add("--plain", action="store_true", help=PLAIN_HELP)
     add("--seed", type=int, default=0, metavar="N", help="seed of tuning [%(default)s]")
     add("--limit", type=_count, metavar="N", help="only the first N images")
     add("--no-tune", action="store_true", help="measure the network as it is")
@@ -159,7 +160,8 @@ def _checked(options):
     for model in models:
         pretrained.find_denoiser(model)
     _check_sources(options)
-    combinations = itertools.product(options.folders, models, options.sigma, options.loss or [next(iter(LOSSES))])
+    losses = options.loss or [PLAIN_LOSS if options.plain else next(iter(LOSSES))]
+    combinations = itertools.product(options.folders, models, options.sigma, losses)
     return [_settings(options, *one) for one in dict.fromkeys(combinations)]
 
 
@@ -173,7 +175,7 @@ def _check_sources(options):
 
 
 def _settings(options, folder, model, sigma, loss):
-    names = ("steps", "seed", "limit", "no_tune")
+    names = ("steps", "seed", "limit", "no_tune", "plain")
     more = {"loss": loss, "clean": options.clean, "compare": list(dict.fromkeys(options.compare))}
     if "scratch" in options.compare:
         more["scratch_iterations"] = options.scratch_iterations
@@ -245,6 +247,7 @@ def _result(options, number, settings, model, known, journal):
         rows=known,
         report=keep,
         **tuning,
+        **({"prior": None} if settings["plain"] else {}),
     )
     result = {**table, "settings": settings}
     lines.row("MEAN", table["mean"])

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from gaintuning_tf import files, padding, versions
 from gaintuning_tf.adaptive import denoise_adaptively
+from gaintuning_tf.coupled_bootstrap import CoupledBootstrap
 from gaintuning_tf.graph import as_keras_model
-from gaintuning_tf.losses import MonteCarloSURE
 from gaintuning_tf.pipeline import WINDOW
 from gaintuning_tf.surgery import fold_gains
 from gaintuning_tf.tuning import GainTuner
@@ -93,7 +93,7 @@ class _Served:
         self._shape = model.inputs[0].shape[1:]
         self._dtype = tf.as_dtype(model.inputs[0].dtype)
         self._multiple = padding.size_multiple(model)
-        self._tuner = GainTuner(model, MonteCarloSURE()) if adaptive else None
+        self._tuner = GainTuner(model, CoupledBootstrap()) if adaptive else None
 
     @property
     def adaptive(self):

@@ -10,6 +10,7 @@ import h5py
 import keras
 import numpy as np
 
+from gaintuning_tf.contrast import take_contrast, with_contrast
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.files import replacing
 from gaintuning_tf.surgery import gain_layers, insert_gains
@@ -21,7 +22,7 @@ VERSION = 1
 def save_gains(model: keras.Model, path) -> None:
     """Write the gains of `model` to an HDF5 file, by convention `NAME.gains.h5`.
 
-    With them go the layers' names and a fingerprint of the network's weights, so
+    With them go the contrast (`contrast.with_contrast`), the layers' names and a fingerprint of the network's weights, so
     that `load_gains` can tell whether they belong to the network it is given. The
     file is written under a temporary name and renamed.
 
@@ -41,11 +42,12 @@ def save_gains(model: keras.Model, path) -> None:
     >>> load_gains(model, file) is model
     True
     """
+    model, contrast = take_contrast(model)
     gains = gain_layers(model)
     if not gains:
         raise InputError(f"save_gains expects a model with gains, {model.name!r} has none; see insert_gains")
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update(format=FORMAT, version=VERSION, fingerprint=fingerprint(model))
+        file.attrs.update(format=FORMAT, version=VERSION, fingerprint=fingerprint(model), contrast=contrast)
         for number, gain in enumerate(gains):
             data = file.create_dataset(f"{number:04d}", data=keras.ops.convert_to_numpy(gain.gain))
             data.attrs["name"] = gain.name
@@ -60,16 +62,16 @@ def load_gains(model: keras.Model, path) -> keras.Model:
         path: The file.
 
     Returns:
-        The model with the loaded gains.
+        The model with the loaded gains, between `Contrast` layers if they were tuned at another contrast than 1.
 
     Raises:
         InputError: There is no such file, it is no file of gains, or its gains belong
             to another network: their number, names, shapes or the fingerprint of the
             weights differ.
     """
-    fingerprint_then, names, values = _read(Path(path))
+    fingerprint_then, names, values, contrast = _read(Path(path))
     images = values[0].shape[0] if values[0].ndim == 2 else None
-    model = insert_gains(model, images=images)
+    model = insert_gains(take_contrast(model)[0], images=images)
     gains = gain_layers(model)
     if len(gains) != len(values):
         raise InputError(f"{path} holds the gains of {len(values)} layers, {model.name!r} has {len(gains)}")
@@ -83,11 +85,12 @@ def load_gains(model: keras.Model, path) -> keras.Model:
         raise InputError(f"{path} holds gains tuned for other weights than those of {model.name!r}")
     for gain, value in zip(gains, values, strict=True):
         gain.gain.assign(value)
-    return model
+    return with_contrast(model, contrast)
 
 
 def fingerprint(model: keras.Model) -> str:
-    """SHA-256 of the shapes, dtypes and values of all weights that are not gains."""
+    """SHA-256 of the shapes, dtypes and values of all weights that are neither gains nor contrast."""
+    model, _ = take_contrast(model)
     gains = {id(gain.gain) for gain in gain_layers(model)}
     digest = hashlib.sha256()
     for variable in model.weights:
@@ -112,13 +115,17 @@ def _read(path):
             fingerprint_then = file.attrs["fingerprint"]
             names = [file[key].attrs["name"] for key in sorted(file)]
             values = [file[key][()] for key in sorted(file)]
+            contrast = np.atleast_1d(np.float32(file.attrs.get("contrast", 1)))
     except OSError as error:
         raise InputError(f"{path} is not an HDF5 file of gains: {error}") from error
     if not values:
         raise InputError(f"{path} holds no gains")
     if not all(np.isfinite(value).all() for value in values):
         raise InputError(f"{path} holds gains that are not finite")
-    return fingerprint_then, names, values
+    rows = values[0].shape[0] if values[0].ndim == 2 else 1
+    if contrast.shape not in ((1,), (rows,)) or not (np.isfinite(contrast).all() and (contrast > 0).all()):
+        raise InputError(f"{path} holds a contrast that is not one positive number for each set of gains")
+    return fingerprint_then, names, values, contrast
 
 
 def _unnumbered(name):

@@ -12,6 +12,9 @@ LOSSES = {
     "noise-resampling": "NoiseResamplingLoss",
     "unsure": "UNSURE",
 }
+# The paper's own method, as an option of the command line.
+PLAIN_LOSS = "monte-carlo-sure"
+PLAIN_HELP = "the paper's plain method: Adam, no prior, no contrast, and by default the loss monte-carlo-sure"
 
 
 def loss_named(name: str):

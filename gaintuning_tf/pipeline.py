@@ -81,6 +81,7 @@ def gaintune(
     noise: str | NoiseModel = "gaussian",
     loss="sure",
     prior: float | None = PRIOR,
+    contrast: bool | None = None,
     steps: int | None = None,
     axes: str | None = None,
     data_range: float | None = None,
@@ -111,6 +112,7 @@ def gaintune(
             risk estimate such as `CoupledBootstrap(probes=2)`.
         prior: Standard deviation of the prior on the gains, see `GainTuner`; None for the paper's plain method,
             whose loss is `"monte-carlo-sure"`.
+        contrast: Whether to look for a better contrast first, see `GainTuner`; by default with a prior.
         steps: Steps of optimisation; 0 for the network as it is.
         axes: A letter per axis, such as `"TYX"` or `"YXC"`.
         data_range: Value of the image that the network is to see as 1; see
@@ -134,15 +136,15 @@ def gaintune(
     (dtype('uint8'), (64, 64))
     """
     model = _loaded(find_denoiser(model)) if isinstance(model, (str, os.PathLike)) else model
-    model, contrast = take_contrast(as_keras_model(model))
+    model, start_contrast = take_contrast(as_keras_model(model))
     check_denoiser(model)
     image = np.asarray(image)
     arrangement = layout(image, model.inputs[0].shape[-1], axes=axes, data_range=data_range)
     frames = arrangement.frames(image)
     models = _noise_of(frames, sigma, noise, arrangement)
     start = [gain.gain.numpy() for gain in gain_layers(model)]
-    start = [*start, contrast] if start else []
-    denoiser = _denoiser_for(model, loss, prior)
+    start = [*start, start_contrast] if start else []
+    denoiser = _denoiser_for(model, loss, prior=prior, contrast=contrast)
     tuned = []
     for frame, known in zip(frames, models, strict=True):
         interrupted = bool(tuned) and tuned[-1].history.interrupted
@@ -204,13 +206,13 @@ class _Denoiser:
 _denoisers: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
 
 
-def _denoiser_for(model, loss, prior):
+def _denoiser_for(model, loss, **options):
     # By its weights too: a model that was trained further needs a new copy.
-    key = (fingerprint(model), loss, prior)
+    key = (fingerprint(model), loss, *options.items())
     known = _denoisers.setdefault(model, {})
     if key not in known:
         known.clear()
-        known[key] = _Denoiser(GainTuner(strip_gains(model), _loss(loss), prior=prior))
+        known[key] = _Denoiser(GainTuner(strip_gains(model), _loss(loss), **options))
     return known[key]
 
 

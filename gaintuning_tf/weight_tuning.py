@@ -14,7 +14,7 @@ from gaintuning_tf.graph_network import GraphNetwork
 from gaintuning_tf.pipeline import WINDOW
 from gaintuning_tf.rewriting import Rewriter
 from gaintuning_tf.surgery import strip_gains
-from gaintuning_tf.tuning import STEPS
+from gaintuning_tf.tuning import PLAIN_STEPS
 
 # Learning rates by what is tuned, for as few steps as gain tuning takes. Measured on a 128x128 crop of Set12 at sigma
 # 30, PSNR before and after 40 steps: unet-bf-natural 27.10 dB; all weights 27.12 at the paper's 1e-5, 27.15 at 1e-4;
@@ -64,6 +64,8 @@ class WeightTuner:
         self.model = _copy(strip_gains(model))
         self._variables = _weights(self.model, which)
         self._start = [keras.ops.convert_to_numpy(variable) for variable in self._variables]
+        if getattr(loss, "uses_reference", False):
+            raise InputError(f"tuning weights expects a loss of the noisy image alone, received {type(loss).__name__}")
         self.loss = loss
         self.learning_rate = LEARNING_RATES[which] if learning_rate is None else float(learning_rate)
         self._optimizer = keras.optimizers.Adam(self.learning_rate)
@@ -84,7 +86,7 @@ class WeightTuner:
         Args:
             image: Noisy, (1, H, W, C), float32; in [0, 1] for a network trained on that.
             sigma: Standard deviation of its noise, in the same units.
-            steps: Steps, as many as gain tuning's by default.
+            steps: Steps, 40 by default.
             seed: Same seed, same machine: same result.
 
         Returns:
@@ -96,7 +98,7 @@ class WeightTuner:
         for variable, value in zip(self._optimizer.variables, self._optimizer_start, strict=True):
             variable.assign(value)
         sigma = tf.fill([noisy.shape[0]], tf.cast(sigma, tf.float32))
-        self._set(self._tuned(noisy, sigma, STEPS if steps is None else steps, int(seed)))
+        self._set(self._tuned(noisy, sigma, PLAIN_STEPS if steps is None else steps, int(seed)))
         return self._run_denoise(noisy).numpy()
 
     def _tuned(self, noisy, sigma, steps, seed):
