@@ -75,7 +75,8 @@ class CoupledBootstrap(RiskEstimate):
         direction = draw_probe(tf.shape(noisy), seed, dtype=noisy.dtype)
         above, below = tf.split(denoise(tf.concat([noisy + scale * direction, noisy - scale * direction], 0)), 2)
         fit = (tf.square(above - noisy) + tf.square(below - noisy)) / 2
-        return mean(fit - variance + variance / scale * direction * (above - below))
+        # Without noise, the risk is the fit.
+        return mean(fit - variance + tf.math.divide_no_nan(variance, scale) * direction * (above - below))
 
 
 def _inner(images):

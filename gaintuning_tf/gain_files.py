@@ -22,9 +22,10 @@ VERSION = 1
 def save_gains(model: keras.Model, path) -> None:
     """Write the gains of `model` to an HDF5 file, by convention `NAME.gains.h5`.
 
-    With them go the contrast (`contrast.with_contrast`), the layers' names and a fingerprint of the network's weights, so
-    that `load_gains` can tell whether they belong to the network it is given. The
-    file is written under a temporary name and renamed.
+    With them go the contrast (`contrast.with_contrast`), the layers' names and a
+    fingerprint of the network's weights, so that `load_gains` can tell whether they
+    belong to the network it is given. The file is written under a temporary name and
+    renamed.
 
     Args:
         model: A model with gains.

@@ -1,39 +1,81 @@
 #!/usr/bin/env python
-"""What learning rate and how many steps of the default recipe gain, over some images and noise levels.
+"""What a recipe of tuning gains, over some images and noise levels.
 
-    python scripts/tuning_grid.py FOLDER/set12 --limit 7 --sigmas 30 70 --rates 1e-3 3e-3 --steps 20 40
+    python scripts/tuning_grid.py FOLDER/set12 --limit 7 --sigmas 30 70 --priors 0.06 0.12 --steps 5 10
+    python scripts/tuning_grid.py FOLDER/set12 --limit 24 --side 96 --sigmas 15 50 --contrast off
+    python scripts/tuning_grid.py FOLDER/set12 --limit 7 --priors none --losses monte-carlo-sure --steps 40
 
-A line per setting: mean gain in PSNR over the images, the least of them, and seconds per image.
+A line per setting: mean gain in PSNR over the images, the least, the most, how many end more than 0.02 dB
+below the network's own output, and seconds per image. With --side, the images are one crop of each in turn, as many
+as --limit says. --widths are of the coupled bootstrap.
 """
 
 import argparse
 import itertools
+import time
 
 import numpy as np
 
-from gaintuning_tf import load_denoiser, pipeline, tuning
-from gaintuning_tf.evaluate import evaluate
+from gaintuning_tf import CoupledBootstrap, gaintune, load_denoiser, psnr
+from gaintuning_tf.core import PRIOR
+from gaintuning_tf.evaluation_images import noisy_version
+from gaintuning_tf.image_sources import image_files
+from gaintuning_tf.images import load_image
+
+
+def images(folder, side, limit):
+    """Clean images, whole or a crop of each in turn; the place is drawn by the image's number."""
+    files = image_files(folder)
+    for index in range(limit or len(files)):
+        clean = load_image(files[index % len(files)]).astype(np.float32) / 255
+        if side:
+            rng = np.random.default_rng(index)
+            top, left = (rng.integers(0, length - side + 1) for length in clean.shape)
+            clean = clean[top : top + side, left : left + side]
+        yield index, clean
+
+
+def measure(model, args, sigma, **options):
+    """PSNR before and after of each image."""
+    found = []
+    for index, clean in images(args.folder, args.side, args.limit):
+        noisy = noisy_version(clean, sigma, index)
+        result = gaintune(noisy, model, sigma=sigma / 255, data_range=1.0, progress=False, **options)
+        shown = (result.pretrained, result.denoised)
+        found.append([psnr(clean, np.clip(image, 0, 1), data_range=1.0) for image in shown])
+    return np.array(found).T
+
+
+def width(text):
+    return None if text == "none" else float(text)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="clean images")
     parser.add_argument("--model", default="unet-bf-natural", help="name or .keras file")
-    parser.add_argument("--limit", type=int, help="only the first images")
+    parser.add_argument("--limit", type=int, help="only this many images")
+    parser.add_argument("--side", type=int, help="crops of this many pixels squared")
     parser.add_argument("--sigmas", type=float, nargs="+", default=[30.0], help="noise levels, on the 0-255 scale")
-    parser.add_argument("--rates", type=float, nargs="+", default=[tuning.LEARNING_RATE], help="learning rates")
-    parser.add_argument("--steps", type=int, nargs="+", default=[tuning.STEPS], help="numbers of steps")
+    parser.add_argument("--priors", type=width, nargs="+", default=[PRIOR], help="widths of the prior, or none")
+    parser.add_argument("--steps", type=int, nargs="+", default=[None], help="numbers of steps")
+    parser.add_argument("--contrast", choices=["on", "off"], default="on", help="whether contrasts are tried")
+    parser.add_argument("--losses", nargs="+", default=[], help="names of losses")
+    parser.add_argument("--widths", type=float, nargs="+", default=[], help="of the coupled bootstrap, in sigmas")
     args = parser.parse_args()
     model = load_denoiser(args.model)
-    for sigma, rate, steps in itertools.product(args.sigmas, args.rates, args.steps):
-        tuning.LEARNING_RATE = rate
-        pipeline._denoisers.clear()
-        rows = evaluate(args.folder, model, sigma=sigma, limit=args.limit, steps=steps)["images"]
-        gained = np.array([row["psnr_tuned"] - row["psnr_pretrained"] for row in rows])
+    losses = {name: name for name in args.losses} | {f"width {w:g}": CoupledBootstrap(width=w) for w in args.widths}
+    losses = losses or {"sure": "sure"}
+    for sigma, prior, steps, loss in itertools.product(args.sigmas, args.priors, args.steps, losses):
+        start = time.perf_counter()
+        contrast = args.contrast == "on" and prior is not None
+        before, after = measure(model, args, sigma, prior=prior, steps=steps, loss=losses[loss], contrast=contrast)
+        gained = after - before
         print(
-            f"sigma {sigma:g}, learning rate {rate:g}, {steps} steps: pretrained "
-            f"{np.mean([row['psnr_pretrained'] for row in rows]):.3f} dB, gained {gained.mean():+.4f} "
-            f"(least {gained.min():+.4f}, most {gained.max():+.4f}), {np.mean([row['seconds'] for row in rows]):.1f} s",
+            f"sigma {sigma:g}, prior {prior}, {steps or 'default'} steps, {loss}, contrast {args.contrast}: "
+            f"pretrained {before.mean():.3f} dB, gained {gained.mean():+.4f} (least {gained.min():+.4f}, "
+            f"most {gained.max():+.4f}, "
+            f"{(gained < -0.02).sum()} of {gained.size} below), {(time.perf_counter() - start) / gained.size:.1f} s",
             flush=True,
         )
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import GainTuner, MonteCarloSURE, gain_layers, gaintune
+from gaintuning_tf import CoupledBootstrap, GainTuner, gain_layers, gaintune
 from gaintuning_tf.adaptive import denoise_adaptively, tune_one
 
 SIGMAS = np.float32([0.1, 0.05, 0.15])
@@ -34,7 +34,7 @@ def in_python(image, model, **options):
 @pytest.mark.parametrize(("shape", "seed"), [((3, 24, 20, 1), 0), ((3, 17, 9, 1), 3)])
 def test_every_image_of_a_batch_gets_what_gaintune_gives_it_alone(tiny, shape, seed):
     noisy = images(shape)
-    denoised, risk = adaptively(GainTuner(tiny, MonteCarloSURE()), noisy, SIGMAS, 8, seed=seed)
+    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), noisy, SIGMAS, 8, seed=seed)
     for index, sigma in enumerate(SIGMAS):
         expected = in_python(noisy[index], tiny, sigma=sigma, steps=8, seed=seed)
         assert np.abs(expected.denoised - expected.pretrained).max() > 10 * SAME, "tuning does something"
@@ -44,7 +44,7 @@ def test_every_image_of_a_batch_gets_what_gaintune_gives_it_alone(tiny, shape, s
 
 def test_large_images_are_seen_through_the_same_windows(tiny):
     noisy = images((1, 40, 20, 1))
-    tuner = GainTuner(tiny, MonteCarloSURE())
+    tuner = GainTuner(tiny, CoupledBootstrap())
     options = {"sigma": 0.1, "steps": 8, "progress": False, "seed": 2}
     whole = tuner.tune(noisy, **options)
     tuner.reset()
@@ -57,7 +57,7 @@ def test_large_images_are_seen_through_the_same_windows(tiny):
 
 def test_a_sigma_that_is_not_positive_is_estimated(tiny):
     noisy = images()
-    denoised, risk = adaptively(GainTuner(tiny, MonteCarloSURE()), noisy, [0.0, -1.0, 0.15], 5)
+    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), noisy, [0.0, -1.0, 0.15], 5)
     for index, sigma in enumerate((None, None, 0.15)):
         expected = in_python(noisy[index], tiny, sigma=sigma, steps=5)
         np.testing.assert_allclose(denoised[index], expected.denoised, atol=SAME)
@@ -66,7 +66,7 @@ def test_a_sigma_that_is_not_positive_is_estimated(tiny):
 
 def test_an_image_without_noise_is_not_tuned(tiny):
     flat = np.full((1, 16, 16, 1), 0.5, np.float32)
-    denoised, risk = adaptively(GainTuner(tiny, MonteCarloSURE()), flat, [0.0], 5)
+    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), flat, [0.0], 5)
     np.testing.assert_allclose(denoised, tiny.predict(flat, verbose=0), atol=1e-6)
     # At sigma 0 the risk is the distance to the image itself.
     np.testing.assert_allclose(risk[0], np.mean((denoised - flat) ** 2), rtol=1e-4)
@@ -74,7 +74,7 @@ def test_an_image_without_noise_is_not_tuned(tiny):
 
 def test_no_steps_is_the_network_as_it_is(tiny):
     noisy = images()
-    denoised, risk = adaptively(GainTuner(tiny, MonteCarloSURE()), noisy, SIGMAS, 0)
+    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), noisy, SIGMAS, 0)
     np.testing.assert_allclose(denoised, tiny.predict(noisy, verbose=0), atol=1e-6)
     expected = in_python(noisy[1], tiny, sigma=SIGMAS[1], steps=0)
     np.testing.assert_allclose(risk[1], expected.history["risk_before"], atol=1e-6)
@@ -83,7 +83,7 @@ def test_no_steps_is_the_network_as_it_is(tiny):
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Lion(1e-3), keras.optimizers.SGD(1e30)], ids=lambda o: o.name)
 def test_another_optimizer_and_an_end_by_risks_that_overflow(tiny, optimizer):
     noisy = images((1, 24, 20, 1))
-    tuner = GainTuner(tiny, MonteCarloSURE(), optimizer)
+    tuner = GainTuner(tiny, CoupledBootstrap(), optimizer)
     denoised, _ = adaptively(tuner, noisy, [0.1], 6)
     history = tuner.tune(noisy, sigma=0.1, steps=6, progress=False)
     np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
@@ -92,7 +92,7 @@ def test_another_optimizer_and_an_end_by_risks_that_overflow(tiny, optimizer):
 
 def test_nothing_is_changed(tiny):
     tiny.compile("sgd", "mse")
-    tuner = GainTuner(tiny, MonteCarloSURE())
+    tuner = GainTuner(tiny, CoupledBootstrap())
     models = (tiny, tuner.model)
     before = [[v.numpy().copy() for v in model.variables] for model in models]
     state = [np.copy(v) for v in tuner.optimizer.variables]
@@ -105,12 +105,14 @@ def test_nothing_is_changed(tiny):
 
 def test_the_gains_are_those_of_the_tuner_whatever_it_did_before(tiny):
     noisy = images((1, 24, 20, 1))
-    tuner = GainTuner(tiny, MonteCarloSURE())
+    tuner = GainTuner(tiny, CoupledBootstrap())
     tuner.tune(noisy[:, ::-1], sigma=0.2, steps=3, progress=False)
     graph = tf.function(lambda *tensors: tune_one(tuner, *tensors, window=512), autograph=False)
     gains, risk = graph(tf.constant(noisy), tf.constant([0.1]), tf.constant(5))
     tuner.reset()
     history = tuner.tune(noisy, sigma=0.1, steps=5, progress=False)
     np.testing.assert_allclose(risk[0], history.after, atol=1e-6)
+    *gains, contrast = gains
+    assert contrast.numpy().tolist() == tuner.gains()[-1].tolist()
     for gain, layer in zip(gains, gain_layers(tuner.model), strict=True):
         np.testing.assert_allclose(gain, layer.gain, atol=SAME)

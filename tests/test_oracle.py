@@ -3,9 +3,8 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from gaintuning_tf.oracle import Oracle, OracleLoss
+from gaintuning_tf.oracle import Oracle
 
 
 def linear():
@@ -14,19 +13,6 @@ def linear():
     return keras.Sequential(
         [keras.Input((None, None, 1)), keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=start)]
     )
-
-
-def test_the_loss_is_the_error_with_noise_of_the_level_of_each_image():
-    clean = np.random.default_rng(0).random((2, 64, 64, 1), "float32")
-    sigma = np.array([0.1, 0.3], "float32")
-    risk = OracleLoss()(lambda y: 0.5 * y, tf.constant(clean), sigma, seed=(0, 1)).numpy()
-    expected = 0.25 * np.mean(clean**2, axis=(1, 2, 3)) + 0.25 * sigma**2
-    # Of the error (s n / 2 - x / 2)^2: the variance of its mean over 4096 pixels.
-    deviation = np.sqrt((2 * (sigma / 2) ** 4 + 4 * (sigma / 2) ** 2 * 0.25 * np.mean(clean**2, axis=(1, 2, 3))) / 4096)
-    assert (np.abs(risk - expected) < 4 * deviation).all()
-    again, other = (OracleLoss()(lambda y: 0.5 * y, tf.constant(clean), 0.1, seed=(0, n)) for n in (1, 2))
-    assert float(again[0]) == risk[0]
-    assert float(other[0]) != risk[0]
 
 
 def test_the_gain_of_a_linear_network_becomes_wieners(photograph):

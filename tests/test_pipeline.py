@@ -11,6 +11,7 @@ from gaintuning_tf import (
     GaussianNoise,
     InputError,
     MonteCarloSURE,
+    PoissonNoise,
     gain_layers,
     gaintune,
     insert_gains,
@@ -185,11 +186,11 @@ def test_an_interruption_gives_the_image_of_the_best_gains_and_skips_the_rest(ne
 
 def test_one_compilation_serves_all_calls_with_a_model_until_its_weights_change(tiny, noisy):
     quick(noisy, tiny, sigma=0.1)
-    denoiser = pipeline_module._denoiser_for(tiny, "sure")
+    (denoiser,) = pipeline_module._denoisers[tiny].values()
     first = quick(noisy[:50], tiny, sigma=0.1)
     gains = {name: value.copy() for name, value in first.gains.items()}
-    assert pipeline_module._denoiser_for(tiny, "sure") is denoiser
-    assert denoiser.tuner._run_step.experimental_get_tracing_count() == 1
+    assert list(pipeline_module._denoisers[tiny].values()) == [denoiser]
+    assert denoiser.tuner._functions("gaussian").step.experimental_get_tracing_count() == 1
     quick(noisy, tiny, sigma=0.2)
     assert all(np.array_equal(gain.gain, gains[gain.name]) for gain in gain_layers(first.model))
     tiny.get_layer("last").bias.assign([0.25])
@@ -200,11 +201,60 @@ def test_one_compilation_serves_all_calls_with_a_model_until_its_weights_change(
 def test_nothing_is_kept_of_a_model_that_is_gone(tiny, noisy):
     model = keras.models.clone_model(tiny)
     quick(noisy, model, sigma=0.1, steps=1)
-    gone = weakref.ref(pipeline_module._denoiser_for(model, "sure"))
+    gone = weakref.ref(*pipeline_module._denoisers[model].values())
     del model
     keras.utils.clear_session()
     gc.collect()
     assert gone() is None
+
+
+def test_counts_are_tuned_under_their_own_noise(network, photograph):
+    counts = np.random.default_rng(0).poisson(8 * photograph).astype(np.uint16)
+    result = quick(counts, network, noise="poisson", data_range=8.0, steps=4)
+    assert result.noise.gain == pytest.approx(1, abs=0.1)
+    assert result.denoised.dtype == np.uint16
+    known = quick(counts, network, noise=PoissonNoise(1.0), data_range=8.0, steps=4)
+    assert known.noise == PoissonNoise(1.0)
+    clean = 8 * photograph
+    assert psnr(clean, known.denoised, data_range=8.0) > psnr(clean, counts, data_range=8.0) + 5
+
+
+@pytest.mark.parametrize("loss", ["monte-carlo-sure", "blind-spot", "noise-resampling", "unsure"])
+def test_every_loss_has_a_name(tiny, noisy, loss):
+    result = quick(noisy[:32, :32], tiny, sigma=0.1, loss=loss)
+    assert np.isfinite(result.history["risk"]).all()
+
+
+def test_a_network_with_biases_sees_too_much_noise_at_a_lower_contrast(photograph):
+    """A soft threshold made for a noise of 0.05, at a noise of 0.2."""
+    model = soft_threshold(2 * 0.05)
+    noisy = photograph + 0.2 * np.random.default_rng(0).standard_normal(photograph.shape).astype(np.float32)
+    result = quick(noisy, model, sigma=0.2)
+    assert result.contrast < 0.6
+    plain = quick(noisy, model, sigma=0.2, contrast=False)
+    assert plain.contrast == 1
+    assert psnr(photograph, result.denoised, data_range=1.0) > psnr(photograph, plain.denoised, data_range=1.0) + 1
+    again = result.model.predict(noisy[None, ..., None], verbose=0)[0, ..., 0]
+    np.testing.assert_allclose(again, result.denoised, atol=1e-5)
+    # Tuning goes on from a model that was tuned.
+    further = quick(noisy, result.model, sigma=0.2, steps=0)
+    np.testing.assert_allclose(further.denoised, result.denoised, atol=1e-5)
+
+
+def soft_threshold(level):
+    """A Haar-like transform along rows and columns, thresholded in place: `relu(d - t) - relu(-d - t)`."""
+    image = keras.Input((None, None, 1))
+    blur = np.full((3, 3, 1, 1), 1 / 9, np.float32)
+    mean = keras.layers.Conv2D(1, 3, padding="same", use_bias=False, name="mean")
+    smooth = mean(image)
+    detail = keras.layers.Subtract()([image, smooth])
+    split = keras.layers.Conv2D(2, 1, activation="relu", name="split")
+    merge = keras.layers.Conv2D(1, 1, use_bias=False, name="merge")
+    model = keras.Model(image, keras.layers.Add()([smooth, merge(split(detail))]))
+    mean.set_weights([blur])
+    split.set_weights([np.array([[[[1.0, -1.0]]]]), np.array([-level, -level])])
+    merge.set_weights([np.array([[[[1.0], [-1.0]]]])])
+    return model
 
 
 def test_a_name_is_as_good_as_a_model(noisy):
