@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from gaintuning_tf.contrast import take_contrast, with_contrast
 from gaintuning_tf.convolutions import sublayers
 from gaintuning_tf.equivalent import EquivalentFilter, NetBias, check_pixel, equivalent_filter, net_bias, sight
 from gaintuning_tf.errors import InputError
@@ -95,7 +96,7 @@ def analyse(
 
     >>> from gaintuning_tf import gaintune
     >>> noisy = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((64, 64))
-    >>> result = gaintune(noisy, "unet-bf-natural", sigma=0.1, steps=2, progress=False)
+    >>> result = gaintune(noisy, "unet-bf-natural", sigma=0.1, steps=2, contrast=False, progress=False)
     >>> analysis = analyse(result, noisy, pixels={"middle": (32, 32)})
     >>> before, after = analysis.filters["middle"]
     >>> bool(abs(before.sum - 1) < 0.1), analysis.after.negligible, analysis.gains[0].layer
@@ -144,6 +145,7 @@ def gain_changes(model: keras.Model) -> list[GainChange]:
     >>> change.layer, round(change.rms, 3), change.moved(by=0.01), change.moved(by=0.05)
     ('first_gain', 0.051, 0.5, 0.25)
     """
+    model, _ = take_contrast(model)
     gains = gain_layers(model)
     if not gains:
         raise InputError(f"expected a model with gains, {model.name!r} has none; see insert_gains")
@@ -178,10 +180,11 @@ def frame_model(model: keras.Model, frame: int) -> keras.Model:
         return model
     if not 0 <= frame < gains[0].images:
         raise InputError(f"expected a frame from 0 to {gains[0].images - 1}, received {frame}")
-    single = insert_gains(strip_gains(model))
-    for gain, several in zip(gain_layers(single), gains, strict=True):
+    inner, contrast = take_contrast(model)
+    single = insert_gains(strip_gains(inner))
+    for gain, several in zip(gain_layers(single), gain_layers(inner), strict=True):
         gain.gain.assign(several.gain[frame])
-    return single
+    return with_contrast(single, contrast[frame] if len(contrast) > 1 else contrast)
 
 
 def choose_pixels(pretrained: np.ndarray, denoised: np.ndarray) -> dict[str, tuple[int, int]]:

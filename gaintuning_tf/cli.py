@@ -198,7 +198,7 @@ def _denoise(options):
         model,
         sigma=options.sigma,
         noise=options.noise,
-        loss=options.loss or (PLAIN_LOSS if options.plain else next(iter(LOSSES))),
+        loss=_loss(options),
         **({"prior": None} if options.plain else {}),
         steps=0 if options.no_tune else options.steps,
         axes=options.axes,
@@ -269,6 +269,10 @@ def _check_denoise(options):
     return image, reference
 
 
+def _loss(options):
+    return options.loss or (PLAIN_LOSS if options.plain else next(iter(LOSSES)))
+
+
 def _summary(options, result, seconds):
     import numpy as np
 
@@ -276,6 +280,7 @@ def _summary(options, result, seconds):
         "input": str(options.input),
         "output": str(options.output),
         "model": str(options.model),
+        "loss": _loss(options),
         **{name: np.asarray(value).tolist() for name, value in vars(result.noise).items()},
         "contrast": np.asarray(result.contrast).tolist(),
         "sigma_estimated": options.sigma is None,

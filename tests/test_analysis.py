@@ -5,6 +5,7 @@ import pytest
 
 from gaintuning_tf import InputError, gain_layers, gaintune, insert_gains
 from gaintuning_tf.analysis import analyse, choose_pixels, frame_model, gain_changes
+from gaintuning_tf.contrast import with_contrast
 from gaintuning_tf.equivalent import equivalent_filter, net_bias
 
 
@@ -106,3 +107,14 @@ def test_pixels_are_chosen_where_there_is_something_to_see():
     assert abs(flat[1] - 60) > 12 and max(abs(flat[0] - 32), abs(flat[1] - 22)) > 12
     line = np.zeros((1, 40, 1))
     assert choose_pixels(line, line)["edge"][0] == 0
+
+
+def test_a_frame_keeps_its_contrast(tiny):
+    noisy = np.random.default_rng(0).random((2, 16, 16, 1)).astype("float32")
+    gained = insert_gains(tiny, images=2)
+    for number, gain in enumerate(gain_layers(gained)):
+        gain.gain.assign(1 + 0.1 * np.random.default_rng(number).standard_normal(gain.gain.shape))
+    model = with_contrast(gained, np.float32([0.5, 0.8]))
+    for frame in range(2):
+        alone = frame_model(model, frame)(noisy[frame : frame + 1])
+        np.testing.assert_allclose(alone, model(noisy)[frame : frame + 1], atol=1e-6)

@@ -93,6 +93,21 @@ def test_colour_jpeg_and_sixteen_bit_tiff_and_stacks(files):
     assert tifffile.imread(files / "stack-out.tif").shape == (2, 61, 50)
 
 
+def test_counts_and_the_plain_method(files, capsys):
+    counts = np.random.default_rng(0).poisson(camera()[100:164, 200:263] / 25).astype(np.uint16)
+    tifffile.imwrite(files / "counts.tif", counts)
+    options = ("-o", files / "out.tif", "--data-range", 10, "--noise", "poisson", "--json")
+    assert denoise(files, *options, name="counts.tif") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["gain"] == pytest.approx(1, abs=0.15)
+    assert "sigma" not in summary
+    assert summary["loss"] == "sure"
+    assert tifffile.imread(files / "out.tif").dtype == np.uint16
+    assert denoise(files, "-o", files / "plain.png", "--sigma", SIGMA, "--plain", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["loss"], summary["sigma"]) == ("monte-carlo-sure", SIGMA)
+
+
 def test_a_model_file_will_do(files, tiny):
     tiny.save(files / "m.keras")
     assert denoise(files, "-o", files / "out.png", "--model", files / "m.keras", "--sigma", SIGMA) == 0

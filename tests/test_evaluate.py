@@ -8,7 +8,7 @@ from skimage.io import imsave
 
 from gaintuning_tf import InputError, load_denoiser
 from gaintuning_tf.evaluate import MEASURES, evaluate, summary
-from gaintuning_tf.losses import MonteCarloSURE
+from gaintuning_tf.losses import CoupledBootstrap
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_tfds_data_sets_are_measured_as_folders_are(folder, tmp_path, tiny):
 def test_a_loss_object_will_do_and_gives_what_its_name_gives(folder, tiny):
     named, given = (
         evaluate(folder, tiny, sigma=25, steps=2, limit=1, loss=loss)["images"][0]
-        for loss in ("sure", MonteCarloSURE())
+        for loss in ("sure", CoupledBootstrap())
     )
     assert named["psnr_tuned"] == given["psnr_tuned"] != named["psnr_pretrained"]
 
