@@ -55,7 +55,7 @@ def test_scratch_needs_no_network_and_is_told_iterations_and_seed(noisy, monkeyp
 def test_refusals(monkeypatch, tiny):
     with pytest.raises(InputError, match=r"bm3d, nlm.*'wavelets'"):
         check_baselines(["wavelets"])
-    with pytest.raises(InputError, match="expected loss in sure, .*received 'magic'"):
+    with pytest.raises(InputError, match=r"expected loss in sure, .*received 'magic'"):
         methods(["all-weights"], tiny, loss="magic")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     check_baselines([name for name in BASELINES if name != "bm3d"])
