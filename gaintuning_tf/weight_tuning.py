@@ -11,6 +11,7 @@ from gaintuning_tf.convolutions import convolutions, sublayers
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.graph import as_keras_model
 from gaintuning_tf.graph_network import GraphNetwork
+from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel
 from gaintuning_tf.pipeline import WINDOW
 from gaintuning_tf.rewriting import Rewriter
 from gaintuning_tf.surgery import strip_gains
@@ -72,20 +73,17 @@ class WeightTuner:
         self._optimizer.build(self._variables)
         self._optimizer_start = [keras.ops.convert_to_numpy(variable) for variable in self._optimizer.variables]
         self._multiple = padding.size_multiple(self.model)
-        image = tf.TensorSpec([None, *self.model.inputs[0].shape[1:]], tf.float32)
-        seen = [image, tf.TensorSpec([None], tf.float32), tf.TensorSpec([2], tf.int64)]
-        size = tf.TensorSpec([len(image.shape) - 2], tf.int32)
-        weights = [tf.TensorSpec(value.shape, value.dtype) for value in self._start]
-        self._run_step = tf.function(self._step, [*seen, size], autograph=False)
-        self._run_risk = tf.function(self._risk, [weights, *seen, size], autograph=False)
-        self._run_denoise = tf.function(self._denoise, [image], autograph=False)
+        # Without signatures, for the noise may be of any kind.
+        self._run_step = tf.function(self._step, autograph=False, reduce_retracing=True)
+        self._run_risk = tf.function(self._risk, autograph=False, reduce_retracing=True)
+        self._run_denoise = tf.function(self._denoise, autograph=False, reduce_retracing=True)
 
     def denoise(self, image, *, sigma, steps: int | None = None, seed: int = 0) -> np.ndarray:
         """Tune the weights on `image`, from those of the model, and denoise it with them.
 
         Args:
             image: Noisy, (1, H, W, C), float32; in [0, 1] for a network trained on that.
-            sigma: Standard deviation of its noise, in the same units.
+            sigma: Standard deviation of its noise, in the same units, or a noise model such as `PoissonNoise`.
             steps: Steps, 40 by default.
             seed: Same seed, same machine: same result.
 
@@ -97,8 +95,12 @@ class WeightTuner:
         self._set(self._start)
         for variable, value in zip(self._optimizer.variables, self._optimizer_start, strict=True):
             variable.assign(value)
-        sigma = tf.fill([noisy.shape[0]], tf.cast(sigma, tf.float32))
-        self._set(self._tuned(noisy, sigma, PLAIN_STEPS if steps is None else steps, int(seed)))
+        if isinstance(sigma, NoiseModel) and not isinstance(sigma, GaussianNoise):
+            noise = NoiseLevel(*(tf.cast(part, tf.float32) for part in sigma.level(noisy.shape[0])))
+        else:
+            level = sigma.sigma if isinstance(sigma, GaussianNoise) else sigma
+            noise = tf.fill([noisy.shape[0]], tf.cast(level, tf.float32))
+        self._set(self._tuned(noisy, noise, PLAIN_STEPS if steps is None else steps, int(seed)))
         return self._run_denoise(noisy).numpy()
 
     def _tuned(self, noisy, sigma, steps, seed):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import InputError, MonteCarloSURE, insert_gains
+from gaintuning_tf import CoupledBootstrap, InputError, MonteCarloSURE, PoissonNoise, insert_gains
 from gaintuning_tf.weight_tuning import WeightTuner
 
 SIGMA = 0.1
@@ -116,3 +116,12 @@ def test_refusals(tiny):
         WeightTuner(empty, MonteCarloSURE())
     with pytest.raises(InputError, match="none to tune"):
         WeightTuner(empty, MonteCarloSURE(), "last")
+
+
+def test_noise_may_grow_with_the_signal(tiny):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(4 * (0.5 + 0.3 * np.sin(np.arange(32) / 4)) * np.ones((1, 32, 1)))[..., None] / 4
+    tuner = WeightTuner(tiny, CoupledBootstrap(), "all")
+    found = [tuner.denoise(counts.astype("float32"), sigma=noise, steps=3) for noise in (PoissonNoise(0.25), 0.35)]
+    assert np.isfinite(found).all()
+    assert np.abs(found[0] - found[1]).max() > 0
