@@ -76,7 +76,7 @@ class ServingClient:
         image,
         *,
         sigma: float | None = None,
-        steps: int = 40,
+        steps: int = 10,
         axes: str | None = None,
         data_range: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ def main():
     parser.add_argument("--address", help="HOST:PORT [localhost:8500 for gRPC, localhost:8501 for REST]")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="grpc", help="[%(default)s]")
     parser.add_argument("--sigma", type=float, help="noise level in the image's units [estimated by the server]")
-    parser.add_argument("--steps", type=int, default=40, help="steps of tuning; 0 for none [%(default)s]")
+    parser.add_argument("--steps", type=int, default=10, help="steps of tuning; 0 for none [%(default)s]")
     parser.add_argument("--axes", help="a letter per axis, such as TYX [found from the shape]")
     args = parser.parse_args()
     address = args.address or f"localhost:{8500 if args.protocol == 'grpc' else 8501}"
