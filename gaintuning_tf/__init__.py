@@ -22,6 +22,7 @@ _HOMES = {
     "NoiseLevel": "noise",
     "estimate_noise": "noise",
     "RiskEstimate": "risk",
+    "CountSplitting": "count_splitting",
     "CoupledBootstrap": "coupled_bootstrap",
     "MonteCarloSURE": "losses",
     "PoissonGaussianSURE": "losses",

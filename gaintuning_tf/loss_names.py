@@ -7,6 +7,7 @@ from gaintuning_tf.errors import InputError
 # Name, and the class in `losses` that is made without arguments.
 LOSSES = {
     "sure": "CoupledBootstrap",
+    "count-splitting": "CountSplitting",
     "monte-carlo-sure": "MonteCarloSURE",
     "blind-spot": "BlindSpotLoss",
     "noise-resampling": "NoiseResamplingLoss",
@@ -17,8 +18,12 @@ PLAIN_LOSS = "monte-carlo-sure"
 PLAIN_HELP = "the paper's plain method: Adam, no prior, no contrast, and by default the loss monte-carlo-sure"
 
 
-def loss_named(name: str):
+def loss_named(name: str, *, counts: bool = False):
     """A new loss object.
+
+    Args:
+        name: One of `LOSSES`.
+        counts: Whether the noise is that of counts alone: then `"sure"` is `CountSplitting`.
 
     Raises:
         InputError: There is none of that name.
@@ -32,4 +37,4 @@ def loss_named(name: str):
         raise InputError(f"expected loss in {', '.join(LOSSES)}, received {name!r}")
     from gaintuning_tf import losses
 
-    return getattr(losses, LOSSES[name])()
+    return getattr(losses, LOSSES["count-splitting" if counts and name == "sure" else name])()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from gaintuning_tf.count_splitting import CountSplitting
 from gaintuning_tf.coupled_bootstrap import CoupledBootstrap
 from gaintuning_tf.divergence import Denoise, draw_probe, exact_divergence, mean, monte_carlo_divergence, probe_step
 from gaintuning_tf.errors import InputError
@@ -21,6 +22,7 @@ from gaintuning_tf.sure import UNSURE, MonteCarloSURE, PoissonGaussianSURE
 __all__ = [
     "UNSURE",
     "BlindSpotLoss",
+    "CountSplitting",
     "CoupledBootstrap",
     "Denoise",
     "MonteCarloSURE",

@@ -20,7 +20,7 @@ from gaintuning_tf.gain_files import fingerprint
 from gaintuning_tf.graph import as_keras_model
 from gaintuning_tf.images import Layout, layout
 from gaintuning_tf.loss_names import loss_named
-from gaintuning_tf.noise import KINDS, GaussianNoise, NoiseModel, estimate_noise, stacked
+from gaintuning_tf.noise import KINDS, GaussianNoise, NoiseModel, PoissonNoise, estimate_noise, stacked
 from gaintuning_tf.padding import check_denoiser
 from gaintuning_tf.pretrained import find_denoiser, load_denoiser
 from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
@@ -108,8 +108,9 @@ def gaintune(
         noise: `"gaussian"`, `"poisson"` (counts, or counts times any number), `"poisson-gaussian"` (a camera),
             each with parameters estimated from the image, or a model such as `PoissonNoise(2.0)` in the units
             of the image.
-        loss: A name from `loss_names.LOSSES`, such as `"sure"`, `"blind-spot"`, `"noise-resampling"`, or a
-            risk estimate such as `CoupledBootstrap(probes=2)`.
+        loss: A name from `loss_names.LOSSES`, such as `"sure"` (of counts with Poisson noise
+            alone, `CountSplitting`), `"blind-spot"`, `"noise-resampling"`, or a risk estimate such as
+            `CoupledBootstrap(probes=2)`.
         prior: Standard deviation of the prior on the gains, see `GainTuner`; None for the paper's plain method,
             whose loss is `"monte-carlo-sure"`.
         contrast: Whether to look for a better contrast first, see `GainTuner`; by default with a prior.
@@ -144,7 +145,8 @@ def gaintune(
     models = _noise_of(frames, sigma, noise, arrangement)
     start = [gain.gain.numpy() for gain in gain_layers(model)]
     start = [*start, start_contrast] if start else []
-    denoiser = _denoiser_for(model, loss, prior=prior, contrast=contrast)
+    counts = all(isinstance(known, PoissonNoise) for known in models)
+    denoiser = _denoiser_for(model, loss, counts, prior=prior, contrast=contrast)
     tuned = []
     for frame, known in zip(frames, models, strict=True):
         interrupted = bool(tuned) and tuned[-1].history.interrupted
@@ -206,13 +208,13 @@ class _Denoiser:
 _denoisers: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
 
 
-def _denoiser_for(model, loss, **options):
+def _denoiser_for(model, loss, counts, **options):
     # By its weights too: a model that was trained further needs a new copy.
-    key = (fingerprint(model), loss, *options.items())
+    key = (fingerprint(model), loss, counts, *options.items())
     known = _denoisers.setdefault(model, {})
     if key not in known:
         known.clear()
-        known[key] = _Denoiser(GainTuner(strip_gains(model), _loss(loss), **options))
+        known[key] = _Denoiser(GainTuner(strip_gains(model), _loss(loss, counts), **options))
     return known[key]
 
 
@@ -279,5 +281,5 @@ def _noise_of(frames, sigma, noise, arrangement):
     return known.each(len(frames))
 
 
-def _loss(loss):
-    return loss if callable(loss) else loss_named(loss)
+def _loss(loss, counts):
+    return loss if callable(loss) else loss_named(loss, counts=counts)

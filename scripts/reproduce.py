@@ -98,9 +98,9 @@ def processor():
 def measure_tem(options):
     """Counts of simulated micrographs: pretrained, tuned by gains, tuned in all weights, BM3D after Anscombe."""
     from gaintuning_tf import gaintune, load_denoiser, psnr, ssim
-    from gaintuning_tf.coupled_bootstrap import CoupledBootstrap
     from gaintuning_tf.image_sources import image_files
     from gaintuning_tf.images import load_image
+    from gaintuning_tf.losses import CountSplitting
     from gaintuning_tf.noise import PoissonNoise
     from gaintuning_tf.weight_tuning import WeightTuner
 
@@ -110,7 +110,7 @@ def measure_tem(options):
             out = Path(options.work) / f"tem-{name}-{dose}.json"
             if out.exists():
                 continue
-            weights = WeightTuner(model, CoupledBootstrap(PoissonNoise(1 / dose)), "all")
+            weights = WeightTuner(model, CountSplitting(), "all")
             rows = []
             for index, file in enumerate(image_files(Path(options.shared) / "data" / "tem")):
                 clean = load_image(file).astype(np.float32)
