@@ -110,7 +110,8 @@ def analyse(
         raise InputError(f"expected a frame from 0 to {len(image) - 1}, received {frame}")
     image, pretrained, denoised = image[frame, None], pretrained[frame], denoised[frame]
     tuned = frame_model(result.model, frame)
-    models = strip_gains(tuned), tuned
+    # Before tuning there was no other contrast either.
+    models = strip_gains(take_contrast(tuned)[0]), tuned
     pixels = choose_pixels(pretrained, denoised) if pixels is None else dict(pixels)
     for pixel in pixels.values():
         check_pixel(pixel, image.shape[1:3])

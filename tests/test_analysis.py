@@ -1,11 +1,13 @@
 """The analysis of a result: what moved, before and after, of the frame that is asked for."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from gaintuning_tf import InputError, gain_layers, gaintune, insert_gains
 from gaintuning_tf.analysis import analyse, choose_pixels, frame_model, gain_changes
-from gaintuning_tf.contrast import with_contrast
+from gaintuning_tf.contrast import take_contrast, with_contrast
 from gaintuning_tf.equivalent import equivalent_filter, net_bias
 
 
@@ -118,3 +120,14 @@ def test_a_frame_keeps_its_contrast(tiny):
     for frame in range(2):
         alone = frame_model(model, frame)(noisy[frame : frame + 1])
         np.testing.assert_allclose(alone, model(noisy)[frame : frame + 1], atol=1e-6)
+
+
+def test_before_is_the_network_as_it_was_whatever_the_contrast(tiny, noisy):
+    result = gaintune(noisy, tiny, sigma=0.1, steps=1, progress=False)
+    other = dataclasses.replace(result, model=with_contrast(take_contrast(result.model)[0], 0.5))
+    found = analyse(other, noisy, pixels={"middle": (20, 20)})
+    before, after = found.filters["middle"]
+    network = equivalent_filter(tiny, noisy[None, ..., None], (20, 20))
+    np.testing.assert_allclose(before.sum, network.sum, rtol=1e-5)
+    # f has no more than kinks to tell contrasts apart by, and a bias.
+    assert abs(after.bias - before.bias) > 1e-4
