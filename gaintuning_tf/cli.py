@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gaintuning_tf import __version__, evaluate_command, export_command, files, images, pretrained, train_command
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PLAIN_LOSS
+from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PLAIN_LOSS, PRIOR_HELP
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -100,7 +100,9 @@ def _add_denoise(commands):
     )
     add("--loss", choices=LOSSES, help=f"what tuning minimises [{next(iter(LOSSES))}]")
     add("--steps", type=_count, metavar="N", help="steps of tuning [10, with --plain 40]")
-    add("--plain", action="store_true", help=PLAIN_HELP)
+    recipe = command.add_mutually_exclusive_group()
+    recipe.add_argument("--prior", type=_positive, metavar="X", help=PRIOR_HELP)
+    recipe.add_argument("--plain", action="store_true", help=PLAIN_HELP)
     add("--seed", type=int, default=0, metavar="N", help="same seed, same result [%(default)s]")
     add("--axes", metavar="AXES", help="a letter per axis of the image, such as YX, YXC, TYX [found from the shape]")
     add(
@@ -199,7 +201,7 @@ def _denoise(options):
         sigma=options.sigma,
         noise=options.noise,
         loss=_loss(options),
-        **({"prior": None} if options.plain else {}),
+        **({"prior": options.prior} if options.plain or options.prior else {}),
         steps=0 if options.no_tune else options.steps,
         axes=options.axes,
         data_range=options.data_range,

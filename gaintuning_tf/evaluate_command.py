@@ -14,7 +14,7 @@ from gaintuning_tf import __version__, baselines, evaluation_page, files, pretra
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.image_sources import check_source
 from gaintuning_tf.journal import Journal
-from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PLAIN_LOSS
+from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PLAIN_LOSS, PRIOR_HELP
 
 AUTO = "auto"
 _DESCRIPTION = """\
@@ -50,6 +50,9 @@ def add(commands, start_tensorflow):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_settings(command.add_argument)
+    recipe = command.add_mutually_exclusive_group()
+    recipe.add_argument("--prior", type=_positive, metavar="X", help=PRIOR_HELP)
+    recipe.add_argument("--plain", action="store_true", help=PLAIN_HELP)
     _add_outputs(command.add_argument)
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
@@ -83,7 +86,6 @@ def _add_settings(add):
         help=f"what tuning minimises; may be repeated [{next(iter(LOSSES))}]",
     )
     add("--steps", type=_count, metavar="N", help="steps of tuning [10, with --plain 40]")
-    add("--plain", action="store_true", help=PLAIN_HELP)
     add("--seed", type=int, default=0, metavar="N", help="seed of tuning [%(default)s]")
     add("--limit", type=_count, metavar="N", help="only the first N images")
     add("--no-tune", action="store_true", help="measure the network as it is")
@@ -175,7 +177,7 @@ def _check_sources(options):
 
 
 def _settings(options, folder, model, sigma, loss):
-    names = ("steps", "seed", "limit", "no_tune", "plain")
+    names = ("steps", "seed", "limit", "no_tune", "plain", "prior")
     more = {"loss": loss, "clean": options.clean, "compare": list(dict.fromkeys(options.compare))}
     if "scratch" in options.compare:
         more["scratch_iterations"] = options.scratch_iterations
@@ -247,7 +249,7 @@ def _result(options, number, settings, model, known, journal):
         rows=known,
         report=keep,
         **tuning,
-        **({"prior": None} if settings["plain"] else {}),
+        **({"prior": settings["prior"]} if settings["plain"] or settings["prior"] else {}),
     )
     result = {**table, "settings": settings}
     lines.row("MEAN", table["mean"])
@@ -281,8 +283,10 @@ def _width(key):
 
 
 def _sigma(text):
-    if text == AUTO:
-        return AUTO
+    return AUTO if text == AUTO else _positive(text)
+
+
+def _positive(text):
     value = float(text)
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"expected a positive number, received {text}")

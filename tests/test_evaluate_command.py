@@ -50,6 +50,21 @@ def test_one_setting_writes_the_contracts_json(files, capsys):
     assert sorted(file.name for file in files.iterdir()) == ["clean", "noisy", "o.json", "tiny.keras"]
 
 
+def test_the_recipe_can_be_chosen(files, capsys):
+    found = {}
+    for name, arguments in {"plain": ["--plain"], "narrow": ["--prior", 0.001], "default": []}.items():
+        arguments = [*arguments, "--sigma", 25, "--limit", 1, "--quiet", "--json", files / f"{name}.json"]
+        assert evaluate(files, *arguments) == 0
+        table = json.loads((files / f"{name}.json").read_text())
+        found[name] = table["images"][0]["psnr_tuned"] - table["images"][0]["psnr_pretrained"]
+    assert len(set(found.values())) == 3
+    assert abs(found["narrow"]) < abs(found["default"])
+    with pytest.raises(SystemExit) as error:
+        evaluate(files, "--sigma", 25, "--plain", "--prior", 0.1)
+    assert error.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err
+
+
 def test_several_settings_are_every_combination_and_a_page_shows_them(files):
     pytest.importorskip("matplotlib")
     arguments = ("--sigma", 25, "--sigma", 50, "--model", "unet-piecewise", "--limit", 1, "--no-tune", "--quiet")
