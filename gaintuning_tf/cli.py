@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import warnings
 from pathlib import Path
 
 from gaintuning_tf import __version__, evaluate_command, export_command, files, images, pretrained, train_command
+from gaintuning_tf.argument_types import count, positive
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PLAIN_LOSS, PRIOR_HELP
 
@@ -99,9 +99,9 @@ def _add_denoise(commands):
         help="kind of noise: gaussian; poisson, of counts; poisson-gaussian, of cameras [%(default)s]",
     )
     add("--loss", choices=LOSSES, help=f"what tuning minimises [{next(iter(LOSSES))}]")
-    add("--steps", type=_count, metavar="N", help="steps of tuning [10, with --plain 40]")
+    add("--steps", type=count, metavar="N", help="steps of tuning [10, with --plain 40]")
     recipe = command.add_mutually_exclusive_group()
-    recipe.add_argument("--prior", type=_positive, metavar="X", help=PRIOR_HELP)
+    recipe.add_argument("--prior", type=positive, metavar="X", help=PRIOR_HELP)
     recipe.add_argument("--plain", action="store_true", help=PLAIN_HELP)
     add("--seed", type=int, default=0, metavar="N", help="same seed, same result [%(default)s]")
     add("--axes", metavar="AXES", help="a letter per axis of the image, such as YX, YXC, TYX [found from the shape]")
@@ -136,24 +136,10 @@ def _add_import(commands):
     command.set_defaults(run=_import_torch)
 
 
-def _positive(text):
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"expected a positive number, received {text}")
-    return value
-
-
 def _sigma(text):
     if text == "auto":
         return None
-    return _positive(text)
-
-
-def _count(text):
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, received {text}")
-    return value
+    return positive(text)
 
 
 def _models(options):

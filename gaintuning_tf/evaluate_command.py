@@ -6,11 +6,11 @@ import argparse
 import hashlib
 import itertools
 import json
-import math
 import sys
 from pathlib import Path
 
 from gaintuning_tf import __version__, baselines, evaluation_page, files, pretrained
+from gaintuning_tf.argument_types import count, positive
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.image_sources import check_source
 from gaintuning_tf.journal import Journal
@@ -51,7 +51,7 @@ def add(commands, start_tensorflow):
     )
     _add_settings(command.add_argument)
     recipe = command.add_mutually_exclusive_group()
-    recipe.add_argument("--prior", type=_positive, metavar="X", help=PRIOR_HELP)
+    recipe.add_argument("--prior", type=positive, metavar="X", help=PRIOR_HELP)
     recipe.add_argument("--plain", action="store_true", help=PLAIN_HELP)
     _add_outputs(command.add_argument)
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
@@ -85,9 +85,9 @@ def _add_settings(add):
         choices=LOSSES,
         help=f"what tuning minimises; may be repeated [{next(iter(LOSSES))}]",
     )
-    add("--steps", type=_count, metavar="N", help="steps of tuning [10, with --plain 40]")
+    add("--steps", type=count, metavar="N", help="steps of tuning [10, with --plain 40]")
     add("--seed", type=int, default=0, metavar="N", help="seed of tuning [%(default)s]")
-    add("--limit", type=_count, metavar="N", help="only the first N images")
+    add("--limit", type=count, metavar="N", help="only the first N images")
     add("--no-tune", action="store_true", help="measure the network as it is")
     add(
         "--compare",
@@ -100,7 +100,7 @@ def _add_settings(add):
     )
     add(
         "--scratch-iterations",
-        type=_count,
+        type=count,
         metavar="N",
         help="steps of training of --compare scratch, of which its authors use 450000 [1000]",
     )
@@ -283,18 +283,4 @@ def _width(key):
 
 
 def _sigma(text):
-    return AUTO if text == AUTO else _positive(text)
-
-
-def _positive(text):
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"expected a positive number, received {text}")
-    return value
-
-
-def _count(text):
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, received {text}")
-    return value
+    return AUTO if text == AUTO else positive(text)
