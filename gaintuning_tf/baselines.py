@@ -51,7 +51,7 @@ def methods(
         names: Of `BASELINES`.
         model: The network whose weights `all-weights` and `last-layer` tune; never changed.
         loss: Of those, a name from `loss_names.LOSSES` or a loss object.
-        steps: Of those, as many as gain tuning's by default.
+        steps: Of those, 40 by default.
         seed: Of those and of `scratch`.
         iterations: Of `scratch`, `self2self.ITERATIONS` by default.
 

@@ -88,7 +88,7 @@ def _add_denoise(commands):
     add(
         "--sigma",
         default="auto",
-        type=_sigma,
+        type=sigma_level,
         metavar="auto|X",
         help="standard deviation of the noise in the image's own units, such as 25 for 8 bits [estimated]",
     )
@@ -114,7 +114,9 @@ def _add_denoise(commands):
     add("--no-tune", action="store_true", help="use the network as it is")
     add("--reference", metavar="CLEAN", help="clean image to measure PSNR and SSIM against; never used for tuning")
     add(
-        "--report", metavar="OUT.html", help="write a page with images, zooms, risk and gains; needs the extra [report]"
+        "--report",
+        metavar="OUT.html",
+        help="write a page with images, risk, and what tuning did to the network; needs [report]",
     )
     add("--save-gains", metavar="F", help="write the tuned gains, by convention NAME.gains.h5")
     add("--load-gains", metavar="F", help="start from these gains; with --no-tune: use them")
@@ -136,7 +138,7 @@ def _add_import(commands):
     command.set_defaults(run=_import_torch)
 
 
-def _sigma(text):
+def sigma_level(text):
     if text == "auto":
         return None
     return positive(text)

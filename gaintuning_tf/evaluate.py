@@ -72,7 +72,9 @@ def evaluate(
         raise InputError(f"evaluate expects a grey network, {model.name!r} takes {model.inputs[0].shape[-1]} channels")
     measured = list(rows)
     methods = dict(compare or {})
-    ideal = Oracle(model, steps=options.get("steps"), seed=options.get("seed", 0)) if oracle else None
+    # By the recipe that it is compared with.
+    recipe = {key: options[key] for key in ("steps", "seed", "prior") if key in options}
+    ideal = Oracle(model, **recipe) if oracle else None
     images = itertools.islice(samples(source, sigma, clean=clean, data_dir=data_dir), limit)
     for index, (name, noisy, truth) in enumerate(images):
         if index < len(rows):

@@ -69,7 +69,7 @@ def _add_settings(add):
         "--sigma",
         required=True,
         action="append",
-        type=_sigma,
+        type=sigma_level,
         metavar="S|auto",
         help="noise level on the 0-255 scale; auto, with --clean: estimated from each image; may be repeated",
     )
@@ -282,5 +282,5 @@ def _width(key):
     return max(16, len(key) + 2)
 
 
-def _sigma(text):
+def sigma_level(text):
     return AUTO if text == AUTO else positive(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from gaintuning_tf.core import PRIOR
 from gaintuning_tf.losses import SupervisedLoss
 from gaintuning_tf.pipeline import WINDOW
 from gaintuning_tf.tuning import GainTuner
@@ -20,6 +21,7 @@ class Oracle:
         model: A grey denoiser; copied, never changed.
         steps: Steps of optimisation, as many as tuning's own by default.
         seed: Same seed, same machine: same gains.
+        prior: As for `GainTuner`: the recipe of the tuning that it is compared with.
 
     Example:
 
@@ -29,8 +31,8 @@ class Oracle:
     (16, 16)
     """
 
-    def __init__(self, model: keras.Model, *, steps: int | None = None, seed: int = 0):
-        self._tuner = GainTuner(model, SupervisedLoss())
+    def __init__(self, model: keras.Model, *, steps: int | None = None, seed: int = 0, prior: float | None = PRIOR):
+        self._tuner = GainTuner(model, SupervisedLoss(), prior=prior)
         self._options = {"steps": steps, "seed": seed, "window": WINDOW, "progress": False}
 
     def denoise(self, noisy: np.ndarray, clean: np.ndarray, sigma: float) -> np.ndarray:

@@ -271,7 +271,8 @@ def _noise_of(frames, sigma, noise, arrangement):
         return [estimate_noise(frame * scale + offset, noise).scaled(1 / scale, -offset / scale) for frame in frames]
     elif noise != "gaussian":
         raise InputError(
-            f"expected no sigma with {noise} noise; pass a model such as PoissonGaussianNoise(gain, sigma)"
+            f"expected no sigma with {noise} noise: leave it out to have the noise estimated, or in Python pass a "
+            "model such as PoissonGaussianNoise(gain, sigma)"
         )
     else:
         known = GaussianNoise(sigma)

@@ -185,7 +185,7 @@ class GainTuner(Core):
             )
             run.steps(listeners, progress)
         before, after = run.keep_best()
-        if steps and all(np.array_equal(v, s) for v, s in zip(self._gains(), run.start, strict=True)):
+        if steps and _equal(self._gains(), run.start):
             warnings.warn("tuning changed nothing: no gains with a lower risk were found", stacklevel=2)
         if np.any(after < 0) and getattr(self.loss, "needs_noise", True):
             warnings.warn("the risk estimate is negative: sigma is probably larger than the noise is", stacklevel=2)
@@ -338,13 +338,19 @@ class _Run:
         """Set the gains to the best candidate; the held-out risks of the start and of it."""
         candidates = [self.start]
         if self.risks:
-            candidates = search.candidates(self.start, self.search.best, self.tuner._gains())
+            found = search.candidates(self.start, self.search.best, self.tuner._gains())
+            # A candidate that is the start itself has its risk, and would not win.
+            candidates += [gains for gains in found if not _equal(gains, self.start)]
         key = tf.constant(self.seed, tf.int64)
         risks = [self.functions.held_out(gains, self.scene, key) for gains in candidates]
         kept, lowest = search.keep_best(candidates, risks)
         for variable, value in zip(self.tuner._variables, kept, strict=True):
             variable.assign(value)
         return risks[0].numpy(), lowest.numpy()
+
+
+def _equal(gains, others):
+    return all(np.array_equal(one, other) for one, other in zip(gains, others, strict=True))
 
 
 def _kind(noise):

@@ -28,10 +28,10 @@ class WeightTuner:
     """Tune weights of a denoiser on a noisy image, to see what gains are good for.
 
     Minimises `loss` over the weights w of a copy, `min_w SURE(f_w, y)`: the ablations "all parameters" and "last
-    layer" of Mohan et al., "Adaptive denoising via GainTuning", NeurIPS 2021, section 5. All else is as in
-    `GainTuner.tune`: as many steps, Adam with a rate that falls along a half cosine, windows of large images, and the
-    choice on held-out probes of the start, the last step, or where the running average of the risk was lowest. So what
-    differs is what is tuned. The network runs in inference mode.
+    layer" of Mohan et al., "Adaptive denoising via GainTuning", NeurIPS 2021, section 5. All else is as in the plain
+    method of `GainTuner.tune`: 40 steps, Adam with a rate that falls along a half cosine, windows of large images, and
+    the choice on held-out probes of the start, the last step, or where the running average of the risk was lowest. The
+    network runs in inference mode.
 
     Args:
         model: A denoiser (N, H, W, C) to the same shape; copied, never changed. Gains are left out.

@@ -1,5 +1,7 @@
 """evaluate: the contract's table, beside other methods."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -130,3 +132,19 @@ def test_the_fraction_of_an_oracle_that_gains_nothing_is_none():
     assert summary([row])["spread"] == {"below_pretrained": 0, "least_gain": 1.0, "most_gain": 1.0}
     with pytest.raises(InputError, match="at least one image"):
         summary([])
+
+
+def test_the_oracle_has_the_recipe_it_is_compared_with(folder, tiny, monkeypatch):
+    told = []
+
+    class Told:
+        def __init__(self, model, **recipe):
+            told.append(recipe)
+
+        def denoise(self, noisy, clean, sigma):
+            return clean
+
+    monkeypatch.setattr(sys.modules["gaintuning_tf.evaluate"], "Oracle", Told)
+    recipe = {"steps": 1, "seed": 2, "prior": None}
+    evaluate(folder, tiny, sigma=25, limit=1, oracle=True, loss="monte-carlo-sure", **recipe)
+    assert told == [recipe]
