@@ -80,10 +80,11 @@ def tune_one(tuner: GainTuner, noisy, sigma, steps, *, seed: int = 0, window: in
     size = search.window_size(noisy, window)
     start, state = tuner.initial()
     # Without steps there is nothing to prepare for.
-    gains, scene = tf.cond(
+    unprepared = tuner.unprepared(noisy, sigma, size)
+    gains, scene, before = tf.cond(
         steps > 0,
         lambda: tuner.prepared(start, noisy, sigma, seed, size),
-        lambda: (start, tuner.unprepared(noisy, sigma, size)),
+        lambda: (start, unprepared, tuner.held_out(start, unprepared, seed)),
     )
 
     def unfinished(number, risk, *_):
@@ -96,19 +97,20 @@ def tune_one(tuner: GainTuner, noisy, sigma, steps, *, seed: int = 0, window: in
         known, gains, state, risk = tuner.turn(known, gains, state, scene, key)
         return number + 1, risk, gains, state, known
 
-    before = (tf.zeros_like(steps), tf.zeros([1], tf.float64), gains, state, search.start(start, rows=1))
+    loop = (tf.zeros_like(steps), tf.zeros([1], tf.float64), gains, state, search.start(start, rows=1))
     # No gradient is taken through the loop, so that no step's activations outlive it.
-    _, _, last, _, known = tf.while_loop(unfinished, body, before, parallel_iterations=1)
+    _, _, last, _, known = tf.while_loop(unfinished, body, loop, parallel_iterations=1)
 
     def held_out(gains):
         return tuner.held_out(gains, scene, seed)
 
     candidates = search.candidates(start, known.best, last)
-    together = [tf.stack(gains) for gains in zip(*candidates, strict=True)]
+    # The first is the start, whose risk is known.
+    together = [tf.stack(gains) for gains in zip(*candidates[1:], strict=True)]
     result = tf.TensorSpec([1], tf.float64)
     # One candidate after the other: side by side they would need the memory of all.
     risks = tf.map_fn(held_out, together, fn_output_signature=result, parallel_iterations=1)
-    return search.keep_best(candidates, tf.unstack(risks, num=len(candidates)))
+    return search.keep_best(candidates, [before, *tf.unstack(risks, num=len(candidates) - 1)])
 
 
 def _checks(noisy, sigma, steps):

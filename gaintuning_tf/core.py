@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from typing import NamedTuple
 
 import keras
@@ -196,7 +197,7 @@ class Core:
     # What is found once, before the first step.
 
     def prepared(self, gains, noisy, noise, seed, size):
-        """The gains with the contrast of the lowest risk, and the scene of the tuning.
+        """The gains with the contrast of the lowest risk, the scene of the tuning, and the held-out risk before.
 
         Args:
             gains: See the class; with contrast.
@@ -204,16 +205,21 @@ class Core:
             noise: As in `Scene`.
             seed: The seed of the whole tuning, ().
             size: Spatial size of the window that a step sees.
+
+        Returns:
+            Gains, `Scene`, and the held-out risk of the gains as they were, (rows,).
         """
         scene = self.unprepared(noisy, noise, size)
         if getattr(self.loss, "uses_reference", False):
             scene = scene._replace(reference=self.apply(gains, noisy))
         if self.contrast:
-            gains = self._contrasted(gains, scene, seed)
+            gains, risk = self._contrasted(gains, scene, seed)
+        else:
+            risk = self.held_out(gains, scene, seed)
         if self.prior is not None:
             rows = gauss_newton.curvature_rows(functools.partial(self._derivative, gains), noisy, self._images, seed)
             scene = scene._replace(curvature=rows)
-        return gains, scene
+        return gains, scene, risk
 
     def unprepared(self, noisy, noise, size):
         """The scene of a tuning without steps."""
@@ -221,25 +227,24 @@ class Core:
         return Scene(noisy, noise, noisy[..., :0], rows, size)
 
     def _contrasted(self, gains, scene, seed):
-        """The gains with the contrast at which the risk, falling from contrast to contrast, is lowest."""
+        """The gains with the contrast at which the risk, falling from one to the next, is lowest; and the first risk."""
         start = gains[-1]
-
-        def at(number):
-            contrast = start * CONTRAST_RATIO ** tf.cast(number, start.dtype)
-            return contrast, search.held_out(self._held_out_risk(scene), [*gains[:-1], contrast], seed)
+        infinite = tf.fill(tf.shape(start), tf.constant(math.inf, tf.float64))
 
         def falls(_, going, *__):
             return tf.reduce_any(going)
 
-        def body(number, going, best, lowest):
-            contrast, risk = at(number)
-            going &= (risk < lowest - CONTRAST_MARGIN * tf.abs(lowest)) & (number < CONTRASTS)
-            return number + 1, going, tf.where(going, contrast, best), tf.where(going, risk, lowest)
+        def body(number, going, best, lowest, first):
+            contrast = start * CONTRAST_RATIO ** tf.cast(number, start.dtype)
+            risk = self.held_out([*gains[:-1], contrast], scene, seed)
+            enough = risk < lowest - CONTRAST_MARGIN * tf.abs(lowest)
+            going &= (number == 0) | (enough & (number < CONTRASTS))
+            best, lowest = tf.where(going, contrast, best), tf.where(going, risk, lowest)
+            return number + 1, going, best, lowest, tf.where(number == 0, risk, first)
 
-        _, risk = at(0)
-        loop = (tf.constant(1), tf.fill(tf.shape(start), True), start, risk)
-        _, _, best, _ = tf.while_loop(falls, body, loop, parallel_iterations=1)
-        return [*gains[:-1], best]
+        loop = (tf.constant(0), tf.fill(tf.shape(start), True), start, infinite, infinite)
+        _, _, best, _, first = tf.while_loop(falls, body, loop, parallel_iterations=1)
+        return [*gains[:-1], best], first
 
     def _derivative(self, gains, crops, cotangents):
         """`J^T v` of each crop by itself, (crops, gains)."""

@@ -89,9 +89,14 @@ def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed) 
         gains: The gains.
         seed: The seed of the whole tuning, ().
     """
-    numbers = [HELD_OUT + number for number in range(HELD_OUT_PROBES)]
-    risks = [tf.cast(risk(gains, step_seed(seed, number)), tf.float64) for number in numbers]
-    mean = tf.add_n(risks) / len(risks)
+
+    def of_probe(number):
+        return tf.cast(risk(gains, step_seed(seed, number)), tf.float64)
+
+    # A loop in the graph, so that the network is in it once: tracing and optimising a graph takes seconds.
+    numbers = HELD_OUT + tf.range(HELD_OUT_PROBES, dtype=tf.int64)
+    risks = tf.map_fn(of_probe, numbers, fn_output_signature=tf.float64, parallel_iterations=1)
+    mean = tf.reduce_mean(risks, 0)
     return tf.where(tf.math.is_finite(mean), mean, math.inf)
 
 

@@ -276,24 +276,18 @@ class _Run:
         self.tuner = tuner
         self.total, self.seed = steps, int(seed) % 2**63
         size = search.window_size(noisy, max(noisy.shape[1:-1]) if window is None else window)
-        kind = (
-            "none"
-            if isinstance(noise, tuple) and not noise
-            else "line"
-            if isinstance(noise, NoiseLevel)
-            else "gaussian"
-        )
-        self.functions = tuner._functions(kind)
+        self.functions = tuner._functions(_kind(noise))
         self.scene = tuner.unprepared(noisy, noise, size)
         self.search = tuner._search()
         self.start = self.search.best
+        self.before = None
         self.risks = []
         self.interrupted = False
 
     def prepare(self):
-        """Set the contrast, and find what all steps need."""
+        """Set the contrast, and find what all steps need, the held-out risk of the start among it."""
         scene = self.scene
-        gains, self.scene = self.functions.prepare(
+        gains, self.scene, self.before = self.functions.prepare(
             self.start, scene.noisy, scene.noise, tf.constant(self.seed, tf.int64), scene.size
         )
         self.tuner._variables[-1].assign(gains[-1])
@@ -342,7 +336,8 @@ class _Run:
             # A candidate that is the start itself has its risk, and would not win.
             candidates += [gains for gains in found if not _equal(gains, self.start)]
         key = tf.constant(self.seed, tf.int64)
-        risks = [self.functions.held_out(gains, self.scene, key) for gains in candidates]
+        risks = [] if self.before is None else [self.before]
+        risks += [self.functions.held_out(gains, self.scene, key) for gains in candidates[len(risks) :]]
         kept, lowest = search.keep_best(candidates, risks)
         for variable, value in zip(self.tuner._variables, kept, strict=True):
             variable.assign(value)
