@@ -18,8 +18,19 @@ RNG = np.random.default_rng(0)
 HOLDS = {
     ".tif": "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64",
     ".npy": "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64",
+    ".mrc": "int8 uint16 int16 float16 float32",
+    ".zarr": "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64",
 }
+NEEDS = {".mrc": "mrcfile", ".zarr": "zarr"}
 PAIRS = [(suffix, dtype) for suffix, dtypes in HOLDS.items() for dtype in dtypes.split()]
+
+
+@pytest.fixture(autouse=True)
+def installed(request):
+    """Skips where the format's library is absent."""
+    suffix = getattr(request.node, "callspec", None) and request.node.callspec.params.get("suffix")
+    if suffix in NEEDS:
+        pytest.importorskip(NEEDS[suffix], reason="needs the extra `microscopy`")
 
 
 def draw(shape, dtype):
@@ -56,7 +67,7 @@ def test_every_dtype_comes_back_exactly(tmp_path, suffix, dtype):
     assert sorted(os.listdir(tmp_path)) == ["a.npy", f"b{suffix}"]
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+@pytest.mark.parametrize("suffix", [".tif", ".npy", ".zarr"])
 @pytest.mark.parametrize(
     ("shape", "axes", "channels"),
     [
