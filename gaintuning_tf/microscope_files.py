@@ -49,6 +49,11 @@ def _images(path):
     """What RosettaSciIO finds that is an image, not a spectrum or a table."""
     reader = optional(f"rsciio.{_READERS[Path(path).suffix.lower()]}", "vendors' files").file_reader
     found = [one for one in reader(str(path), lazy=True) if len(one["data"].shape) >= 2]
+    if "digitalmicrograph" in reader.__module__ and len(found) == 1 and len(found[0]["data"].shape) > 2:
+        # Again, in pieces of a frame: by default a piece is 128 MiB, all of which is read for a frame in it.
+        shape = found[0]["data"].shape
+        pieces = (1,) * (len(shape) - 2) + tuple(shape[-2:])
+        found = [one for one in reader(str(path), lazy=True, chunks=pieces) if one["data"].shape == shape]
     return [one for one in found if sum(not axis.get("navigate", False) for axis in one["axes"]) >= 2] or found
 
 

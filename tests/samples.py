@@ -71,7 +71,7 @@ def _dm_tag(name, value):
     return head + b"%%%%" + struct.pack(f">{len(kinds) + 1}I", len(kinds), *kinds) + data
 
 
-def write_emd(path, array):
+def write_emd(path, array, chunks=None):
     """An image or stack as the EMD files of Berkeley: x first."""
     import h5py
 
@@ -79,7 +79,7 @@ def write_emd(path, array):
         file.attrs["version_major"], file.attrs["version_minor"] = 0, 2
         group = file.create_group("data/sample")
         group.attrs["emd_group_type"] = 1
-        group["data"] = array.T
+        group.create_dataset("data", data=array.T, chunks=chunks)
         for number, (name, size) in enumerate(zip("xyz", array.T.shape, strict=False), 1):
             group[f"dim{number}"] = np.arange(size, dtype="float64")
             group[f"dim{number}"].attrs["name"] = name
