@@ -113,12 +113,31 @@ def layout(
     if model_channels not in (1, channels):
         raise InputError(f"the network takes images of {model_channels} channels, received {channels}")
     if data_range is None:
-        offset, data_range = _nominal_range(image)
+        offset, data_range = nominal_range(image.dtype, float(image.min()), float(image.max()))
     elif math.isfinite(data_range) and data_range > 0:
         offset = 0.0
     else:
         raise InputError(f"expected data_range to be a positive number, received {data_range}")
     return Layout(axes, image.shape, image.dtype, float(offset), float(data_range), model_channels)
+
+
+def nominal_range(dtype: np.dtype, lowest: float, highest: float) -> tuple[float, float]:
+    """What `layout` finds the range of an image to be, of its dtype and its lowest and highest value.
+
+    Returns:
+        The value that is 0 to the network, and the difference that is 1.
+
+    Example:
+
+    >>> nominal_range(np.dtype("uint16"), 90.0, 3000.0)
+    (0.0, 4095.0)
+    """
+    if dtype.kind == "u" and highest <= 65535:
+        depths = (8,) if dtype == np.uint8 else (8, 10, 12, 14, 16)
+        return 0.0, next(float(2**bits - 1) for bits in depths if highest <= 2**bits - 1)
+    if dtype.kind == "f" and lowest >= -2 and highest <= 3:
+        return 0.0, 1.0
+    return lowest, (highest - lowest) or 1.0
 
 
 def load_image(path) -> np.ndarray:
@@ -225,13 +244,3 @@ def _check_axes(axes, shape):
     if len(axes) != len(shape):
         raise InputError(f"axes {axes!r} names {len(axes)} axes, the image has {len(shape)}: {shape}")
     return axes
-
-
-def _nominal_range(image):
-    lowest, highest = float(image.min()), float(image.max())
-    if image.dtype.kind == "u" and highest <= 65535:
-        depths = (8,) if image.dtype == np.uint8 else (8, 10, 12, 14, 16)
-        return 0.0, next(float(2**bits - 1) for bits in depths if highest <= 2**bits - 1)
-    if image.dtype.kind == "f" and lowest >= -2 and highest <= 3:
-        return 0.0, 1.0
-    return lowest, (highest - lowest) or 1.0
