@@ -12,6 +12,9 @@ from pathlib import Path
 
 from gaintuning_tf.errors import InputError
 
+# Suffixes of images that are folders.
+FOLDERS = (".zarr",)
+
 
 @contextlib.contextmanager
 def replacing(path) -> Iterator[Path]:
@@ -25,13 +28,76 @@ def replacing(path) -> Iterator[Path]:
     >>> [file.name for file in folder.iterdir()]
     ['a.txt']
     """
-    path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    target = written_to(path)
+    # Of a name of its own: another process, or thread, may be at the same output.
+    temporary = target.with_name(f".{os.getpid()}.{uuid.uuid4().hex[:8]}.{target.name}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        put(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
+
+
+def written_to(path) -> Path:
+    """Where an output goes: the file that `path` links to, or `path`.
+
+    The link stays a link. What is written beside is beside the file, on its file system.
+    """
+    path = Path(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def put(whole: Path, path: Path) -> None:
+    """Rename a file or folder that is whole over `path`, which is the old one or the new at any moment.
+
+    A folder cannot be renamed over another: the old one is moved aside first. Should the
+    process be killed between the two renames, it is beside, as `.NAME.old`, and the new one
+    is still under its temporary name.
+    """
+    sync(whole)
+    aside = None
+    if path.is_dir():
+        aside = path.with_name(f".{path.name}.old")
+        remove(aside)
+        os.replace(path, aside)
+    try:
+        os.replace(whole, path)
+    except OSError:
+        if aside:
+            os.replace(aside, path)
+        raise
+    _sync_entry(path.parent)
+    if aside:
+        remove(aside)
+
+
+def sync(path: Path) -> None:
+    """What a file, or a folder with all in it, holds is on disk when this returns."""
+    if path.is_dir():
+        for inner in path.iterdir():
+            sync(inner)
+        _sync_entry(path)
+        return
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_entry(folder):
+    # Which names a folder has. Windows opens no folders, and needs it less.
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all in it, where there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -74,9 +140,13 @@ def check_writable(path) -> None:
     Raises:
         InputError: With the reason.
     """
-    path = Path(path)
-    if path.is_dir():
+    path = written_to(path)
+    if path.is_symlink():
+        raise InputError(f"expected a file name for the output, {path} is a link to itself")
+    if path.is_dir() and path.suffix.lower() not in FOLDERS:
         raise InputError(f"expected a file name for the output, {path} is a folder")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"expected a file name for the output, {path} is a device or a pipe")
     if not path.parent.is_dir():
         raise InputError(f"the output's folder does not exist: {path.parent}")
     try:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from gaintuning_tf import formats
+from gaintuning_tf.array_file import parsing
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.files import replacing
+from gaintuning_tf.formats import check_suffix
 
-READABLE = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy")
 AXES = "TZCYX"
 
 
@@ -53,10 +55,7 @@ class Layout:
             array = array.reshape(*ordered[:-3], ordered[-1], *ordered[-3:-1])
             array = np.moveaxis(array, -3, -1)
         array = np.moveaxis(array.reshape(ordered), range(len(self.axes)), self._sources())
-        if self.dtype.kind in "iu":
-            limits = np.iinfo(self.dtype)
-            array = np.clip(np.rint(array), limits.min, limits.max)
-        return np.ascontiguousarray(array.astype(self.dtype))
+        return np.ascontiguousarray(convert(array, self.dtype))
 
     def picture(self, image: np.ndarray) -> np.ndarray:
         """One frame to look at, (H, W) or (H, W, 3), uint8: the first, if there are several."""
@@ -101,7 +100,7 @@ def layout(
     """
     if image.dtype.kind not in "iuf":
         raise InputError(f"expected an image of integers or floats, received dtype {image.dtype}")
-    axes = _default_axes(image.shape) if axes is None else _check_axes(axes, image.shape)
+    axes = default_axes(image.shape) if axes is None else check_axes(axes, image.shape)
     height, width = (image.shape[axes.index(letter)] for letter in "YX")
     if image.size == 0 or height * width < 2:
         raise InputError(f"expected an image of at least 2 pixels, received the shape {image.shape}")
@@ -121,25 +120,6 @@ def layout(
     return Layout(axes, image.shape, image.dtype, float(offset), float(data_range), model_channels)
 
 
-def nominal_range(dtype: np.dtype, lowest: float, highest: float) -> tuple[float, float]:
-    """What `layout` finds the range of an image to be, of its dtype and its lowest and highest value.
-
-    Returns:
-        The value that is 0 to the network, and the difference that is 1.
-
-    Example:
-
-    >>> nominal_range(np.dtype("uint16"), 90.0, 3000.0)
-    (0.0, 4095.0)
-    """
-    if dtype.kind == "u" and highest <= 65535:
-        depths = (8,) if dtype == np.uint8 else (8, 10, 12, 14, 16)
-        return 0.0, next(float(2**bits - 1) for bits in depths if highest <= 2**bits - 1)
-    if dtype.kind == "f" and lowest >= -2 and highest <= 3:
-        return 0.0, 1.0
-    return lowest, (highest - lowest) or 1.0
-
-
 def load_image(path) -> np.ndarray:
     """Read an image file into an array of its own dtype.
 
@@ -154,12 +134,11 @@ def load_image(path) -> np.ndarray:
         InputError: There is no such file, or it holds no image.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no such file: {path}" if not path.exists() else f"expected an image file, {path} is none")
-    if path.suffix.lower() not in READABLE:
-        raise InputError(f"expected an image file ({', '.join(READABLE)}), received {path}")
+    formats.check_readable(path)
+    if formats.suffix_of(path) not in formats.PICTURES:
+        return formats.load_array(path)
     image = _read(path)
-    if path.suffix.lower() not in (".npy", ".tif", ".tiff") and image.ndim == 3 and image.shape[-1] in (2, 4):
+    if image.ndim == 3 and image.shape[-1] in (2, 4):
         if np.any(image[..., -1] != np.iinfo(image.dtype).max):
             warnings.warn(f"{path}: the alpha channel is dropped", stacklevel=2)
         image = image[..., :-1]
@@ -182,51 +161,48 @@ def save_image(path, image: np.ndarray, like: Layout) -> None:
         _write(temporary, image, like)
 
 
-def check_suffix(path) -> None:
-    """Refuse an output file whose suffix names no format that can be written.
-
-    Raises:
-        InputError: It does not.
-    """
-    if Path(path).suffix.lower() not in READABLE:
-        raise InputError(f"expected an output file with one of the suffixes {', '.join(READABLE)}, received {path}")
-
-
 def _read(path):
-    import tifffile
     from skimage.io import imread
 
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.load(path, allow_pickle=False)
-        if path.suffix.lower() in (".tif", ".tiff"):
-            # Not through scikit-image, which moves the first axis of a stack of 3 or 4 frames to the end.
-            return tifffile.imread(path)
+    with parsing(path):
         return np.asarray(imread(path))
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, tifffile.TiffFileError) as error:
-        # What the readers below scikit-image raise for a file that is not what its name says.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"cannot read {path} as an image: {reason}") from error
 
 
 def _write(path, image, like):
     from skimage.io import imsave
 
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        np.save(path, image)
+    suffix = formats.suffix_of(path)
+    if suffix not in formats.PICTURES:
+        formats.save_array(path, image, like.axes, {})
         return
-    if suffix in (".tif", ".tiff"):
-        import tifffile
-
-        colour = image.ndim == 3 and image.shape[-1] == 3
-        tifffile.imwrite(path, image, photometric="rgb" if colour else "minisblack")
-        return
-    kept = image.dtype == np.uint8 or (image.dtype == np.uint16 and image.ndim == 2 and suffix == ".png")
-    imsave(path, image if kept else like.picture(image), check_contrast=False)
+    imsave(
+        path, image if picture_holds(suffix, image.shape, image.dtype) else like.picture(image), check_contrast=False
+    )
 
 
-def _default_axes(shape):
+def picture_holds(suffix: str, shape, dtype) -> bool:
+    """Whether a picture of that suffix keeps a dtype.
+
+    Example:
+
+    >>> picture_holds(".png", (5, 4), "uint16"), picture_holds(".jpg", (5, 4), "uint16")
+    (True, False)
+    """
+    dtype = np.dtype(dtype)
+    return dtype == np.uint8 or (dtype == np.uint16 and len(shape) == 2 and suffix == ".png")
+
+
+def default_axes(shape) -> str:
+    """The axes of an image of which only the shape is known.
+
+    Raises:
+        InputError: They cannot be told from it.
+
+    Example:
+
+    >>> default_axes((480, 640, 3))
+    'YXC'
+    """
     if len(shape) == 2:
         return "YX"
     if len(shape) == 3 and shape[-1] in (1, 3):
@@ -237,10 +213,73 @@ def _default_axes(shape):
     )
 
 
-def _check_axes(axes, shape):
+def check_axes(axes: str, shape) -> str:
+    """Axes that were given, in capitals, once it is sure that they can be those of an image of that shape.
+
+    Raises:
+        InputError: They cannot.
+
+    Example:
+
+    >>> check_axes("tyx", (9, 480, 640))
+    'TYX'
+    """
     axes = str(axes).upper()
     if len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes) <= set(AXES):
         raise InputError(f"expected axes to have Y and X and at most one each of C, T, Z, received {axes!r}")
     if len(axes) != len(shape):
         raise InputError(f"axes {axes!r} names {len(axes)} axes, the image has {len(shape)}: {shape}")
     return axes
+
+
+def nominal_range(dtype, lowest: float, highest: float) -> tuple[float, float]:
+    """The value that becomes 0 for a network, and the difference that becomes 1; see `layout`.
+
+    Args:
+        dtype: Of the image.
+        lowest: Its smallest value.
+        highest: Its largest value.
+
+    Example:
+
+    >>> nominal_range("uint16", 7, 3000)
+    (0.0, 4095.0)
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "u" and highest <= 65535:
+        depths = (8,) if dtype == np.uint8 else (8, 10, 12, 14, 16)
+        return 0.0, next(float(2**bits - 1) for bits in depths if highest <= 2**bits - 1)
+    if dtype.kind == "f" and lowest >= -2 and highest <= 3:
+        return 0.0, 1.0
+    return lowest, (highest - lowest) or 1.0
+
+
+def convert(frame: np.ndarray, dtype) -> np.ndarray:
+    """Values as another dtype: rounded, and clipped to its limits, never wrapped around.
+
+    Args:
+        frame: Floats in the units of the image.
+        dtype: Integer or float.
+
+    Raises:
+        InputError: A value is not finite and the dtype one of integers.
+
+    Example:
+
+    >>> convert(np.array([-3.2, 12.6, 300]), "uint8")
+    array([  0,  13, 255], dtype=uint8)
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        limits = np.finfo(dtype)
+        # What is infinite stays so.
+        return np.where(np.isfinite(frame), np.clip(frame, limits.min, limits.max), frame).astype(dtype)
+    if not np.isfinite(frame).all():
+        raise InputError(f"expected finite values to write as {dtype}, received NaN or infinite ones")
+    limits = np.iinfo(dtype)
+    rounded = np.rint(np.asarray(frame, np.float64))
+    # The largest 64-bit integers are no doubles: the next one up would wrap around.
+    converted = np.clip(rounded, limits.min, np.nextafter(float(limits.max), 0) if dtype.itemsize == 8 else limits.max)
+    converted = converted.astype(dtype)
+    converted[rounded >= float(limits.max)] = limits.max
+    return converted
