@@ -76,19 +76,16 @@ class FrameTuner:
 
     Attributes:
         model: The network, a Keras model without contrast layers; with gains if it had some.
-        start: Gains and contrast that it came with, empty if none.
+        start_rows: Gains and contrast that it came with, of each layer (1, channels) or (frames, channels).
 
     Raises:
         InputError: The model or an option cannot be used.
     """
 
     def __init__(self, model, recipe: Recipe, *, scale: float, offset: float, frames: int = 1):
-        model = loaded(find_denoiser(model)) if isinstance(model, (str, os.PathLike)) else model
-        self.model, contrast = take_contrast(as_keras_model(model))
-        check_denoiser(self.model)
+        self.model, contrast = network_of(model)
         self.recipe, self.scale, self.offset = recipe, scale, offset
-        gains = [keras.ops.convert_to_numpy(gain.gain) for gain in gain_layers(self.model)]
-        self.start = [*gains, contrast] if gains else []
+        self.start_rows = _start(self.model, contrast, frames)
         self._given = _given_noise(recipe, scale, offset, frames)
         known = self._given[0] if self._given else None
         if known is None and recipe.noise == "poisson":
@@ -113,29 +110,40 @@ class FrameTuner:
         found = estimate_noise(frame * self.scale + self.offset, self.recipe.noise)
         return found.scaled(1 / self.scale, -self.offset / self.scale)
 
-    def tune(self, frame: np.ndarray, noise: NoiseModel, start=None, *, steps=None, callbacks=(), progress=False):
+    def sizes(self) -> list[int]:
+        """How many gains each layer has, and behind them 1 for the contrast."""
+        return [value.size for value in self.denoiser.tuner.gains()]
+
+    def split(self, row: np.ndarray) -> list[np.ndarray]:
+        """Gains and contrast in one row as a list of those of each layer."""
+        return np.split(row, np.cumsum(self.sizes())[:-1])
+
+    def start(self, number: int = 0) -> list[np.ndarray]:
+        """Gains and contrast that the model came with, for frame `number`; empty if it had none."""
+        return [value[number if len(value) > 1 else 0] for value in self.start_rows]
+
+    def tune(
+        self, frame: np.ndarray, noise: NoiseModel, start=(), *, steps=None, callbacks=(), progress=False
+    ) -> TunedFrame:
         """Tune on one frame.
 
         Args:
             frame: (H, W, C), in the units of the network.
             noise: Its noise in the same units.
-            start: Gains to start from; by default the model's own.
+            start: Gains and contrast to start from; ones if empty.
             steps: By default the recipe's.
             callbacks: See `GainTuner.tune`.
             progress: Whether to show a bar.
-
-        Returns:
-            A `TunedFrame`.
         """
-        return self.denoiser.tune(
-            frame[None],
-            self.start if start is None else start,
-            sigma=noise,
-            steps=self.recipe.steps if steps is None else steps,
-            seed=self.recipe.seed,
-            callbacks=callbacks,
-            progress=progress,
-        )
+        return self.denoiser.tune(frame[None], start, **self._options(noise, steps, callbacks, progress))
+
+    def tune_together(self, frames: np.ndarray, noise: NoiseModel, start=(), *, callbacks=(), progress=False):
+        """Tune one set of gains on several frames (N, H, W, C); returns gains, contrast and `TuningHistory`."""
+        return self.denoiser.gains(frames, start, **self._options(noise, None, callbacks, progress))
+
+    def _options(self, noise, steps, callbacks, progress):
+        steps = self.recipe.steps if steps is None else steps
+        return {"sigma": noise, "steps": steps, "seed": self.recipe.seed, "callbacks": callbacks, "progress": progress}
 
 
 class _Denoiser:
@@ -161,6 +169,15 @@ class _Denoiser:
         denoised = pretrained if unchanged else self._denoise(frame)
         return TunedFrame(denoised, pretrained, self.tuner.gains(), history)
 
+    def gains(self, frames, start, **options):
+        """Of one tuning on all frames."""
+        with self._lock:
+            self.tuner.reset()
+            if start:
+                self.tuner.set_gains(start)
+            history = self.tuner.tune(frames, window=WINDOW, **options)
+            return self.tuner.gains(), history
+
     def _denoise(self, frame):
         if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.tuner.model.inputs[0].shape[1:3]:
             return self.tuner.denoise(frame)
@@ -184,10 +201,34 @@ def _denoiser_for(model, loss, counts, **options):
     return known[key]
 
 
+def network_of(model) -> tuple[keras.Model, np.ndarray]:
+    """What `gaintune` takes for a model as a Keras model without contrast layers, and the contrast that those had.
+
+    Raises:
+        InputError: It cannot be used.
+    """
+    model = _loaded(find_denoiser(model)) if isinstance(model, (str, os.PathLike)) else model
+    network, contrast = take_contrast(as_keras_model(model))
+    check_denoiser(network)
+    return network, contrast
+
+
 @functools.lru_cache(maxsize=2)
-def loaded(path):
+def _loaded(path):
     """The network in a file, read once."""
     return load_denoiser(path)
+
+
+def _start(model, contrast, frames):
+    """Of each layer, and of the contrast, the values that the model has: a row, or a row for each frame."""
+    layers = gain_layers(model)
+    if not layers:
+        return []
+    images = layers[0].images
+    if images not in (None, frames):
+        raise InputError(f"the model has gains for each of {images} frames, the image has {frames}")
+    values = [keras.ops.convert_to_numpy(layer.gain) for layer in layers]
+    return [*(value if images else value[None] for value in values), contrast.reshape(-1, 1)]
 
 
 def _given_noise(recipe, scale, offset, frames):

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from gaintuning_tf.contrast import take_contrast, with_contrast
+from gaintuning_tf.contrast import with_contrast
 from gaintuning_tf.core import PRIOR
-from gaintuning_tf.frame_tuning import FrameTuner, Recipe, loaded
-from gaintuning_tf.graph import as_keras_model
+from gaintuning_tf.frame_tuning import FrameTuner, Recipe, network_of
 from gaintuning_tf.images import Layout, layout
 from gaintuning_tf.noise import NoiseModel, stacked
-from gaintuning_tf.padding import check_denoiser
-from gaintuning_tf.pretrained import find_denoiser
 from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
 
 
@@ -124,21 +120,24 @@ def gaintune(
     >>> result.denoised.dtype, result.denoised.shape
     (dtype('uint8'), (64, 64))
     """
-    model = loaded(find_denoiser(model)) if isinstance(model, (str, os.PathLike)) else model
     image = np.asarray(image)
-    network = as_keras_model(model)
-    check_denoiser(take_contrast(network)[0])
+    network, start_contrast = network_of(model)
     arrangement = layout(image, network.inputs[0].shape[-1], axes=axes, data_range=data_range)
     frames = arrangement.frames(image)
     recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
-    tuner = FrameTuner(network, recipe, scale=arrangement.data_range, offset=arrangement.offset, frames=len(frames))
+    tuner = FrameTuner(
+        with_contrast(network, start_contrast),
+        recipe,
+        scale=arrangement.data_range,
+        offset=arrangement.offset,
+        frames=len(frames),
+    )
     models = [tuner.noise(frame, number) for number, frame in enumerate(frames)]
     tuned = []
-    for frame, known in zip(frames, models, strict=True):
+    for number, (frame, known) in enumerate(zip(frames, models, strict=True)):
         interrupted = bool(tuned) and tuned[-1].history.interrupted
-        tuned.append(
-            tuner.tune(frame, known, steps=0 if interrupted else steps, callbacks=callbacks, progress=progress)
-        )
+        start, wanted = tuner.start(number), 0 if interrupted else steps
+        tuned.append(tuner.tune(frame, known, start, steps=wanted, callbacks=callbacks, progress=progress))
     return _result(arrangement, tuned, models, strip_gains(tuner.model))
 
 
@@ -148,10 +147,7 @@ def _result(arrangement, tuned, models, base):
     together = np.stack if several else lambda values: np.asarray(values[0])
     *gains, contrast = [together([frame.gains[index] for frame in tuned]) for index in range(len(tuned[0].gains))]
     contrast = contrast[..., 0]
-    model = insert_gains(base, images=len(tuned) if several else None)
-    names = [gain.name for gain in gain_layers(model)]
-    for gain, value in zip(gain_layers(model), gains, strict=True):
-        gain.gain.assign(value)
+    model = with_gains(base, gains)
     longest = max(frame.history.risk.size for frame in tuned)
     risks = [np.pad(f.history.risk, (0, longest - f.history.risk.size), constant_values=np.nan) for f in tuned]
     history = {
@@ -164,13 +160,24 @@ def _result(arrangement, tuned, models, base):
     return GainTuningResult(
         denoised=arrangement.image(np.concatenate([frame.denoised for frame in tuned])),
         pretrained=arrangement.image(np.concatenate([frame.pretrained for frame in tuned])),
-        gains={
-            name if names.count(name) == 1 else f"{name}#{i}": g
-            for i, (name, g) in enumerate(zip(names, gains, strict=True))
-        },
+        gains=dict(zip(gain_names(model), gains, strict=True)),
         contrast=contrast,
         history=history,
         noise=stacked([known.scaled(scale, arrangement.offset) for known in models]),
         model=with_contrast(model, contrast),
         layout=arrangement,
     )
+
+
+def with_gains(base: keras.Model, gains: Sequence[np.ndarray]) -> keras.Model:
+    """A copy of a network without gains that has these, (channels,) of each layer or (frames, channels)."""
+    model = insert_gains(base, images=len(gains[0]) if np.ndim(gains[0]) == 2 else None)
+    for gain, value in zip(gain_layers(model), gains, strict=True):
+        gain.gain.assign(value)
+    return model
+
+
+def gain_names(model: keras.Model) -> list[str]:
+    """A name for each layer of gains, numbered where one is there twice."""
+    names = [gain.name for gain in gain_layers(model)]
+    return [name if names.count(name) == 1 else f"{name}#{i}" for i, name in enumerate(names)]
