@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import math
 import os
 import threading
@@ -200,10 +201,22 @@ def parsing(path) -> Iterator[None]:
         raise InputError(f"cannot read {path} as an image: {reason}") from error
 
 
+def optional(module: str, what: str):
+    """A library that only the extra `microscopy` brings.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f"{what} need {module.partition('.')[0]}: pip install 'gaintuning-tf[microscopy]'") from error
+
+
 def reserve(file, start: int, size: int) -> None:
     """Let a file have `size` bytes from `start` on, now: a full disk is told before hours of work, not after."""
     file.flush()
-    file.truncate(start + size)
+    file.truncate(max(start + size, os.fstat(file.fileno()).st_size))
     if hasattr(os, "posix_fallocate") and size:
         os.posix_fallocate(file.fileno(), start, size)
 

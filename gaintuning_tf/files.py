@@ -66,7 +66,7 @@ def put(whole: Path, path: Path) -> None:
         if aside:
             os.replace(aside, path)
         raise
-    _sync_entry(path.parent)
+    sync_names(path.parent)
     if aside:
         remove(aside)
 
@@ -76,14 +76,15 @@ def sync(path: Path) -> None:
     if path.is_dir():
         for inner in path.iterdir():
             sync(inner)
-        _sync_entry(path)
+        sync_names(path)
         return
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
 
-def _sync_entry(folder):
-    # Which names a folder has. Windows opens no folders, and needs it less.
+def sync_names(folder: Path) -> None:
+    """Which names a folder has is on disk when this returns."""
+    # Windows opens no folders.
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

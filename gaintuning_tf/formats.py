@@ -21,8 +21,17 @@ _MODULES = {
     ".btf": "tiff_stacks",
     ".tf8": "tiff_stacks",
     ".npy": "npy_stacks",
+    ".mrc": "mrc_stacks",
+    ".mrcs": "mrc_stacks",
+    ".zarr": "zarr_stacks",
+    ".dm3": "microscope_files",
+    ".dm4": "microscope_files",
+    ".ser": "microscope_files",
+    ".emd": "microscope_files",
 }
-_READ_ONLY = ()
+# Axes of an array, those of length 1 included, that are worth an error message which lists them.
+MOST_AXES = 8
+_READ_ONLY = (".dm3", ".dm4", ".ser", ".emd")
 READABLE = (*PICTURES, *_MODULES)
 WRITABLE = tuple(suffix for suffix in READABLE if suffix not in _READ_ONLY)
 
@@ -59,10 +68,9 @@ def check_suffix(path) -> None:
         InputError: It does not.
     """
     if suffix_of(path) not in WRITABLE:
-        only = " is only read;" if suffix_of(path) in _READ_ONLY else ""
+        only = f", which is read but not written ({suffix_of(path)})" if suffix_of(path) in _READ_ONLY else ""
         raise InputError(
-            f"{suffix_of(path) if only else ''}{only}{' ' if only else ''}"
-            f"expected an output file with one of the suffixes {', '.join(WRITABLE)}, received {path}"
+            f"expected an output file with one of the suffixes {', '.join(WRITABLE)}, received {path}{only}"
         )
 
 
@@ -90,6 +98,9 @@ def open_source(path) -> Source:
     check_readable(path)
     with parsing(path):
         source = module_of(path).open_source(Path(path))
+    if len(source.shape) > MOST_AXES:
+        source.close()
+        raise InputError(f"expected an image of up to {MOST_AXES} axes, {path} has {len(source.shape)}")
     return source
 
 

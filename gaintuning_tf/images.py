@@ -15,6 +15,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.files import replacing
 from gaintuning_tf.formats import check_suffix
 
+READABLE = formats.READABLE
 AXES = "TZCYX"
 
 

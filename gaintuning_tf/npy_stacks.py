@@ -52,6 +52,6 @@ def _header(path):
         offset = file.tell()
     if dtype.kind not in "iufbc":
         raise InputError(f"expected {path} to hold numbers, it holds {'objects' if dtype.hasobject else dtype}")
-    if not all(isinstance(size, int) and size >= 0 for size in shape):
+    if not all(type(size) is int and size >= 0 for size in shape):
         raise InputError(f"cannot read {path} as an image: its header says the shape {shape}")
     return shape, dtype, fortran, offset

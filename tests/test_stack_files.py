@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import samples
 import tifffile
 from skimage.io import imsave
 
@@ -18,8 +19,19 @@ RNG = np.random.default_rng(0)
 HOLDS = {
     ".tif": "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64",
     ".npy": "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64",
+    ".mrc": "int8 uint16 int16 float16 float32",
+    ".zarr": "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64",
 }
+NEEDS = {".mrc": "mrcfile", ".zarr": "zarr"}
 PAIRS = [(suffix, dtype) for suffix, dtypes in HOLDS.items() for dtype in dtypes.split()]
+
+
+@pytest.fixture(autouse=True)
+def installed(request):
+    """Skips where the format's library is absent."""
+    suffix = getattr(request.node, "callspec", None) and request.node.callspec.params.get("suffix")
+    if suffix in NEEDS:
+        pytest.importorskip(NEEDS[suffix], reason="needs the extra `microscopy`")
 
 
 def draw(shape, dtype):
@@ -56,7 +68,7 @@ def test_every_dtype_comes_back_exactly(tmp_path, suffix, dtype):
     assert sorted(os.listdir(tmp_path)) == ["a.npy", f"b{suffix}"]
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+@pytest.mark.parametrize("suffix", [".tif", ".npy", ".zarr"])
 @pytest.mark.parametrize(
     ("shape", "axes", "channels"),
     [
@@ -241,3 +253,101 @@ def test_conversion_to_floats_makes_nothing_infinite():
 def test_arrays_that_are_no_images_are_refused(tmp_path, array, message):
     with pytest.raises(InputError, match=message):
         open_stack(make(tmp_path / "a.npy", array))
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+from gaintuning_tf.stack_files import create_stack, open_stack
+with open_stack(sys.argv[1], axes="TYX") as stack:
+    stack.frame(0)  # with what its library needs
+    with create_stack(sys.argv[2], stack) as writer:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for i in range(stack.frame_count):
+            writer.write(i, stack.frame(i))
+        writer.commit()
+    stack.extent()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures in the units of Linux")
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".tif", {}),
+        (".tif", {"compression": "zlib"}),
+        (".npy", {}),
+        (".mrc", {}),
+        (".zarr", {}),
+        (".dm3", {}),
+        (".emd", {}),
+    ],
+)
+def test_memory_does_not_grow_with_the_frames(tmp_path, suffix, options):
+    # Frames of half a MB: 70 more of them are 35 MB.
+    frame = draw((512, 512), "uint16")
+    grown = []
+    for count in (10, 80):
+        stack = np.broadcast_to(frame, (count, 512, 512))
+        source = tmp_path / f"{count}{suffix}"
+        write_source(source, stack, **options)
+        output = tmp_path / f"out{suffix if suffix in HOLDS else '.tif'}"
+        run = subprocess.run(
+            [sys.executable, "-c", PEAK, str(source), str(output)], capture_output=True, text=True, check=True
+        )
+        grown.append(int(run.stdout) / 1024)
+    assert grown[1] < grown[0] + 8, f"MB beyond the first frame, for 10 and for 80 frames: {grown}"
+
+
+def write_source(path, stack, **options):
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, stack, photometric="minisblack", **options)
+    elif path.suffix == ".npy":
+        np.save(path, stack)
+    elif path.suffix == ".dm3":
+        samples.write_dm3(path, stack)
+    elif path.suffix == ".emd":
+        samples.write_emd(path, stack, chunks=(512, 512, 1))
+    else:
+        with open_stack(make(path.with_suffix(".npy"), stack), axes="TYX") as read:
+            copy(read, path)
+
+
+@pytest.mark.parametrize("suffix", list(HOLDS))
+def test_a_full_disk_is_an_error_that_leaves_the_previous_output(tmp_path, suffix):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a file system of 300 kB")
+    try:
+        array = RNG.integers(0, 60000, (20, 100, 100)).astype("uint16")  # 400 kB that do not pack
+        small = disk / f"b{suffix}"
+        with open_stack(make(tmp_path / "small.npy", array[:2]), axes="TYX") as stack:
+            copy(stack, small)
+        stack = open_stack(make(tmp_path / "a.npy", array), axes="TYX")
+        with stack, pytest.raises(OSError, match="No space left"):
+            copy(stack, small)
+        np.testing.assert_array_equal(load_image(small), array[:2])
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("suffix", list(HOLDS))
+def test_two_at_the_same_output_do_not_mix(tmp_path, suffix):
+    with open_stack(make(tmp_path / "a.npy", draw((4, 7, 5), "uint16")), axes="TYX") as stack:
+        first = create_stack(tmp_path / f"b{suffix}", stack)
+        (tmp_path / f"link{suffix}").symlink_to(tmp_path / f"b{suffix}")
+        for name in ("b", "link"):
+            for resume in (False, True):
+                with pytest.raises(InputError, match="another process is writing"):
+                    create_stack(tmp_path / f"{name}{suffix}", stack, resume=resume)
+        for i in range(4):
+            first.write(i, stack.frame(i))
+        first.commit()
+        np.testing.assert_array_equal(load_image(tmp_path / f"b{suffix}"), load_image(tmp_path / "a.npy"))
+        copy(stack, tmp_path / f"link{suffix}")  # free again
+        assert (tmp_path / f"link{suffix}").is_symlink()

@@ -1,0 +1,65 @@
+"""Files of microscope vendors, DM3, DM4, SER and EMD, through RosettaSciIO; needs the extra `microscopy`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from gaintuning_tf.array_file import Source, check_declared, optional, parsing
+from gaintuning_tf.errors import InputError
+
+SUFFIXES = (".dm3", ".dm4", ".ser", ".emd")
+
+_READERS = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".ser": "tia", ".emd": "emd"}
+_LETTERS = {"x": "X", "width": "X", "y": "Y", "height": "Y", "z": "Z", "depth": "Z", "t": "T", "time": "T"}
+# It reports what is wrong with a file on stderr as well; here it is one line, the error's.
+logging.getLogger("rsciio").addHandler(logging.NullHandler())
+
+
+def open_source(path) -> Source:
+    """Open a vendor's file that holds one image or one stack.
+
+    DM3, DM4 and EMD are read in parts; RosettaSciIO reads a SER file whole.
+
+    Raises:
+        InputError: It cannot be read, or holds several images, or none.
+    """
+    with parsing(path):
+        found = _images(path)
+        if len(found) != 1:
+            titles = ", ".join(str(one["metadata"].get("General", {}).get("title", "?")) for one in found)
+            raise InputError(f"expected one image or stack in {path}, found {len(found)}: {titles}"[:300])
+        data = found[0]["data"]
+        shape, dtype = tuple(int(size) for size in data.shape), np.dtype(data.dtype)
+        check_declared(path, shape, dtype)
+        letters = _axes(found[0]["axes"], shape)
+
+    def read(index):
+        with parsing(path):
+            part = data[index]
+            part = part.compute(scheduler="synchronous") if hasattr(part, "compute") else part
+            return np.asarray(part).astype(dtype.newbyteorder("="), copy=False)
+
+    return Source(shape, dtype.newbyteorder("="), letters, {}, read, lambda: None)
+
+
+def _images(path):
+    """What RosettaSciIO finds that is an image, not a spectrum or a table."""
+    reader = optional(f"rsciio.{_READERS[Path(path).suffix.lower()]}", "vendors' files").file_reader
+    found = [one for one in reader(str(path), lazy=True) if len(one["data"].shape) >= 2]
+    if "digitalmicrograph" in reader.__module__ and len(found) == 1 and len(found[0]["data"].shape) > 2:
+        # Again, in pieces of a frame: by default a piece is 128 MiB, all of which is read for a frame in it.
+        shape = found[0]["data"].shape
+        pieces = (1,) * (len(shape) - 2) + tuple(shape[-2:])
+        found = [one for one in reader(str(path), lazy=True, chunks=pieces) if one["data"].shape == shape]
+    return [one for one in found if sum(not axis.get("navigate", False) for axis in one["axes"]) >= 2] or found
+
+
+def _axes(axes, shape):
+    """A letter for each axis by its name; ? where that says nothing."""
+    ordered = sorted(axes, key=lambda axis: axis.get("index_in_array", axes.index(axis)))
+    if len(ordered) != len(shape):
+        return None
+    return "".join(_LETTERS.get(str(axis.get("name")).lower(), "?") for axis in ordered)

@@ -1,0 +1,134 @@
+"""Small files of every format that is read, the vendors' too, of which nothing here writes some."""
+
+import struct
+
+import numpy as np
+import tifffile
+
+
+def draw(shape, dtype="uint16", seed=0):
+    """Whole numbers that every dtype holds."""
+    return np.random.default_rng(seed).integers(0, 100, shape).astype(dtype)
+
+
+def write_ser(path, frames):
+    """A series of images, uint16, as FEI's TIA writes them: from the bottom up."""
+    count, height, width = frames.shape
+    # One dimension, of frames, without a description or units.
+    dimension = struct.pack("<IddIII", count, 0.0, 1.0, 0, 0, 0)
+    start = 30 + len(dimension) + 8 * count
+    each = 50 + frames[0].nbytes + 8
+    offsets = [start + n * each for n in range(count)]
+    head = struct.pack("<HHHIIIIII", 0x4949, 0x197, 0x210, 0x4122, 0x4152, count, count, 30 + len(dimension), 1)
+    with open(path, "wb") as file:
+        file.write(head + dimension + struct.pack(f"<{count}I", *offsets) + bytes(4 * count))
+        for frame in frames:
+            calibration = struct.pack("<ddIddI", 0.0, 1e-9, 0, 0.0, 1e-9, 0)
+            file.write(calibration + struct.pack("<HII", 2, width, height) + frame[::-1].astype("<u2").tobytes())
+            file.write(struct.pack("<HHI", 0x4152, 0, 0))
+
+
+def write_dm3(path, array):
+    """An image or stack, uint16, as Gatan's DigitalMicrograph writes them, with the tags that a reader needs."""
+    dimensions = {"": list(array.shape[::-1])}
+    calibration = {"Origin": 0.0, "Scale": 0.5, "Units": "nm"}
+    image = {
+        "ImageData": {
+            "Calibrations": {
+                "Brightness": {"Origin": 0.0, "Scale": 1.0, "Units": ""},
+                "Dimension": {"": [dict(calibration) for _ in array.shape]},
+            },
+            "Data": array.astype("<u2"),
+            "DataType": 10,
+            "Dimensions": dimensions,
+            "PixelDepth": 2,
+        },
+        "ImageTags": {},
+        "Name": "sample",
+    }
+    body = _dm_group({"ImageList": {"": [image]}, "Thumbnails": {}})
+    with open(path, "wb") as file:
+        file.write(struct.pack(">III", 3, len(body), 1) + body)
+
+
+def _dm_group(tags):
+    items = [(name, value) for name, value in tags.items() if name] + [("", value) for value in tags.get("", ())]
+    return struct.pack(">BBI", 1, 0, len(items)) + b"".join(_dm_tag(name, value) for name, value in items)
+
+
+def _dm_tag(name, value):
+    head = struct.pack(">BH", 20 if isinstance(value, dict) else 21, len(name)) + name.encode()
+    if isinstance(value, dict):
+        return head + _dm_group(value)
+    if isinstance(value, np.ndarray):
+        kinds, data = (20, 4, value.size), value.tobytes()
+    elif isinstance(value, str):
+        kinds, data = (20, 4, len(value)), value.encode("utf-16-le")
+    elif isinstance(value, float):
+        kinds, data = (6,), struct.pack("<f", value)
+    else:
+        kinds, data = (5,), struct.pack("<I", value)
+    return head + b"%%%%" + struct.pack(f">{len(kinds) + 1}I", len(kinds), *kinds) + data
+
+
+def write_emd(path, array, chunks=None):
+    """An image or stack as the EMD files of Berkeley: x first."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.attrs["version_major"], file.attrs["version_minor"] = 0, 2
+        group = file.create_group("data/sample")
+        group.attrs["emd_group_type"] = 1
+        group.create_dataset("data", data=array.T, chunks=chunks)
+        for number, (name, size) in enumerate(zip("xyz", array.T.shape, strict=False), 1):
+            group[f"dim{number}"] = np.arange(size, dtype="float64")
+            group[f"dim{number}"].attrs["name"] = name
+            group[f"dim{number}"].attrs["units"] = "nm"
+
+
+def write_samples(folder):
+    """A file of every format in `folder`: the paths, each of (4, 9, 8) or, for pictures, (9, 8)."""
+    import mrcfile
+    import zarr
+    from skimage.io import imsave
+
+    stack, image = draw((4, 9, 8)), draw((9, 8), "uint8")
+    for suffix in (".png", ".jpg", ".bmp", ".webp"):
+        imsave(folder / f"picture{suffix}", image, check_contrast=False)
+    plain = {"photometric": "minisblack"}
+    tifffile.imwrite(folder / "plain.tif", stack, **plain)
+    tifffile.imwrite(folder / "imagej.tif", stack, imagej=True, metadata={"axes": "TYX"})
+    tifffile.imwrite(folder / "ome.ome.tif", stack, metadata={"axes": "TYX", "PhysicalSizeX": 0.1}, **plain)
+    tifffile.imwrite(folder / "packed.tif", stack, compression="zlib", predictor=True, **plain)
+    tifffile.imwrite(folder / "tiled.tif", stack, tile=(16, 16), bigtiff=True, byteorder=">", **plain)
+    np.save(folder / "array.npy", stack)
+    with mrcfile.new(folder / "stack.mrc", stack) as mrc:
+        mrc.voxel_size = 2.5
+    write_ser(folder / "series.ser", stack)
+    write_dm3(folder / "stack.dm3", stack)
+    write_emd(folder / "stack.emd", stack)
+    for version in (2, 3):
+        array = zarr.create_array(
+            folder / f"v{version}.zarr", shape=stack.shape, dtype=stack.dtype, chunks=(1, 9, 8), zarr_format=version
+        )
+        array[:] = stack
+    group = zarr.create_group(folder / "ome.zarr", zarr_format=2)
+    group.create_array("0", shape=stack.shape, dtype=stack.dtype, chunks=(2, 9, 8))[:] = stack
+    group.attrs["multiscales"] = [ome_multiscale()]
+    return sorted(folder.iterdir())
+
+
+def ome_multiscale():
+    """The description of a time series of 0.5 seconds and 0.1 micrometres."""
+    return {
+        "version": "0.4",
+        "name": "sample",
+        "axes": [
+            {"name": "t", "type": "time", "unit": "second"},
+            {"name": "y", "type": "space", "unit": "micrometer"},
+            {"name": "x", "type": "space", "unit": "micrometer"},
+        ],
+        "datasets": [
+            {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [0.5, 0.1, 0.1]}]},
+        ],
+    }

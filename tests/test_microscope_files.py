@@ -1,0 +1,54 @@
+"""Vendors' files."""
+
+import numpy as np
+import pytest
+import samples
+
+from gaintuning_tf import InputError
+from gaintuning_tf.images import load_image
+from gaintuning_tf.stack_files import create_stack, open_stack
+
+pytest.importorskip("rsciio", reason="needs the extra `microscopy`")
+WRITERS = {".ser": samples.write_ser, ".dm3": samples.write_dm3, ".emd": samples.write_emd}
+
+
+@pytest.mark.parametrize("suffix", list(WRITERS))
+def test_stacks_are_read_frame_by_frame(tmp_path, suffix):
+    stack = samples.draw((4, 9, 8))
+    path = tmp_path / f"a{suffix}"
+    WRITERS[suffix](path, stack)
+    with open_stack(path, axes="TYX") as read:
+        assert (read.shape, read.dtype, read.frame_count) == (stack.shape, stack.dtype, 4)
+        for i in (3, 0):
+            np.testing.assert_array_equal(read.frame(i), stack[i])
+    np.testing.assert_array_equal(load_image(path), stack)
+
+
+def test_axes_come_from_names_where_they_say_it(tmp_path):
+    samples.write_emd(tmp_path / "a.emd", samples.draw((4, 9, 8)))
+    with open_stack(tmp_path / "a.emd") as stack:
+        assert stack.axes == "ZYX"
+    samples.write_ser(tmp_path / "a.ser", samples.draw((4, 9, 8)))
+    with pytest.raises(InputError, match="--axes TYX"):
+        open_stack(tmp_path / "a.ser")
+
+
+def test_one_image_needs_no_axes(tmp_path):
+    samples.write_dm3(tmp_path / "a.dm3", samples.draw((9, 8)))
+    with open_stack(tmp_path / "a.dm3") as stack:
+        assert (stack.axes, stack.frame_count) == ("YX", 1)
+
+
+def test_they_are_not_written(tmp_path):
+    samples.write_dm3(tmp_path / "a.dm3", samples.draw((9, 8)))
+    with open_stack(tmp_path / "a.dm3") as stack, pytest.raises(InputError, match=r"suffixes .*\.zarr.* read but not"):
+        create_stack(tmp_path / "b.dm4", stack)
+
+
+def test_an_absent_library_is_one_line(tmp_path, monkeypatch):
+    import sys
+
+    samples.write_dm3(tmp_path / "a.dm3", samples.draw((9, 8)))
+    monkeypatch.setitem(sys.modules, "rsciio.digitalmicrograph", None)
+    with pytest.raises(InputError, match=r"pip install 'gaintuning-tf\[microscopy\]'"):
+        load_image(tmp_path / "a.dm3")
