@@ -12,8 +12,8 @@ import tensorflow as tf
 from gaintuning_tf import files, padding, versions
 from gaintuning_tf.adaptive import denoise_adaptively
 from gaintuning_tf.coupled_bootstrap import CoupledBootstrap
+from gaintuning_tf.frame_tuning import WINDOW
 from gaintuning_tf.graph import as_keras_model
-from gaintuning_tf.pipeline import WINDOW
 from gaintuning_tf.surgery import fold_gains
 from gaintuning_tf.tuning import GainTuner
 from gaintuning_tf.warmup import write_warmup

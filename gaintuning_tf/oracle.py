@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from gaintuning_tf.core import PRIOR
+from gaintuning_tf.frame_tuning import WINDOW
 from gaintuning_tf.losses import SupervisedLoss
-from gaintuning_tf.pipeline import WINDOW
 from gaintuning_tf.tuning import GainTuner
 
 

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import os
-import threading
-import weakref
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from gaintuning_tf import tiling
-from gaintuning_tf.contrast import take_contrast, with_contrast
+from gaintuning_tf.contrast import with_contrast
 from gaintuning_tf.core import PRIOR
-from gaintuning_tf.errors import InputError
-from gaintuning_tf.gain_files import fingerprint
-from gaintuning_tf.graph import as_keras_model
+from gaintuning_tf.frame_tuning import FrameTuner, Recipe, network_of
 from gaintuning_tf.images import Layout, layout
-from gaintuning_tf.loss_names import loss_named
-from gaintuning_tf.noise import KINDS, GaussianNoise, NoiseModel, PoissonNoise, estimate_noise, stacked
-from gaintuning_tf.padding import check_denoiser
-from gaintuning_tf.pretrained import find_denoiser, load_denoiser
+from gaintuning_tf.noise import NoiseModel, stacked
 from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
-from gaintuning_tf.tuning import GainTuner, TuningHistory
-
-# Beyond this side, tuning looks at random windows of this side: a thousand unknowns need no more pixels.
-WINDOW = 512
-# Beyond this many pixels, the denoised image is put together from tiles.
-TILED_PIXELS = 1536 * 1536
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,91 +120,25 @@ def gaintune(
     >>> result.denoised.dtype, result.denoised.shape
     (dtype('uint8'), (64, 64))
     """
-    model = _loaded(find_denoiser(model)) if isinstance(model, (str, os.PathLike)) else model
-    model, start_contrast = take_contrast(as_keras_model(model))
-    check_denoiser(model)
     image = np.asarray(image)
-    arrangement = layout(image, model.inputs[0].shape[-1], axes=axes, data_range=data_range)
+    network, start_contrast = network_of(model)
+    arrangement = layout(image, network.inputs[0].shape[-1], axes=axes, data_range=data_range)
     frames = arrangement.frames(image)
-    models = _noise_of(frames, sigma, noise, arrangement)
-    start = [gain.gain.numpy() for gain in gain_layers(model)]
-    start = [*start, start_contrast] if start else []
-    counts = all(isinstance(known, PoissonNoise) for known in models)
-    denoiser = _denoiser_for(model, loss, counts, prior=prior, contrast=contrast)
+    recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
+    tuner = FrameTuner(
+        with_contrast(network, start_contrast),
+        recipe,
+        scale=arrangement.data_range,
+        offset=arrangement.offset,
+        frames=len(frames),
+    )
+    models = [tuner.noise(frame, number) for number, frame in enumerate(frames)]
     tuned = []
-    for frame, known in zip(frames, models, strict=True):
+    for number, (frame, known) in enumerate(zip(frames, models, strict=True)):
         interrupted = bool(tuned) and tuned[-1].history.interrupted
-        tuned.append(
-            denoiser.tune(
-                frame[None],
-                start,
-                sigma=known,
-                steps=0 if interrupted else steps,
-                seed=seed,
-                callbacks=callbacks,
-                progress=progress,
-            )
-        )
-    return _result(arrangement, tuned, models, strip_gains(model))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Frame:
-    denoised: np.ndarray
-    pretrained: np.ndarray
-    gains: list[np.ndarray]
-    history: TuningHistory
-
-
-class _Denoiser:
-    """One tuner for frame after frame, large ones in windows and tiles."""
-
-    def __init__(self, tuner):
-        self.tuner = tuner
-        self._reach = None
-        self._lock = threading.Lock()
-
-    def tune(self, frame, start, **options):
-        # The gains are the tuner's state: one image at a time, whichever thread asks.
-        with self._lock:
-            return self._tune(frame, start, **options)
-
-    def _tune(self, frame, start, **options):
-        self.tuner.reset()
-        pretrained = self._denoise(frame)
-        if start:
-            self.tuner.set_gains(start)
-        history = self.tuner.tune(frame, window=WINDOW, **options)
-        unchanged = not start and history.risk.size == 0
-        denoised = pretrained if unchanged else self._denoise(frame)
-        return _Frame(denoised, pretrained, self.tuner.gains(), history)
-
-    def _denoise(self, frame):
-        if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.tuner.model.inputs[0].shape[1:3]:
-            return self.tuner.denoise(frame)
-        if self._reach is None:
-            self._reach = tiling.reach(self.tuner.model)
-        return tiling.denoise_tiled(self.tuner.denoise, frame, reach=self._reach)
-
-
-# A tuner per model and loss, so that image after image finds its step compiled. Weak, and no
-# value refers to its key: the tuner of a model goes with the model.
-_denoisers: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
-
-
-def _denoiser_for(model, loss, counts, **options):
-    # By its weights too: a model that was trained further needs a new copy.
-    key = (fingerprint(model), loss, counts, *options.items())
-    known = _denoisers.setdefault(model, {})
-    if key not in known:
-        known.clear()
-        known[key] = _Denoiser(GainTuner(strip_gains(model), _loss(loss, counts), **options))
-    return known[key]
-
-
-@functools.lru_cache(maxsize=2)
-def _loaded(path):
-    return load_denoiser(path)
+        start, wanted = tuner.start(number), 0 if interrupted else steps
+        tuned.append(tuner.tune(frame, known, start, steps=wanted, callbacks=callbacks, progress=progress))
+    return _result(arrangement, tuned, models, strip_gains(tuner.model))
 
 
 def _result(arrangement, tuned, models, base):
@@ -229,10 +147,7 @@ def _result(arrangement, tuned, models, base):
     together = np.stack if several else lambda values: np.asarray(values[0])
     *gains, contrast = [together([frame.gains[index] for frame in tuned]) for index in range(len(tuned[0].gains))]
     contrast = contrast[..., 0]
-    model = insert_gains(base, images=len(tuned) if several else None)
-    names = [gain.name for gain in gain_layers(model)]
-    for gain, value in zip(gain_layers(model), gains, strict=True):
-        gain.gain.assign(value)
+    model = with_gains(base, gains)
     longest = max(frame.history.risk.size for frame in tuned)
     risks = [np.pad(f.history.risk, (0, longest - f.history.risk.size), constant_values=np.nan) for f in tuned]
     history = {
@@ -245,10 +160,7 @@ def _result(arrangement, tuned, models, base):
     return GainTuningResult(
         denoised=arrangement.image(np.concatenate([frame.denoised for frame in tuned])),
         pretrained=arrangement.image(np.concatenate([frame.pretrained for frame in tuned])),
-        gains={
-            name if names.count(name) == 1 else f"{name}#{i}": g
-            for i, (name, g) in enumerate(zip(names, gains, strict=True))
-        },
+        gains=dict(zip(gain_names(model), gains, strict=True)),
         contrast=contrast,
         history=history,
         noise=stacked([known.scaled(scale, arrangement.offset) for known in models]),
@@ -257,30 +169,15 @@ def _result(arrangement, tuned, models, base):
     )
 
 
-def _noise_of(frames, sigma, noise, arrangement):
-    """The noise of each frame, in the units of the network."""
-    scale, offset = arrangement.data_range, arrangement.offset
-    if isinstance(noise, NoiseModel):
-        if sigma is not None:
-            raise InputError("expected the noise level in `sigma` or in `noise`, received both")
-        known = noise
-    elif noise not in KINDS:
-        raise InputError(f"expected noise to be one of {', '.join(KINDS)} or a noise model, received {noise!r}")
-    elif sigma is None:
-        # In the image's own units: a count is a whole number there.
-        return [estimate_noise(frame * scale + offset, noise).scaled(1 / scale, -offset / scale) for frame in frames]
-    elif noise != "gaussian":
-        raise InputError(
-            f"expected no sigma with {noise} noise: leave it out to have the noise estimated, or in Python pass a "
-            "model such as PoissonGaussianNoise(gain, sigma)"
-        )
-    else:
-        known = GaussianNoise(sigma)
-    if known.images not in (1, len(frames)):
-        raise InputError(f"expected one sigma, or one for each of {len(frames)} frames, received {known.images}")
-    known = known.scaled(1 / scale, -offset / scale)
-    return known.each(len(frames))
+def with_gains(base: keras.Model, gains: Sequence[np.ndarray]) -> keras.Model:
+    """A copy of a network without gains that has these, (channels,) of each layer or (frames, channels)."""
+    model = insert_gains(base, images=len(gains[0]) if np.ndim(gains[0]) == 2 else None)
+    for gain, value in zip(gain_layers(model), gains, strict=True):
+        gain.gain.assign(value)
+    return model
 
 
-def _loss(loss, counts):
-    return loss if callable(loss) else loss_named(loss, counts=counts)
+def gain_names(model: keras.Model) -> list[str]:
+    """A name for each layer of gains, numbered where one is there twice."""
+    names = [gain.name for gain in gain_layers(model)]
+    return [name if names.count(name) == 1 else f"{name}#{i}" for i, name in enumerate(names)]

@@ -9,10 +9,10 @@ import tensorflow as tf
 from gaintuning_tf import padding, search
 from gaintuning_tf.convolutions import convolutions, sublayers
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.frame_tuning import WINDOW
 from gaintuning_tf.graph import as_keras_model
 from gaintuning_tf.graph_network import GraphNetwork
 from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel
-from gaintuning_tf.pipeline import WINDOW
 from gaintuning_tf.rewriting import Rewriter
 from gaintuning_tf.surgery import strip_gains
 from gaintuning_tf.tuning import PLAIN_STEPS

@@ -12,13 +12,13 @@ from gaintuning_tf import (
     InputError,
     MonteCarloSURE,
     PoissonNoise,
+    frame_tuning,
     gain_layers,
     gaintune,
     insert_gains,
     load_denoiser,
     psnr,
 )
-from gaintuning_tf import pipeline as pipeline_module
 
 SIGMA = 25
 
@@ -166,8 +166,8 @@ def test_no_steps_is_the_network_as_it_is(network, noisy):
 
 def test_large_images_go_through_windows_and_tiles_without_a_seam(network, noisy, monkeypatch):
     whole = quick(noisy, network, sigma=0.1, steps=0).denoised
-    monkeypatch.setattr(pipeline_module, "TILED_PIXELS", 1000)
-    monkeypatch.setattr(pipeline_module.tiling.denoise_tiled, "__kwdefaults__", {"tile": 64})
+    monkeypatch.setattr(frame_tuning, "TILED_PIXELS", 1000)
+    monkeypatch.setattr(frame_tuning.tiling.denoise_tiled, "__kwdefaults__", {"tile": 64})
     np.testing.assert_allclose(quick(noisy, network, sigma=0.1, steps=0).denoised, whole, atol=1e-5)
 
 
@@ -186,10 +186,10 @@ def test_an_interruption_gives_the_image_of_the_best_gains_and_skips_the_rest(ne
 
 def test_one_compilation_serves_all_calls_with_a_model_until_its_weights_change(tiny, noisy):
     quick(noisy, tiny, sigma=0.1)
-    (denoiser,) = pipeline_module._denoisers[tiny].values()
+    (denoiser,) = frame_tuning._denoisers[tiny].values()
     first = quick(noisy[:50], tiny, sigma=0.1)
     gains = {name: value.copy() for name, value in first.gains.items()}
-    assert list(pipeline_module._denoisers[tiny].values()) == [denoiser]
+    assert list(frame_tuning._denoisers[tiny].values()) == [denoiser]
     assert denoiser.tuner._functions("gaussian").step.experimental_get_tracing_count() == 1
     quick(noisy, tiny, sigma=0.2)
     assert all(np.array_equal(gain.gain, gains[gain.name]) for gain in gain_layers(first.model))
@@ -201,7 +201,7 @@ def test_one_compilation_serves_all_calls_with_a_model_until_its_weights_change(
 def test_nothing_is_kept_of_a_model_that_is_gone(tiny, noisy):
     model = keras.models.clone_model(tiny)
     quick(noisy, model, sigma=0.1, steps=1)
-    gone = weakref.ref(*pipeline_module._denoisers[model].values())
+    gone = weakref.ref(*frame_tuning._denoisers[model].values())
     del model
     keras.utils.clear_session()
     gc.collect()
