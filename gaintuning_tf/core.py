@@ -227,7 +227,7 @@ class Core:
         return Scene(noisy, noise, noisy[..., :0], rows, size)
 
     def _contrasted(self, gains, scene, seed):
-        """The gains with the contrast at which the risk, falling from one to the next, is lowest; and the first risk."""
+        """The gains with the contrast of the lowest risk, falling from one to the next, and the risk of the first."""
         start = gains[-1]
         infinite = tf.fill(tf.shape(start), tf.constant(math.inf, tf.float64))
 
