@@ -156,3 +156,16 @@ def check_writable(path) -> None:
             pass
     except OSError as error:
         raise InputError(f"cannot write to the output's folder {path.parent}: {error.strerror}") from error
+
+
+def check_folder(path) -> None:
+    """Refuse a folder for outputs that is none and cannot become one.
+
+    Raises:
+        InputError: With the reason.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"expected a folder, {path} is a file")
+    if not path.exists() and not path.parent.is_dir():
+        raise InputError(f"the folder of {path} does not exist")

@@ -27,7 +27,7 @@ class FrameResult:
     Attributes:
         number: Which.
         image: Denoised, (H, W) or (H, W, C), in the output's dtype and the image's units.
-        gains: Of all layers in one row, behind them the contrast, float32; None if it failed.
+        gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
         row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`; if it did not fail, `noise`
             (the parameters), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in units of the image.
         pretrained: The network's output before tuning, as `image`; where asked for.
@@ -35,7 +35,7 @@ class FrameResult:
 
     number: int
     image: np.ndarray
-    gains: np.ndarray | None
+    gains: list[np.ndarray] | None
     row: dict
     pretrained: np.ndarray | None = None
 
@@ -78,7 +78,7 @@ class FrameJob:
             number: Which frame.
             image: It, as it came from the file.
             **options: `shared`, gains that are to be applied as they are; `previous`, gains to start from if they are
-                better than the model's own: each as `FrameResult.gains` has them; `progress`, whether to show a bar.
+                better than the model's own: each in one row, see `flat`; `progress`, whether to show a bar.
 
         Raises:
             InputError: It cannot be done, and `on_failure` is `"stop"`.
@@ -86,21 +86,16 @@ class FrameJob:
         """
         start = time.perf_counter()
         try:
-            reason = unusable(image, self.white)
-            result = self._tuned(tuner, number, image, **options) if reason is None else None
+            result = self._tuned(tuner, *_prepared(self, tuner, number, image), **options)
         except InputError as error:
-            reason, result = str(error), None
-        if result is None:
             if self.on_failure == "stop":
-                raise InputError(f"frame {number}: {reason}")
-            result = self._failed(number, image, reason)
+                raise InputError(f"frame {number}: {error}") from error
+            result = self._failed(number, image, str(error))
         result.row["seconds"] = round(time.perf_counter() - start, 3)
         return result
 
-    def _tuned(self, tuner, number, image, *, shared=None, previous=None, progress=False):
-        frame = self.layout.frames(image)[0]
-        noise, own = tuner.noise(frame, number), tuner.start(number)
-        before = None
+    def _tuned(self, tuner, number, frame, noise, *, shared=None, previous=None, progress=False):
+        own, before = tuner.start(number), None
         if shared is not None or previous is not None:
             before = tuner.tune(frame, noise, own, steps=0).history.before
         if shared is not None:
@@ -115,7 +110,7 @@ class FrameJob:
             raise InputError("the result is not finite")
         row = self._row(number, tuned, noise, before)
         pretrained = self.layout.image(tuned.pretrained) if self.keep_pretrained else None
-        return FrameResult(number, self.layout.image(tuned.denoised), flat(tuned.gains), row, pretrained)
+        return FrameResult(number, self.layout.image(tuned.denoised), tuned.gains, row, pretrained)
 
     def _row(self, number, tuned, noise, before):
         scale = self.layout.data_range
@@ -184,7 +179,7 @@ def shared_gains(
         progress: Whether to show a bar.
 
     Returns:
-        The gains, as `FrameResult.gains`, and the numbers of the frames.
+        The gains in one row, see `flat`, and the numbers of the frames.
 
     Raises:
         InputError: No frame can be used.
@@ -195,12 +190,11 @@ def shared_gains(
     for first, end in itertools.pairwise(bounds):
         middle = (first + end) // 2
         for number in [*range(middle, end), *range(first, middle)]:
-            image = read(number)
-            reason = unusable(image, job.white)
-            if reason is None:
-                frame = job.layout.frames(image)[0]
-                usable.append((number, frame, tuner.noise(frame, number)))
+            try:
+                usable.append(_prepared(job, tuner, number, read(number)))
                 break
+            except InputError as error:
+                reason = error
     if not usable:
         raise InputError(f"no frame can be tuned on: {reason}")
     chosen, frames, models = zip(*usable, strict=True)
@@ -208,6 +202,15 @@ def shared_gains(
     if history.interrupted:
         raise KeyboardInterrupt
     return flat(gains), list(chosen)
+
+
+def _prepared(job, tuner, number, image):
+    """The number, the frame in the units of the network, and its noise."""
+    reason = unusable(image, job.white)
+    if reason:
+        raise InputError(reason)
+    frame = job.layout.frames(image)[0]
+    return number, frame, tuner.noise(frame, number)
 
 
 def flat(gains: Sequence[np.ndarray]) -> np.ndarray:

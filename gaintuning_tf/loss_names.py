@@ -19,6 +19,18 @@ PLAIN_HELP = "the paper's plain method: Adam, no prior, no contrast, and by defa
 PRIOR_HELP = "width of the prior on the gains; 0.2 or more, with more steps, for images far from the training's [0.08]"
 
 
+def loss_of(options) -> str:
+    """The name of the loss that the options `--loss` and `--plain` of a command line ask for.
+
+    Example:
+
+    >>> import argparse
+    >>> loss_of(argparse.Namespace(loss=None, plain=True))
+    'monte-carlo-sure'
+    """
+    return options.loss or (PLAIN_LOSS if options.plain else next(iter(LOSSES)))
+
+
 def loss_named(name: str, *, counts: bool = False):
     """A new loss object.
 

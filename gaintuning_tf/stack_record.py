@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from gaintuning_tf.array_file import ArrayFile
 from gaintuning_tf.files import written_to
-from gaintuning_tf.frame_results import FrameResult
+from gaintuning_tf.frame_results import FrameResult, flat
 from gaintuning_tf.journal import Journal
 from gaintuning_tf.partial import PartialLock, partial_path
 from gaintuning_tf.stack_files import Stack, create_stack
@@ -75,7 +76,7 @@ class StackRecord:
     def keep(self, result: FrameResult) -> None:
         """A frame that is done: on disk when this returns."""
         self._writer.write(result.number, result.image)
-        gains = np.ones(self._numbers) if result.gains is None else result.gains
+        gains = np.ones(self._numbers) if result.gains is None else flat(result.gains)
         self._gains.write((result.number, slice(None)), gains)
         self._writer.flush()
         self._gains.flush()
@@ -90,11 +91,17 @@ class StackRecord:
         self._journal.append(0, self.shared)
 
     def gains(self, number: int | None) -> np.ndarray:
-        """Those of a frame that is done, as `FrameResult.gains`, ones if it failed; or, for None, the shared ones."""
+        """Those of a frame that is done, in one row, ones if it failed; or, for None, the shared ones."""
         return self._gains.read((self._frames if number is None else number, slice(None)))
 
     def commit(self) -> None:
-        """The output takes its place, and what lay beside it goes; `gains` can still be called."""
+        """The output takes its place, and what lay beside it goes; `gains` can still be called.
+
+        Raises:
+            RuntimeError: Not all frames are done.
+        """
+        if self.todo:
+            raise RuntimeError(f"frames are missing: {self.todo}")
         if self._writer is not None:
             self._writer.commit()
             self._writer = None
@@ -152,3 +159,12 @@ class StackRecord:
 def _beside(output, kind) -> Path:
     partial = partial_path(output)
     return partial.with_name(f"{partial.name}.{kind}")
+
+
+def kept_frames(output) -> int:
+    """How many frames an interrupted run has kept beside an output."""
+    path = _beside(output, "jsonl")
+    # The first line has the settings; the last may be torn.
+    lines = path.read_bytes().splitlines(keepends=True)[1:] if path.exists() else []
+    numbers = {json.loads(line)["row"]["frame"] for line in lines if line.endswith(b"\n")}
+    return len(numbers - {None})

@@ -211,9 +211,10 @@ class _Run:
             if client is None:
                 results = self._here(todo, shared, warm_start)
             else:
+                from gaintuning_tf.shipping import ShippedNetwork
                 from gaintuning_tf.stack_cluster import results_of
 
-                results = results_of(client, model, self.job, todo, self.stack.frame, shared)
+                results = results_of(client, ShippedNetwork.of(model), self.job, todo, self.stack.frame, shared)
             for result in results:
                 self._keep(result)
                 after = result.row.get("risk_after")

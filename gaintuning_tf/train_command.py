@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gaintuning_tf import datasets, files, image_sources, pretrained, training_config
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.tensorboard_log import check_tensorboard
 from gaintuning_tf.training_config import TrainingConfig
 
 _FIELDS = {field.name: field for field in dataclasses.fields(TrainingConfig)}
@@ -77,7 +78,7 @@ def run(options, start_tensorflow):
     from gaintuning_tf.training import train
 
     if options.tensorboard:
-        _check_tensorboard()
+        check_tensorboard()
     sources = {"channels": config.channels, "data_dir": options.data_dir}
     images = load_images(options.data, **sources)
     targets = load_images(options.clean, **sources) if options.clean else None
@@ -137,13 +138,6 @@ def _of_run(folder, resume):
     """The settings of the run that is to be continued; None if there is none."""
     file = folder / training_config.RUN
     return file if resume and file.exists() and (folder / training_config.CHECKPOINT).exists() else None
-
-
-def _check_tensorboard():
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError as error:
-        raise InputError("--tensorboard needs TensorBoard: pip install 'gaintuning-tf[train]'") from error
 
 
 def _progress(keras, config):

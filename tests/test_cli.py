@@ -121,7 +121,7 @@ BAD = {
     "one pixel": (["pixel.png"], "at least 2 pixels"),
     "wrong axes": (["noisy.png", "--axes", "TYX"], "names 3 axes"),
     "nonsense axes": (["noisy.png", "--axes", "AB"], "have Y and X"),
-    "stack without axes": (["stack.tif"], "axes='TYX'"),
+    "stack without axes": (["stack.tif"], "--axes TYX"),
     "not a number": (["nan.npy"], "NaN"),
     "sigma zero": (["noisy.png", "--sigma", "0"], "positive number"),
     "sigma negative": (["noisy.png", "--sigma", "-3"], "positive number"),

@@ -1,0 +1,204 @@
+"""`gaintuning-tf denoise` of a stack: frame by frame, here or on a cluster, and on where it was interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+
+from gaintuning_tf import pretrained
+from gaintuning_tf.argument_types import at_least_one
+from gaintuning_tf.denoise_summary import facts, sentence, summary_of
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.loss_names import loss_of
+from gaintuning_tf.stack_files import Stack, open_stack
+
+# Of the frames that failed, this many are told of one by one.
+TOLD = 20
+SHARED_FRAMES = 8
+# Options whose being there asks for this way even of a single image.
+_OPTIONS = ("share_gains", "warm_start", "dtype", "on_failure", "restart", "scheduler", "workers")
+_INSTEAD = {"pass": "passed on as it is", "blank": "blank"}
+
+
+def add_options(command) -> None:
+    """Add the options for stacks to the command's."""
+    group = command.add_argument_group("stacks")
+    add = group.add_argument
+    how = group.add_mutually_exclusive_group()
+    how.add_argument(
+        "--share-gains",
+        nargs="?",
+        type=at_least_one,
+        const=SHARED_FRAMES,
+        metavar="N",
+        help="tune one set of gains, on N frames evenly spaced, and apply it to all [every frame has its own; N = 8]",
+    )
+    how.add_argument("--warm-start", action="store_true", help="start each frame from the gains of the one before")
+    add("--dtype", metavar="DTYPE", help="of the output, such as uint16 or float32 [that of the input]")
+    add(
+        "--on-failure",
+        choices=["pass", "blank", "stop"],
+        help="a frame that cannot be denoised is passed on as it is, or blank, or stops the run; with the first two, "
+        "such frames are listed at the end and the exit status is 0 as long as any frame went well [pass]",
+    )
+    add("--restart", action="store_true", help="do not go on where an interrupted run ended: start anew")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=at_least_one, metavar="N", help="that many processes here; needs [dask]")
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="the workers of a Dask cluster, such as tcp://host:8786; needs [dask]"
+    )
+    add(
+        "--threads",
+        type=at_least_one,
+        metavar="N",
+        help="threads of TensorFlow, in each worker if there are any [one per core, shared among the workers]",
+    )
+
+
+def wanted(options) -> bool:
+    """Whether any option is there that only stacks have."""
+    return any(getattr(options, name) for name in _OPTIONS)
+
+
+def check(options, stack: Stack) -> None:
+    """What can be wrong with the options, before anything slow is imported.
+
+    Raises:
+        InputError: Something is.
+    """
+    import numpy as np
+
+    try:
+        dtype = np.dtype(options.dtype or stack.dtype)
+    except TypeError as error:
+        raise InputError(f"expected --dtype such as uint16 or float32, received {options.dtype!r}") from error
+    if dtype.kind not in "iuf":
+        raise InputError(f"expected --dtype of integers or floats, received {options.dtype}")
+    if options.workers or options.scheduler:
+        if options.warm_start:
+            raise InputError("expected --warm-start without workers: each frame waits for the one before")
+        from gaintuning_tf.distributed import check_available
+
+        check_available()
+    if options.reference:
+        with open_stack(options.reference, axes=stack.axes) as reference:
+            if reference.shape != stack.shape:
+                raise InputError(f"expected a reference of the image's shape {stack.shape}, received {reference.shape}")
+
+
+def run(options, frames: int) -> None:
+    """Denoise the stack; ends the program with status 130 for Ctrl-C."""
+    start = time.perf_counter()
+    try:
+        result = _run(options, frames)
+    except KeyboardInterrupt:
+        from gaintuning_tf.stack_record import kept_frames
+
+        kept = kept_frames(options.output)
+        done = f"{kept} of {frames} frames are kept; the same command continues" if kept else "nothing written"
+        print(f"interrupted: {done}", file=sys.stderr)
+        raise SystemExit(130) from None
+    summary = _summary(options, result, time.perf_counter() - start)
+    if options.report or options.figures:
+        from gaintuning_tf.stack_report import write_stack_figures, write_stack_report
+
+        with open_stack(options.input, axes=options.axes, model_channels=result.layout.channels) as noisy:
+            if options.report:
+                write_stack_report(options.report, result, noisy, facts=_few(summary))
+            if options.figures:
+                write_stack_figures(options.figures, result, noisy)
+    _tell_failures(result, options.on_failure or "pass")
+    if options.json:
+        print(json.dumps(summary))
+    elif not options.quiet:
+        failures = f"; {len(result.failed)} of {len(result.rows)} frames failed" if result.failed else ""
+        print(f"{sentence(summary)}, {len(result.rows)} frames{failures}", file=sys.stderr)
+
+
+def _run(options, frames):
+    from gaintuning_tf.gain_files import load_gains
+    from gaintuning_tf.stacks import denoise_stack
+
+    model = pretrained.load_denoiser(options.model)
+    if options.load_gains:
+        model = load_gains(model, options.load_gains)
+    with contextlib.ExitStack() as opened:
+        log = log_of(options, frames)
+        if log:
+            opened.callback(log.close)
+        client = None
+        if options.workers or options.scheduler:
+            from gaintuning_tf import distributed
+
+            cluster = distributed.cluster(options.scheduler, workers=options.workers, threads=options.threads)
+            client = opened.enter_context(cluster)
+        return denoise_stack(
+            options.input,
+            options.output,
+            model,
+            sigma=options.sigma,
+            noise=options.noise,
+            loss=loss_of(options),
+            **({"prior": options.prior} if options.plain or options.prior else {}),
+            steps=0 if options.no_tune else options.steps,
+            axes=options.axes,
+            data_range=options.data_range,
+            seed=options.seed,
+            share_gains=options.share_gains,
+            warm_start=options.warm_start,
+            on_failure=options.on_failure or "pass",
+            dtype=options.dtype,
+            gains=options.save_gains,
+            reference=options.reference,
+            restart=options.restart,
+            client=client,
+            listeners=[log.frame] if log else [],
+            progress=not options.quiet,
+        )
+
+
+def log_of(options, frames: int = 1):
+    """The TensorBoard log that was asked for, or None."""
+    if not options.tensorboard:
+        return None
+    from gaintuning_tf.tensorboard_log import TensorBoardLog
+
+    return TensorBoardLog(options.tensorboard, frames=frames)
+
+
+def _summary(options, result, seconds):
+    from gaintuning_tf.stack_scores import stack_psnr
+
+    noises = [row.get("noise") for row in result.rows]
+    names = next(noise for noise in noises if noise)
+    summary = summary_of(
+        options,
+        noise={name: [noise and noise[name] for noise in noises] for name in names},
+        contrast=result.column("contrast"),
+        data_range=result.layout.data_range,
+        steps=max(len(row.get("risk", ())) for row in result.rows),
+        before=result.column("risk_before"),
+        after=result.column("risk_after"),
+        interrupted=False,
+        seconds=seconds,
+    )
+    summary["failed"] = [{"frame": number, "reason": reason} for number, reason in result.failed.items()]
+    if result.tuned_on is not None:
+        summary["tuned_on"] = result.tuned_on
+    psnr = stack_psnr(result.rows, result.layout.data_range)
+    return summary | {f"psnr_{name}": value for name, value in psnr.items()}
+
+
+def _few(summary):
+    """The facts that are no lists over frames."""
+    return facts({name: value for name, value in summary.items() if not isinstance(value, list)})
+
+
+def _tell_failures(result, on_failure):
+    failed = list(result.failed.items())
+    for number, reason in failed[:TOLD]:
+        print(f"warning: frame {number} is {_INSTEAD[on_failure]}: {reason}", file=sys.stderr)
+    if len(failed) > TOLD:
+        print(f"warning: and {len(failed) - TOLD} frames more; --json lists them", file=sys.stderr)
