@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gaintuning_tf.files import replacing
 from gaintuning_tf.page import pyplot
 
 if TYPE_CHECKING:
@@ -38,6 +40,17 @@ def result_figure(result: GainTuningResult):
         axis.set(title=title, xticks=[], yticks=[])
     _draw_risk(axes[3], result)
     return figure
+
+
+def write_figures(folder, drawings: dict) -> None:
+    """Write figures, by name, as PNG (300 dots per inch) and PDF into a folder, made if need be; they are closed."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in drawings.items():
+        for suffix in ("png", "pdf"):
+            with replacing(folder / f"{name.lower().replace(' ', '-')}.{suffix}") as temporary:
+                figure.savefig(temporary, dpi=300)
+        pyplot().close(figure)
 
 
 def risk_figure(result: GainTuningResult):

@@ -66,6 +66,15 @@ def table(rows: Sequence[dict], head: bool = True) -> str:
     return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
+def png(picture) -> bytes:
+    """A picture, uint8, (H, W) or (H, W, 3), as the bytes of a PNG file."""
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, format="png")
+    return data.getvalue()
+
+
 def data_uri(png: bytes) -> str:
     """A PNG as the address of itself."""
     return "data:image/png;base64," + base64.b64encode(png).decode()

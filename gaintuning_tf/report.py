@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import html
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gaintuning_tf import figures
 from gaintuning_tf.files import replacing
-from gaintuning_tf.page import check_available, data_uri, figure_image, page, table
+from gaintuning_tf.page import check_available, data_uri, figure_image, page, png, table
 
-__all__ = ["check_available", "write_report"]
+__all__ = ["check_available", "write_figures", "write_report"]
 
 if TYPE_CHECKING:
     from gaintuning_tf.pipeline import GainTuningResult
@@ -66,6 +65,27 @@ def write_report(
         temporary.write_text(page("GainTuning report", parts), encoding="utf-8")
 
 
+def write_figures(folder, result: GainTuningResult, noisy: np.ndarray) -> None:
+    """Write the page's drawings as PNG (300 dots per inch) and PDF into a folder, made if need be.
+
+    Args:
+        folder: Where.
+        result: What `gaintune` returned.
+        noisy: The image it was given.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    from gaintuning_tf.analysis import analyse
+
+    found = analyse(result, noisy)
+    drawings = {"result": figures.result_figure(result), "risk": figures.risk_figure(result)}
+    drawings["gains"] = figures.gains_figure(found.gains)
+    if found.filters:
+        drawings["filters"] = figures.filters_figure(found)
+    figures.write_figures(folder, drawings)
+
+
 def _explained(result, noisy, pixels):
     """The part of the page that says what tuning did to the network."""
     # Here, for with it comes TensorFlow, and the command line asks this module before that.
@@ -95,19 +115,11 @@ def _of_first(result):
 def _images(pictures, zoom=False):
     kind = "zoom" if zoom else "picture"
     cells = [
-        f'<figure><img class="{kind}" alt="{html.escape(name)}" src="{data_uri(_png(picture))}">'
+        f'<figure><img class="{kind}" alt="{html.escape(name)}" src="{data_uri(png(picture))}">'
         f"<figcaption>{html.escape(name)}</figcaption></figure>"
         for name, picture in pictures.items()
     ]
     return f'<div class="row">{"".join(cells)}</div>'
-
-
-def _png(picture):
-    from PIL import Image
-
-    data = io.BytesIO()
-    Image.fromarray(picture).save(data, format="png")
-    return data.getvalue()
 
 
 _FILTERS = (

@@ -108,7 +108,7 @@ def run(options, frames: int) -> None:
             if options.report:
                 write_stack_report(options.report, result, noisy, facts=_few(summary))
             if options.figures:
-                write_stack_figures(options.figures, result, noisy)
+                write_stack_figures(options.figures, result)
     _tell_failures(result, options.on_failure or "pass")
     if options.json:
         print(json.dumps(summary))
