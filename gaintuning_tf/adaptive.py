@@ -77,13 +77,13 @@ def tune_one(tuner: GainTuner, noisy, sigma, steps, *, seed: int = 0, window: in
     Returns:
         One tensor per `Gain` layer, in the order of `gain_layers`; and the held-out risk, (1,), float64.
     """
-    size = search.window_size(noisy, window)
+    windows = tuner.windows(noisy, window)
     start, state = tuner.initial()
     # Without steps there is nothing to prepare for.
-    unprepared = tuner.unprepared(noisy, sigma, size)
+    unprepared = tuner.unprepared(noisy, sigma, windows)
     gains, scene, before = tf.cond(
         steps > 0,
-        lambda: tuner.prepared(start, noisy, sigma, seed, size),
+        lambda: tuner.prepared(start, noisy, sigma, seed, windows),
         lambda: (start, unprepared, tuner.held_out(start, unprepared, seed)),
     )
 

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf import gauss_newton, padding, search
+from gaintuning_tf.activations import bytes_per_pixel
 from gaintuning_tf.contrast import at_contrast
 from gaintuning_tf.convolutions import convolutions, sublayers
 from gaintuning_tf.graph import as_keras_model
@@ -30,6 +31,10 @@ PRIOR = 0.08
 RATE = 0.6
 # Of the paper's plain method.
 ADAM_RATE = 3e-3
+# What a step may keep of the network's activations, bytes: it looks at larger images in several smaller windows.
+MEMORY = 1.75e9
+# Their sides are multiples of this: a window has borders, which the network does not know from those of the image.
+SIDES = 128
 # Contrasts that are tried one after the other, as long as the risk falls.
 CONTRAST_RATIO = 0.84
 CONTRASTS = 10
@@ -46,14 +51,28 @@ class Scene(NamedTuple):
         noise: The standard deviation of Gaussian noise, (N,); a `NoiseLevel`; or () for losses without noise.
         reference: The denoised images before tuning, (N, H, W, C), for losses that use them; else without channels.
         curvature: Rows of the Gauss-Newton curvature, (rows, samples, gains); without samples if not used.
-        size: Spatial size of the window that a step sees.
+        windows: What a step sees of the image.
     """
 
     noisy: tf.Tensor
     noise: object
     reference: tf.Tensor
     curvature: tf.Tensor
-    size: tf.Tensor
+    windows: search.Windows
+
+
+class Slope(NamedTuple):
+    """The risk at some gains, and what a step down makes of it.
+
+    Attributes:
+        risk: Of each image, (N,).
+        gradients: Of the sum of the risks, by layer.
+        variance: The mean variance of the noise, by row, float64; for losses without noise the risk, which has it.
+    """
+
+    risk: tf.Tensor
+    gradients: list[tf.Tensor]
+    variance: tf.Tensor
 
 
 class Core:
@@ -80,6 +99,7 @@ class Core:
         gains = gain_layers(self.model)
         self._images = gains[0].images
         self._count = len(gains)
+        self._row_kind = tf.TensorSpec([self._images or 1], tf.float64)
         self._sizes = [gain.gain.shape[-1] for gain in gains]
         ones = np.ones(self._images or 1, np.float32)
         self._variables = [*(gain.gain for gain in gains), keras.Variable(ones, trainable=False, name="contrast")]
@@ -137,38 +157,46 @@ class Core:
         Returns:
             The new gains and state, and the risk of each image, (N,), at the old gains.
         """
+        slope = self._slope(gains, noisy, noise, seed, reference)
+        pixels = tf.reduce_prod(tf.shape(noisy)[1:])
+        return (*self._stepped(gains, state, slope, pixels, curvature), slope.risk)
+
+    def _slope(self, gains, noisy, noise, seed, reference):
         tuned, fixed = list(gains[: self._count]), list(gains[self._count :])
         with tf.GradientTape() as tape:
             tape.watch(tuned)
             risk = self.risk([*tuned, *fixed], noisy, noise, seed, reference)
             total = tf.reduce_sum(risk)
         gradients = tape.gradient(total, tuned, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return Slope(risk, gradients, self._variance(noisy, noise, risk))
+
+    def _variance(self, noisy, noise, risk):
+        if isinstance(noise, tuple) and not noise:
+            return self._by_row(tf.abs(risk))
+        variance = as_level(noise, noisy.dtype).variance(noisy) * tf.ones_like(noisy)
+        return self._by_row(tf.reduce_mean(variance, list(range(1, len(noisy.shape)))))
+
+    def _stepped(self, gains, state, slope, pixels, curvature):
+        """The gains and the state after the step."""
+        tuned, fixed = list(gains[: self._count]), list(gains[self._count :])
+        gradients = slope.gradients
         if self.prior is not None and curvature is not None:
-            damping = self._damping(noisy, noise, risk)
+            damping = self._damping(slope.variance, pixels)
             step = gauss_newton.newton_step(
                 curvature, self._flat(gradients), self._flat(tuned) - 1, damping, gauss_newton.LIMIT
             )
             gradients = self._split(-step)
         tuned, state = self.optimizer.stateless_apply(state, gradients, tuned)
-        return [*tuned, *fixed], state, risk
+        return [*tuned, *fixed], state
 
-    def _damping(self, noisy, noise, risk):
+    def _damping(self, variance, pixels):
         """The prior's curvature, by row: `2 v / (n prior^2)`.
 
         Of Gaussian noise of variance v, n pixels have the log-likelihood `-n risk / (2 v)`, gains
         the prior `-|gains - 1|^2 / (2 prior^2)`: their sum times `-2 v / n` is least where
         `risk + v / (n prior^2) |gains - 1|^2` is.
         """
-        if isinstance(noise, tuple) and not noise:
-            # A loss that knows no noise has its variance in it.
-            variance = tf.abs(risk)
-        else:
-            variance = tf.reduce_mean(
-                as_level(noise, noisy.dtype).variance(noisy) * tf.ones_like(noisy), list(range(1, len(noisy.shape)))
-            )
-        pixels = tf.cast(tf.reduce_prod(tf.shape(noisy)[1:]), noisy.dtype)
-        damping = 2 * self._by_row(variance) / tf.cast(pixels * self.prior**2, tf.float64)
-        return tf.maximum(damping, 1e-12)
+        return tf.maximum(2 * variance / (tf.cast(pixels, tf.float64) * self.prior**2), 1e-12)
 
     def _flat(self, gains):
         """(rows, all gains)."""
@@ -196,7 +224,7 @@ class Core:
 
     # What is found once, before the first step.
 
-    def prepared(self, gains, noisy, noise, seed, size):
+    def prepared(self, gains, noisy, noise, seed, windows):
         """The gains with the contrast of the lowest risk, the scene of the tuning, and the held-out risk before.
 
         Args:
@@ -204,12 +232,12 @@ class Core:
             noisy: (N, H, W, C).
             noise: As in `Scene`.
             seed: The seed of the whole tuning, ().
-            size: Spatial size of the window that a step sees.
+            windows: What a step sees of the image.
 
         Returns:
             Gains, `Scene`, and the held-out risk of the gains as they were, (rows,).
         """
-        scene = self.unprepared(noisy, noise, size)
+        scene = self.unprepared(noisy, noise, windows)
         if getattr(self.loss, "uses_reference", False):
             scene = scene._replace(reference=self.apply(gains, noisy))
         if self.contrast:
@@ -221,10 +249,27 @@ class Core:
             scene = scene._replace(curvature=rows)
         return gains, scene, risk
 
-    def unprepared(self, noisy, noise, size):
+    def windows(self, noisy, side):
+        """What a step sees of images: as many pixels as a window of this side has, in windows that fit the memory.
+
+        Args:
+            noisy: (N, H, W, C).
+            side: Pixels; None for the whole image at once.
+        """
+        if side is None:
+            return search.windows(noisy, 2**30, math.inf)
+        images = noisy.shape[0] or 1
+        fitting = int(math.sqrt(MEMORY / max(images * self._bytes_per_pixel, 1)))
+        return search.windows(noisy, min(side, max(fitting // SIDES, 1) * SIDES), side**2)
+
+    @functools.cached_property
+    def _bytes_per_pixel(self):
+        return bytes_per_pixel(self.model)
+
+    def unprepared(self, noisy, noise, windows):
         """The scene of a tuning without steps."""
         rows = tf.zeros([self._images or 1, 0, sum(self._sizes)])
-        return Scene(noisy, noise, noisy[..., :0], rows, size)
+        return Scene(noisy, noise, noisy[..., :0], rows, windows)
 
     def _contrasted(self, gains, scene, seed):
         """The gains with the contrast of the lowest risk, falling from one to the next, and the risk of the first."""
@@ -266,11 +311,19 @@ class Core:
     # The turn of a loop, and what decides which gains are kept.
 
     def turn(self, known, gains, state, scene, seed):
-        """A step on a random window: the search, gains and state after it, and the risk before, by row."""
-        noisy, reference = self._window(scene, seed)
-        new, state, risk = self.step(gains, state, noisy, scene.noise, seed, scene.curvature, reference)
-        rows = self._by_row(risk)
-        return search.remember(known, gains, rows), new, state, rows
+        """A step on random windows: the search, gains and state after it, and the risk before, by row."""
+
+        def of_window(seed):
+            noisy, reference = self._window(scene, seed)
+            slope = self._slope(gains, noisy, scene.noise, seed, reference)
+            return slope._replace(risk=self._by_row(slope.risk))
+
+        gradients = [tf.TensorSpec(gain.shape, gain.dtype) for gain in gains[: self._count]]
+        kind = Slope(self._row_kind, gradients, self._row_kind)
+        slope = _mean_of_windows(of_window, kind, scene.windows.count, seed)
+        pixels = tf.reduce_prod(scene.windows.size) * scene.noisy.shape[-1] * scene.windows.count
+        after, state = self._stepped(gains, state, slope, pixels, scene.curvature)
+        return search.remember(known, gains, slope.risk), after, state, slope.risk
 
     def held_out(self, gains, scene, seed):
         """The criterion's mean on probes that tuning never sees, by row; `seed` is that of the whole tuning, ()."""
@@ -278,8 +331,11 @@ class Core:
 
     def _held_out_risk(self, scene):
         def risk(gains, seed):
-            noisy, reference = self._window(scene, seed)
-            return self._by_row(self._risk_by(self.criterion, gains, noisy, scene.noise, seed, reference))
+            def of_window(seed):
+                noisy, reference = self._window(scene, seed)
+                return self._by_row(self._risk_by(self.criterion, gains, noisy, scene.noise, seed, reference))
+
+            return _mean_of_windows(of_window, self._row_kind, scene.windows.count, seed)
 
         return risk
 
@@ -287,13 +343,23 @@ class Core:
         """The same random part of the image and the reference."""
         both = tf.concat([scene.noisy, tf.cast(scene.reference, scene.noisy.dtype)], -1)
         channels = scene.noisy.shape[-1]
-        part = search.random_window(both, seed, scene.size)
+        part = search.random_window(both, seed, scene.windows.size)
         return part[..., :channels], part[..., channels:]
 
     def _by_row(self, risk):
         """One risk per set of gains: of each image, or of all that share them."""
         risk = tf.cast(risk, tf.float64)
         return risk if self._images is not None else tf.reduce_mean(risk, keepdims=True)
+
+
+def _mean_of_windows(of_window, kind, count, seed):
+    """The mean of what the windows of a step give, one after the other: in the memory of one."""
+
+    def of_number(number):
+        return of_window(search.window_seed(seed, number))
+
+    found = tf.map_fn(of_number, tf.range(count), fn_output_signature=kind, parallel_iterations=1)
+    return tf.nest.map_structure(lambda values: tf.reduce_mean(values, 0), found)
 
 
 def _twin(model, gained):

@@ -78,7 +78,7 @@ def gaintune(
     Tunes one gain per channel and convolution by minimising an unsupervised estimate
     of the mean squared error on this image alone (Mohan, Vincent, Manzorro, Crozier,
     Fernandez-Granda, Simoncelli, "Adaptive denoising via GainTuning", NeurIPS 2021), with what
-    `GainTuner` adds to the paper. Of images larger than 512x512, each step sees a random window of that size.
+    `GainTuner` adds to the paper. Of images larger than 512x512, each step sees as many pixels, at random places.
 
     Args:
         image: Noisy; (H, W), (H, W, 1), (H, W, 3), or what `axes` describes; any

@@ -18,6 +18,8 @@ HELD_OUT_PROBES = 2
 SMOOTHING = 0.8
 # Added to the number of a step for the place of its window, so that its probe has other numbers.
 _PLACE = 1 << 31
+# Between the numbers of the windows of one step.
+_NEXT_WINDOW = 1 << 35
 
 Gains = Sequence[tf.Tensor]
 
@@ -38,6 +40,18 @@ class Search(NamedTuple):
     lowest: tf.Tensor
     average: tf.Tensor
     steps: tf.Tensor
+
+
+class Windows(NamedTuple):
+    """The parts of an image that a step looks at, one after the other, each at a random place.
+
+    Attributes:
+        size: Their spatial size, (dimensions,).
+        count: Their number, ().
+    """
+
+    size: tf.Tensor
+    count: tf.Tensor
 
 
 def start(gains: Gains, rows: int) -> Search:
@@ -150,6 +164,26 @@ def step_seed(seed, number) -> tf.Tensor:
 def window_size(noisy: tf.Tensor, window: int) -> tf.Tensor:
     """The sides of the part of `noisy` (N, ..., C) that a step looks at: `window`, or the image's if smaller."""
     return tf.minimum(tf.shape(noisy)[1:-1], window)
+
+
+def windows(noisy: tf.Tensor, side: int, pixels: int) -> Windows:
+    """Windows of at most `side` pixels squared, which together have about `pixels`, or as many as the image `noisy`.
+
+    Example:
+
+    >>> size, count = windows(tf.zeros((1, 600, 900, 1)), 256, 512**2)
+    >>> size.numpy().tolist(), int(count)
+    ([256, 256], 4)
+    """
+    shape, size = tf.shape(noisy)[1:-1], window_size(noisy, side)
+    seen = tf.minimum(tf.cast(tf.reduce_prod(tf.cast(shape, tf.int64)), tf.float64), float(pixels))
+    count = tf.maximum(tf.round(seen / tf.cast(tf.reduce_prod(size), tf.float64)), 1)
+    return Windows(size, tf.cast(count, tf.int32))
+
+
+def window_seed(seed: tf.Tensor, number) -> tf.Tensor:
+    """The two integers that seed window `number` of the step that `seed` is of: of the first, the same."""
+    return tf.cast(seed, tf.int64) + tf.stack([tf.constant(0, tf.int64), _NEXT_WINDOW * tf.cast(number, tf.int64)])
 
 
 def random_window(noisy: tf.Tensor, seed, size: tf.Tensor) -> tf.Tensor:

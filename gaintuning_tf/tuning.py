@@ -118,17 +118,17 @@ class GainTuner(Core):
             image = self._image_spec
             each = tf.TensorSpec([None], image.dtype)
             noise = {"gaussian": each, "line": NoiseLevel(each, each), "none": ()}[kind]
-            size = tf.TensorSpec([len(image.shape) - 2], tf.int32)
+            windows = search.Windows(tf.TensorSpec([len(image.shape) - 2], tf.int32), tf.TensorSpec([], tf.int32))
             rows = tf.TensorSpec([self._images or 1, None, sum(self._sizes)], tf.float32)
             reference = tf.TensorSpec([*image.shape[:-1], None], image.dtype)
-            scene = Scene(image, noise, reference, rows, size)
+            scene = Scene(image, noise, reference, rows, windows)
             gains = [tf.TensorSpec(v.shape, tf.as_dtype(v.dtype)) for v in self._variables]
             number = tf.TensorSpec([], tf.int64)
             known = tf.nest.map_structure(tf.TensorSpec.from_tensor, self._search())
             seed = tf.TensorSpec([2], tf.int64)
             step = {"autograph": False, "jit_compile": self.jit_compile}
             self._compiled[kind] = _Functions(
-                prepare=tf.function(self.prepared, [gains, image, noise, number, size], autograph=False),
+                prepare=tf.function(self.prepared, [gains, image, noise, number, windows], autograph=False),
                 step=tf.function(self._assigning_step, [known, scene, seed], **step),
                 held_out=tf.function(self.held_out, [gains, scene, number], autograph=False),
             )
@@ -164,7 +164,8 @@ class GainTuner(Core):
             seed: Same seed, same machine: same gains.
             window: Evaluate the risk at each step on a random window of at most this
                 many pixels squared instead of on the whole image, which bounds time
-                and memory for large images.
+                and memory for large images; on several smaller ones with as many pixels together, one
+                after the other, where the network would keep more than `core.MEMORY` for it.
 
         Returns:
             What happened. `KeyboardInterrupt` ends tuning early and is not raised.
@@ -275,9 +276,9 @@ class _Run:
     def __init__(self, tuner, noisy, noise, steps, seed, window):
         self.tuner = tuner
         self.total, self.seed = steps, int(seed) % 2**63
-        size = search.window_size(noisy, max(noisy.shape[1:-1]) if window is None else window)
+        windows = tuner.windows(noisy, window)
         self.functions = tuner._functions(_kind(noise))
-        self.scene = tuner.unprepared(noisy, noise, size)
+        self.scene = tuner.unprepared(noisy, noise, windows)
         self.search = tuner._search()
         self.start = self.search.best
         self.before = None
@@ -288,7 +289,7 @@ class _Run:
         """Set the contrast, and find what all steps need, the held-out risk of the start among it."""
         scene = self.scene
         gains, self.scene, self.before = self.functions.prepare(
-            self.start, scene.noisy, scene.noise, tf.constant(self.seed, tf.int64), scene.size
+            self.start, scene.noisy, scene.noise, tf.constant(self.seed, tf.int64), scene.windows
         )
         self.tuner._variables[-1].assign(gains[-1])
 

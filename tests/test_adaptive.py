@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import CoupledBootstrap, GainTuner, gain_layers, gaintune
+from gaintuning_tf import CoupledBootstrap, GainTuner, core, gain_layers, gaintune
 from gaintuning_tf.adaptive import denoise_adaptively, tune_one
 
 SIGMAS = np.float32([0.1, 0.05, 0.15])
@@ -51,6 +51,20 @@ def test_large_images_are_seen_through_the_same_windows(tiny):
     history = tuner.tune(noisy, window=16, **options)
     assert np.any(whole.risk != history.risk)
     denoised, risk = adaptively(tuner, noisy, [0.1], 8, seed=2, window=16)
+    np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
+    np.testing.assert_allclose(risk, history.after, atol=SAME)
+
+
+def test_a_network_that_needs_much_memory_sees_several_windows_in_both(tiny, monkeypatch):
+    noisy = images((1, 40, 24, 1))
+    tuner = GainTuner(tiny, CoupledBootstrap())
+    assert int(tuner.windows(noisy, 24).count) == 1
+    monkeypatch.setattr(core, "MEMORY", tuner._bytes_per_pixel * 12**2)
+    monkeypatch.setattr(core, "SIDES", 4)
+    assert [int(v) for v in tuner.windows(noisy, 24).size] == [12, 12]
+    assert int(tuner.windows(noisy, 24).count) == 4
+    history = tuner.tune(noisy, window=24, sigma=0.1, steps=8, progress=False, seed=2)
+    denoised, risk = adaptively(tuner, noisy, [0.1], 8, seed=2, window=24)
     np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
     np.testing.assert_allclose(risk, history.after, atol=SAME)
 

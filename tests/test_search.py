@@ -1,5 +1,7 @@
 """Which gains are kept, the learning rate, and the windows: shared by Python's loop and the graph's."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -74,3 +76,26 @@ def test_windows_are_the_same_compiled_or_not():
         for number in range(3):
             seed = tf.constant([2**40, number], tf.int64)
             np.testing.assert_array_equal(compiled(seed), search.random_window(image, seed, size))
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "pixels", "size", "count"),
+    [
+        ((30, 40), 64, 64**2, (30, 40), 1),  # smaller than a window: whole
+        ((64, 64), 64, 64**2, (64, 64), 1),
+        ((64, 64), 32, 64**2, (32, 32), 4),
+        ((640, 640), 32, 64**2, (32, 32), 4),  # no more than was asked for
+        ((48, 48), 32, 64**2, (32, 32), 2),  # about as many as the image has
+        ((20, 200), 64, 64**2, (20, 64), 3),
+        ((30, 40), 2**30, math.inf, (30, 40), 1),
+    ],
+)
+def test_windows_have_together_as_many_pixels_as_asked_for(shape, side, pixels, size, count):
+    found = search.windows(tf.zeros((2, *shape, 1)), side, pixels)
+    assert (tuple(found.size.numpy()), int(found.count)) == (size, count)
+
+
+def test_the_first_window_of_a_step_has_its_seed_and_no_other_has_one_of_another_step():
+    seeds = [search.window_seed(search.step_seed(5, step), number) for step in range(3) for number in range(3)]
+    assert seeds[0].numpy().tolist() == [5, 0]
+    assert len({tuple(seed.numpy()) for seed in seeds}) == 9

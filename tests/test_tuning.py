@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import GainTuner, InputError, MonteCarloSURE, gain_layers, insert_gains
+from gaintuning_tf import GainTuner, InputError, MonteCarloSURE, gain_layers, insert_gains, search
 
 SIGMA = 0.1
 
@@ -282,6 +282,23 @@ def test_a_window_bounds_what_a_step_sees(tiny):
     assert {tuple(shape) for shape, _ in seen} == {(24, 20)}
     assert len({corner for _, corner in seen}) > 4, "windows move"
     assert np.isfinite(history.after)
+
+
+def test_a_step_goes_down_the_mean_of_its_windows(tiny):
+    tuner = GainTuner(tiny, MonteCarloSURE(), keras.optimizers.SGD(1.0))
+    gains, state = tuner.initial()
+    image, level, seed = tf.constant(noisy(shape=(1, 40, 20, 1))), tf.constant([SIGMA]), search.step_seed(3, 5)
+    windows = search.Windows(tf.constant([12, 12]), tf.constant(3))
+    _, after, _, risk = tuner.turn(tuner._search(), gains, state, tuner.unprepared(image, level, windows), seed)
+    each = []
+    for number in range(3):
+        own = search.window_seed(seed, number)
+        part = search.random_window(image, own, windows.size)
+        each.append(tuner.step(gains, state, part, level, own))
+    np.testing.assert_allclose(risk, [np.mean([r for _, _, r in each])], rtol=1e-6)
+    for index, gain in enumerate(after):
+        np.testing.assert_allclose(gain, np.mean([g[index] for g, _, _ in each], 0), rtol=1e-5)
+    assert len({float(r[0]) for _, _, r in each}) == 3, "the windows differ"
 
 
 def test_odd_sizes_of_a_network_that_halves(tiny):
