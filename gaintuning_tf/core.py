@@ -31,10 +31,10 @@ PRIOR = 0.08
 RATE = 0.6
 # Of the paper's plain method.
 ADAM_RATE = 3e-3
-# What a step may keep of the network's activations, bytes: it looks at larger images in several smaller windows.
+# What a step may keep of the network's activations, bytes; and the side of the windows in which it looks at images
+# that are larger: many small ones see more of an image than one large one (docs/research-log.md).
 MEMORY = 1.75e9
-# Their sides are multiples of this: a window has borders, which the network does not know from those of the image.
-SIDES = 128
+SIDE = 128
 # Contrasts that are tried one after the other, as long as the risk falls.
 CONTRAST_RATIO = 0.84
 CONTRASTS = 10
@@ -250,17 +250,16 @@ class Core:
         return gains, scene, risk
 
     def windows(self, noisy, side):
-        """What a step sees of images: as many pixels as a window of this side has, in windows that fit the memory.
+        """What a step sees of images: as many pixels as a square of this side has; the whole, if memory allows.
 
         Args:
             noisy: (N, H, W, C).
             side: Pixels; None for the whole image at once.
         """
         if side is None:
-            return search.windows(noisy, 2**30, math.inf)
-        images = noisy.shape[0] or 1
-        fitting = int(math.sqrt(MEMORY / max(images * self._bytes_per_pixel, 1)))
-        return search.windows(noisy, min(side, max(fitting // SIDES, 1) * SIDES), side**2)
+            return search.windows(noisy, math.inf, SIDE, whole=math.inf)
+        fitting = MEMORY / max((noisy.shape[0] or 1) * self._bytes_per_pixel, 1)
+        return search.windows(noisy, side**2, min(side, SIDE), whole=min(side**2, fitting))
 
     @functools.cached_property
     def _bytes_per_pixel(self):

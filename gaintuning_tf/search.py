@@ -166,19 +166,26 @@ def window_size(noisy: tf.Tensor, window: int) -> tf.Tensor:
     return tf.minimum(tf.shape(noisy)[1:-1], window)
 
 
-def windows(noisy: tf.Tensor, side: int, pixels: int) -> Windows:
-    """Windows of at most `side` pixels squared, which together have about `pixels`, or as many as the image `noisy`.
+def windows(noisy: tf.Tensor, pixels: float, side: int, whole: float) -> Windows:
+    """What a step sees of `noisy`: all of it, or several windows.
+
+    Args:
+        noisy: (N, ..., C).
+        pixels: About so many pixels are seen, or as many as the image has.
+        side: Of a window, at most.
+        whole: An image of at most this many pixels is seen whole.
 
     Example:
 
-    >>> size, count = windows(tf.zeros((1, 600, 900, 1)), 256, 512**2)
+    >>> size, count = windows(tf.zeros((1, 600, 900, 1)), pixels=512**2, side=128, whole=512**2)
     >>> size.numpy().tolist(), int(count)
-    ([256, 256], 4)
+    ([128, 128], 16)
     """
-    shape, size = tf.shape(noisy)[1:-1], window_size(noisy, side)
-    seen = tf.minimum(tf.cast(tf.reduce_prod(tf.cast(shape, tf.int64)), tf.float64), float(pixels))
-    count = tf.maximum(tf.round(seen / tf.cast(tf.reduce_prod(size), tf.float64)), 1)
-    return Windows(size, tf.cast(count, tf.int32))
+    shape = tf.shape(noisy)[1:-1]
+    total = tf.cast(tf.reduce_prod(tf.cast(shape, tf.int64)), tf.float64)
+    size = tf.where(total <= whole, shape, tf.minimum(shape, side))
+    count = tf.minimum(total, float(pixels)) / tf.cast(tf.reduce_prod(size), tf.float64)
+    return Windows(size, tf.cast(tf.maximum(tf.round(count), 1), tf.int32))
 
 
 def window_seed(seed: tf.Tensor, number) -> tf.Tensor:

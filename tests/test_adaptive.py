@@ -58,13 +58,13 @@ def test_large_images_are_seen_through_the_same_windows(tiny):
 def test_a_network_that_needs_much_memory_sees_several_windows_in_both(tiny, monkeypatch):
     noisy = images((1, 40, 24, 1))
     tuner = GainTuner(tiny, CoupledBootstrap())
-    assert int(tuner.windows(noisy, 24).count) == 1
-    monkeypatch.setattr(core, "MEMORY", tuner._bytes_per_pixel * 12**2)
-    monkeypatch.setattr(core, "SIDES", 4)
-    assert [int(v) for v in tuner.windows(noisy, 24).size] == [12, 12]
-    assert int(tuner.windows(noisy, 24).count) == 4
-    history = tuner.tune(noisy, window=24, sigma=0.1, steps=8, progress=False, seed=2)
-    denoised, risk = adaptively(tuner, noisy, [0.1], 8, seed=2, window=24)
+    assert int(tuner.windows(noisy, 32).count) == 1
+    monkeypatch.setattr(core, "MEMORY", tuner._bytes_per_pixel * 900)
+    monkeypatch.setattr(core, "SIDE", 12)
+    assert [int(v) for v in tuner.windows(noisy, 32).size] == [12, 12]
+    assert int(tuner.windows(noisy, 32).count) == 7
+    history = tuner.tune(noisy, window=32, sigma=0.1, steps=8, progress=False, seed=2)
+    denoised, risk = adaptively(tuner, noisy, [0.1], 8, seed=2, window=32)
     np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
     np.testing.assert_allclose(risk, history.after, atol=SAME)
 

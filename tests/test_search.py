@@ -79,19 +79,20 @@ def test_windows_are_the_same_compiled_or_not():
 
 
 @pytest.mark.parametrize(
-    ("shape", "side", "pixels", "size", "count"),
+    ("shape", "pixels", "side", "whole", "size", "count"),
     [
-        ((30, 40), 64, 64**2, (30, 40), 1),  # smaller than a window: whole
-        ((64, 64), 64, 64**2, (64, 64), 1),
-        ((64, 64), 32, 64**2, (32, 32), 4),
-        ((640, 640), 32, 64**2, (32, 32), 4),  # no more than was asked for
-        ((48, 48), 32, 64**2, (32, 32), 2),  # about as many as the image has
-        ((20, 200), 64, 64**2, (20, 64), 3),
-        ((30, 40), 2**30, math.inf, (30, 40), 1),
+        ((30, 40), 64**2, 32, 64**2, (30, 40), 1),
+        ((64, 64), 64**2, 32, 64**2, (64, 64), 1),
+        ((65, 64), 64**2, 32, 64**2, (32, 32), 4),
+        ((64, 64), 64**2, 32, 4000, (32, 32), 4),
+        ((640, 640), 64**2, 32, 64**2, (32, 32), 4),  # no more than was asked for
+        ((48, 48), 64**2, 32, 1000, (32, 32), 2),  # about as many as the image has
+        ((20, 300), 64**2, 32, 64**2, (20, 32), 6),
+        ((30, 40), math.inf, 32, math.inf, (30, 40), 1),
     ],
 )
-def test_windows_have_together_as_many_pixels_as_asked_for(shape, side, pixels, size, count):
-    found = search.windows(tf.zeros((2, *shape, 1)), side, pixels)
+def test_an_image_is_seen_whole_or_in_windows_of_as_many_pixels(shape, pixels, side, whole, size, count):
+    found = search.windows(tf.zeros((2, *shape, 1)), pixels, side, whole)
     assert (tuple(found.size.numpy()), int(found.count)) == (size, count)
 
 
