@@ -30,8 +30,8 @@ METHODS = {
     "tuned, `--loss blind-spot`": ("blind-spot", *CAMERA, "--loss", "blind-spot"),
 }
 # Of the movie with drawn noise, these methods and as many frames.
-DRAWN_FRAMES = 3
-DRAWN = {name: METHODS[name] for name in METHODS if METHODS[name][0] not in ("warm", "shared")}
+DRAWN_FRAMES = 2
+DRAWN = {name: METHODS[name] for name in METHODS if METHODS[name][0] not in ("gaussian", "warm", "shared")}
 
 
 def run(options):
