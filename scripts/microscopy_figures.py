@@ -12,7 +12,7 @@ from matplotlib import pyplot
 # Side of the enlarged part, pixels, and of the scale bar.
 PART, BAR = 80, 20
 # Shades of a drawing: those of its grey pictures and of one coloured map.
-SHADES = 96
+SHADES = 256
 
 
 def draw_tem(path, shown, clean, dose):
@@ -32,7 +32,7 @@ def draw_tem(path, shown, clean, dose):
         error = axes[1, column].imshow(frame - good[window], "RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
     figure.colorbar(error, ax=axes[1], label="error, electrons\nper pixel / dose", pad=0.01)
     scale_bar(axes[0, 0])
-    figure.suptitle(f"{dose:g} electrons per pixel, frame {middle}, {side} x {side} pixels", fontsize=10)
+    figure.suptitle(f"dose {dose:g}, frame {middle}, {side} x {side} pixels", fontsize=10)
     finish(figure, axes, path)
 
 
@@ -79,8 +79,12 @@ def draw_noise(path, levels, correlations):
 
 
 def scale_bar(axis):
-    axis.plot([4, 4 + BAR], [axis.get_ylim()[0] - 5] * 2, color="yellow", linewidth=3, solid_capstyle="butt")
-    axis.text(4, axis.get_ylim()[0] - 8, f"{BAR} px", color="yellow", fontsize=8)
+    """White within black, to be seen on any picture."""
+    bottom = axis.get_ylim()[0] - 5
+    for colour, width in (("black", 6), ("white", 3)):
+        axis.plot([4, 4 + BAR], [bottom] * 2, color=colour, linewidth=width, solid_capstyle="butt")
+    box = {"facecolor": "black", "pad": 1, "linewidth": 0}
+    axis.text(4, bottom - 5, f"{BAR} px", color="white", fontsize=8, bbox=box)
 
 
 def finish(figure, axes, path):
@@ -90,7 +94,7 @@ def finish(figure, axes, path):
 
 
 def save(figure, path):
-    """A PNG of few shades, a third of the size of one of all."""
+    """A PNG of few shades, smaller than one of all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=100)
