@@ -97,6 +97,6 @@ def save(figure, path):
     """A PNG of few shades, smaller than one of all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=100)
+    figure.savefig(drawn, format="png", dpi=100, bbox_inches="tight")
     pyplot.close(figure)
     Image.open(drawn).convert("RGB").quantize(SHADES).save(path, optimize=True)
