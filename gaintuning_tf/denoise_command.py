@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gaintuning_tf import files, images, pretrained, stack_command
 from gaintuning_tf.argument_types import count, positive
-from gaintuning_tf.denoise_summary import facts, sentence, summary_of
+from gaintuning_tf.denoise_summary import facts, sentence, summary_of, tell_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.formats import READABLE
 from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PRIOR_HELP, loss_of
@@ -188,6 +188,7 @@ def _denoise(options, image, reference, axes):
     if options.save_gains:
         save_gains(result.model, options.save_gains)
     images.save_image(options.output, result.denoised, result.layout)
+    tell_if_coarse(summary, result.layout.dtype)
     summary.update({f"{key}_{name}": value for name, row in scores.items() for key, value in row.items()})
     if options.json:
         print(json.dumps(summary))

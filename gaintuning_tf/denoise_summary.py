@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
+import numpy as np
+
 from gaintuning_tf.loss_names import loss_of
 
 
@@ -70,8 +74,39 @@ def sentence(summary: dict) -> str:
     return text
 
 
+# Of values rounded to whole numbers, the mean squared error.
+_ROUNDED = 1 / 12
+
+
+def coarse(summary: dict, dtype) -> str | None:
+    """What to say if rounding the output to its dtype adds more error than is left: few counts, in integers.
+
+    Args:
+        summary: As `summary_of` makes it.
+        dtype: Of the output.
+
+    Example:
+
+    >>> coarse({"output": "a.tif", "risk_tuned": [0.003, 0.001]}, np.dtype("uint16"))
+    'a.tif is rounded to uint16, a squared error of 0.083 where 0.002 is left: --dtype float32 keeps what is between'
+    >>> coarse({"output": "a.tif", "risk_tuned": 30.0}, np.dtype("uint8"))
+    """
+    left = _mean(summary["risk_tuned"])
+    if dtype.kind not in "iu" or left >= _ROUNDED:
+        return None
+    return (
+        f"{summary['output']} is rounded to {dtype}, a squared error of {_ROUNDED:.2g} where {left:.2g} is left: "
+        "--dtype float32 keeps what is between"
+    )
+
+
+def tell_if_coarse(summary: dict, dtype) -> None:
+    """Print a warning on stderr if the output is rounded too coarsely, see `coarse`."""
+    message = coarse(summary, dtype)
+    if message:
+        print(f"warning: {message}", file=sys.stderr)
+
+
 def _mean(values):
     """Of a number, or of those of a list that are not None."""
-    import numpy as np
-
     return float(np.mean([value for value in np.atleast_1d(np.array(values, object)).ravel() if value is not None]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from gaintuning_tf.divergence import Denoise
+from gaintuning_tf.divergence import Denoise, mean
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel, along_images
 
@@ -147,3 +147,22 @@ def draw_noise(level: NoiseLevel, images: tf.Tensor, seed) -> tf.Tensor:
     mean = tf.where(shot, tf.maximum(images - offset, 0) / gain, tf.zeros_like(images))
     counts = tf.random.stateless_poisson(tf.shape(images), poisson_seed, tf.cast(mean, exact), dtype=exact)
     return noise + gain * tf.cast(counts - tf.cast(mean, exact), images.dtype)
+
+
+def standard_error(noise, noisy: tf.Tensor) -> tf.Tensor:
+    """How far below zero chance alone takes the risk of an image, one standard deviation, (N,).
+
+    `v sqrt(2 / n)`: that of the mean square of the noise in n values, normal and of the mean variance v, to which
+    all risk estimates compare.
+
+    Args:
+        noise: As `as_level` takes it.
+        noisy: (N, ..., C).
+
+    Example:
+
+    >>> standard_error(0.5, tf.zeros((1, 32, 64, 1))).numpy().tolist()
+    [0.0078125]
+    """
+    variance = mean(tf.maximum(as_level(noise, noisy.dtype).variance(noisy), 0) + tf.zeros_like(noisy))
+    return variance * (2 / (noisy.shape.num_elements() / noisy.shape[0])) ** 0.5

@@ -9,7 +9,7 @@ import time
 
 from gaintuning_tf import pretrained
 from gaintuning_tf.argument_types import at_least_one
-from gaintuning_tf.denoise_summary import facts, sentence, summary_of
+from gaintuning_tf.denoise_summary import facts, sentence, summary_of, tell_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.loss_names import loss_of
 from gaintuning_tf.stack_files import Stack, open_stack
@@ -110,6 +110,7 @@ def run(options, frames: int) -> None:
             if options.figures:
                 write_stack_figures(options.figures, result)
     _tell_failures(result, options.on_failure or "pass")
+    tell_if_coarse(summary, result.layout.dtype)
     if options.json:
         print(json.dumps(summary))
     elif not options.quiet:

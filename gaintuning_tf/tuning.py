@@ -18,6 +18,7 @@ from gaintuning_tf import padding, search
 from gaintuning_tf.core import PRIOR, Core, Scene
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel
+from gaintuning_tf.risk import standard_error
 
 STEPS = 10
 # Of the paper's plain method, and of optimizers that the caller brings.
@@ -188,8 +189,8 @@ class GainTuner(Core):
         before, after = run.keep_best()
         if steps and _equal(self._gains(), run.start):
             warnings.warn("tuning changed nothing: no gains with a lower risk were found", stacklevel=2)
-        if np.any(after < 0) and getattr(self.loss, "needs_noise", True):
-            warnings.warn("the risk estimate is negative: sigma is probably larger than the noise is", stacklevel=2)
+        if getattr(self.loss, "needs_noise", True) and np.any(after < -3 * standard_error(noise, noisy)):
+            warnings.warn("the risk estimate is negative: the noise is probably less than was said", stacklevel=2)
         risk = np.stack(run.risks, -1) if run.risks else np.zeros((len(before), 0))
         if self._images is None:
             risk, before, after = risk[0], before[0], after[0]

@@ -99,6 +99,7 @@ def processor():
 def measure_tem(options):
     """Counts of simulated micrographs: pretrained, tuned by gains, tuned in all weights, BM3D after Anscombe."""
     from gaintuning_tf import gaintune, load_denoiser, psnr, ssim
+    from gaintuning_tf.baselines import anscombe_bm3d
     from gaintuning_tf.image_sources import image_files
     from gaintuning_tf.images import load_image
     from gaintuning_tf.losses import CountSplitting
@@ -133,20 +134,6 @@ def measure_tem(options):
             mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "image"}
             out.write_text(json.dumps({"images": rows, "mean": mean, "settings": {"model": name, "dose": dose}}))
             note(out, options)
-
-
-def anscombe_bm3d(counts):
-    """BM3D between Anscombe's transform and its exact unbiased inverse.
-
-    Makitalo and Foi, "A closed-form approximation of the exact unbiased inverse of the Anscombe variance-stabilizing
-    transformation", IEEE TIP 2011.
-    """
-    from gaintuning_tf.baselines import denoise_bm3d
-
-    scale = 2 * np.sqrt(counts.max() + 3 / 8)
-    denoised = denoise_bm3d((2 * np.sqrt(counts + 3 / 8) / scale).astype(np.float32), 1 / scale) * scale
-    d = np.maximum(denoised, 2 * np.sqrt(3 / 8))
-    return d**2 / 4 + np.sqrt(3 / 2) / 4 / d - 11 / 8 / d**2 + 5 * np.sqrt(3 / 2) / 8 / d**3 - 1 / 8
 
 
 def written(options):

@@ -314,3 +314,14 @@ def test_train_refuses_before_it_starts(tmp_path, monkeypatch, capsys, arguments
     assert error.count("\n") == 1
     assert message in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_single_image_of_few_counts_rounded_to_integers_is_told(tmp_path, monkeypatch, capsys):
+    from conftest import make_tiny
+
+    monkeypatch.chdir(tmp_path)
+    make_tiny().save("m.keras")
+    np.save("counts.npy", np.random.default_rng(0).poisson(0.5, (32, 36)).astype(np.uint16))
+    arguments = ["denoise", "counts.npy", "--noise", "poisson", "--model", "m.keras", "--steps", "1", "-o", "a.npy"]
+    assert main(arguments) == 0
+    assert "warning: a.npy is rounded to uint16" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from gaintuning_tf import GaussianNoise, InputError
 from gaintuning_tf.noise import NoiseLevel, PoissonGaussianNoise, PoissonNoise
-from gaintuning_tf.risk import RiskEstimate, as_level, draw_noise, is_gaussian, own_noise
+from gaintuning_tf.risk import RiskEstimate, as_level, draw_noise, is_gaussian, own_noise, standard_error
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,14 @@ def test_one_image_of_a_batch_may_have_no_shot_noise():
 def test_the_base_asks_for_a_risk():
     with pytest.raises(NotImplementedError):
         RiskEstimate()(lambda y: y, tf.zeros((1, 4, 4, 1)), seed=(0, 0))
+
+
+def test_the_standard_error_is_how_far_the_risk_of_a_perfect_denoiser_strays():
+    """At 300 draws of noise, the deviation itself is known to 4 %."""
+    draws = tf.random.stateless_normal((300, 32, 32, 1), (0, 1), stddev=0.5)
+    strays = tf.math.reduce_std(tf.reduce_mean(tf.square(draws), (1, 2, 3)))
+    assert float(standard_error(0.5, draws)[0]) == pytest.approx(float(strays), rel=0.16)
+    # Of counts, the variance is their mean.
+    assert float(standard_error(PoissonNoise(1.0), tf.fill((1, 16, 16, 1), 4.0))[0]) == pytest.approx(
+        4 * (2 / 256) ** 0.5
+    )

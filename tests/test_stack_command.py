@@ -155,3 +155,15 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(at, tmp_path):
     assert denoise(at, name=tmp_path / "long.tif") == 0
     assert tifffile.imread("out.tif").shape == (120, 32, 36)
     assert sorted(os.listdir(tmp_path)) == ["long.tif", "out.tif"]
+
+
+def test_counts_rounded_to_integers_are_told_and_floats_are_not(at, tmp_path, capsys):
+    """At a mean of half an electron, all that is denoised lies between 0 and 1."""
+    counts = np.random.default_rng(0).poisson(0.5, (2, 32, 36)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "counts.tif", counts, photometric="minisblack", metadata={"axes": "TYX"})
+    told = ("--noise", "poisson", "--data-range", "1", "--axes", "TYX")
+    assert denoise(at, *told, name=tmp_path / "counts.tif") == 0
+    assert "rounded to uint16, a squared error of 0.083" in capsys.readouterr().err
+    assert tifffile.imread("out.tif").dtype == np.uint16
+    assert denoise(at, *told, "--dtype", "float32", name=tmp_path / "counts.tif") == 0
+    assert "rounded" not in capsys.readouterr().err

@@ -205,7 +205,7 @@ def test_a_reckless_learning_rate_cannot_make_it_worse(tiny):
 
 
 def test_a_sigma_that_is_too_large_is_told(tiny):
-    with pytest.warns(UserWarning, match="sigma is probably larger"):
+    with pytest.warns(UserWarning, match="noise is probably less"):
         tune(GainTuner(tiny, MonteCarloSURE(1.0)), noisy(), steps=1)
 
 
