@@ -8,9 +8,9 @@
 A small valid sample of every format is changed by tests/mutations.py and handed to `load_image` and `open_stack`, or to
 `load_denoiser` or `load_gains`, in a process of its own, see fuzz_reader.py. A failure is an error that is
 not an InputError of one line, frames that differ from the whole, a file that appears, a crash, more than --limit
-seconds, or more than --memory MB beyond what the process had before. Failures are kept in the folder --keep, with the reason
-in a .txt beside. The input of a kind, a seed and a number is always the same; the time goes equally to all kinds.
-Exit status 1 if there were failures.
+seconds, or more than --memory MB beyond what the process had before. Failures are kept in the folder --keep, with the
+reason in a .txt beside. The input of a kind, a seed and a number is always the same; all kinds get the same time. Exit
+status 1 if there were failures.
 """
 
 import argparse
@@ -110,6 +110,7 @@ class Run:
             while job := self._take():
                 kind, number = job
                 path = make_input(Path(folder), kind, self.paths[kind], self.options.seed, number)
+                reader.ready(kind)
                 before = time.monotonic()
                 outcome, detail = reader.read(path, kind)
                 self.tallies[kind].add(outcome, time.monotonic() - before)
@@ -151,6 +152,7 @@ def replay(path, options):
     """What becomes of one kept input."""
     kind = path.name.partition("-")[0]
     with Reader(limit=options.limit, memory=options.memory) as reader:
+        reader.ready(kind)
         outcome, detail = reader.read(path.resolve(), kind)
     print(f"{path}: {outcome}: {detail}")
     return outcome == "failures"

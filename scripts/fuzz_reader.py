@@ -4,13 +4,15 @@
     python scripts/fuzz_reader.py
 
 reads one request a line from stdin, `["kind", "path"]` in JSON, and answers each with `["read", ""]`,
-`["refused", message]` or `["failures", what happened]` on stdout.
+`["refused", message]` or `["failures", what happened]` on stdout; with no path, it imports what the kind needs.
 """
 
 import faulthandler
+import importlib
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,16 +103,26 @@ def read_gains(path):
         raise WrongError("the gains are not finite")
 
 
+NETWORKS = {"keras": read_network, "h5": read_network, "savedmodel": read_network, "gains": read_gains}
+
+
+def prepare(kind):
+    """Import what reading a kind needs, which takes longer than any input may."""
+    names = ["tifffile", "mrcfile", "zarr", "dask.array", "rsciio.digitalmicrograph", "rsciio.tia", "rsciio.emd"]
+    names = ["gaintuning_tf.graph", "gaintuning_tf.models", "samples"] if kind in NETWORKS else [*names, "skimage.io"]
+    for name in names:
+        importlib.import_module(name)
+
+
 def answer(kind, path):
     """Read one input: the outcome and one line."""
     from gaintuning_tf.errors import InputError
 
-    reader = {"keras": read_network, "h5": read_network, "savedmodel": read_network, "gains": read_gains}
     before = sorted(path.parent.rglob("*"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            reader.get(kind, read_image)(path)
+            NETWORKS.get(kind, read_image)(path)
         outcome = ["read", ""]
     except InputError as error:
         text = str(error)
@@ -119,7 +131,10 @@ def answer(kind, path):
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(str(error).split())[:300]
         outcome = ["failures", f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {text}"]
-    made = sorted(set(path.parent.rglob("*")) - set(before)) + sorted(Path().iterdir())
+    here = sorted(Path().iterdir())
+    made = sorted(set(path.parent.rglob("*")) - set(before)) + here
+    for inner in here:
+        shutil.rmtree(inner) if inner.is_dir() else inner.unlink()
     return ["failures", f"made {made[:3]}"] if made else outcome
 
 
@@ -130,7 +145,7 @@ def serve():
     faulthandler.enable()
     for line in sys.stdin:
         kind, path = json.loads(line)
-        print(json.dumps(answer(kind, Path(path))), file=out, flush=True)
+        print(json.dumps(answer(kind, Path(path)) if path else prepare(kind)), file=out, flush=True)
 
 
 class Reader:
@@ -139,21 +154,29 @@ class Reader:
     Args:
         limit: Seconds that one input may take.
         memory: Megabytes that one input may take beyond what the process had.
+        program: What the process runs, if not this file.
     """
 
-    def __init__(self, *, limit, memory):
-        self.limit, self.memory = limit, memory
+    def __init__(self, *, limit, memory, program=__file__):
+        self.limit, self.memory, self.program = limit, memory, str(program)
         self._process = None
         self._folder = tempfile.TemporaryDirectory()
 
-    def read(self, path, kind):
-        """The outcome, `read`, `refused` or `failures`, and one line."""
+    def ready(self, kind):
+        """Have a process that has imported what reading a kind needs."""
         if self._process is None:
             self._start()
+        if (kind in NETWORKS) not in self._prepared:
+            self._prepared.add(kind in NETWORKS)
+            self._ask(kind, "")
+            if not self._process.stdout.readline():
+                raise RuntimeError(f"cannot start: {self._death()}")
+
+    def read(self, path, kind):
+        """The outcome, `read`, `refused` or `failures`, and one line; call `ready` before."""
         before = self._megabytes("VmRSS")
         self._forget_peak()
-        self._process.stdin.write(json.dumps([kind, str(path)]) + "\n")
-        self._process.stdin.flush()
+        self._ask(kind, path)
         trouble = self._wait(before)
         if trouble is None:
             line = self._process.stdout.readline()
@@ -165,14 +188,19 @@ class Reader:
         self._stop()
         return "failures", trouble
 
+    def _ask(self, kind, path):
+        self._process.stdin.write(json.dumps([kind, str(path)]) + "\n")
+        self._process.stdin.flush()
+
     def _start(self):
+        self._prepared = set()
         self._log = open(Path(self._folder.name) / "stderr", "w+")  # noqa: SIM115 - closed by _stop
         place = Path(self._folder.name) / "empty"
         place.mkdir(exist_ok=True)
         here = Path(__file__).resolve()
-        path = os.pathsep.join([str(here.parents[1]), str(here.parents[1] / "tests")])
+        path = os.pathsep.join(map(str, (here.parent, here.parents[1], here.parents[1] / "tests")))
         self._process = subprocess.Popen(
-            [sys.executable, str(here)],
+            [sys.executable, self.program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -187,8 +215,7 @@ class Reader:
         while True:
             ready, _, _ = select.select([self._process.stdout], [], [], 0.02)
             used = self._megabytes("VmHWM") - before
-            # What is imported at first is not the input's.
-            if used > self.memory and before > 100:
+            if used > self.memory:
                 return f"took {used:.0f} MB"
             if ready:
                 return None
