@@ -119,6 +119,8 @@ def _read(path):
             names = [str(file[key].attrs["name"]) for key in sorted(file)]
             values = [np.asarray(file[key][()]) for key in sorted(file)]
             contrast = np.atleast_1d(np.float32(file.attrs.get("contrast", 1)))
+    except InputError:
+        raise
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path} is not an HDF5 file of gains: {reason}") from error

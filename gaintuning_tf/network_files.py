@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import lzma
 import math
 import shutil
+import struct
 import tempfile
 import threading
 import zipfile
@@ -16,6 +18,11 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.hdf5_files import check_hdf5
 
 CONFIG = "config.json"
+# What zipfile raises as it comes upon nonsense; RuntimeError: encrypted, or packed in a way that it does not know.
+_UNSOUND = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, KeyError, RuntimeError, OSError),
+)
 
 
 def check_network_file(path) -> None:
@@ -54,8 +61,9 @@ def _look_into_archive(path):
                         copy.flush()
                         check_hdf5(copy.name, f"{info.filename} in {path}")
             return archive.read(CONFIG), stored
-    # What zipfile raises as it comes upon nonsense; RuntimeError: encrypted.
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, RuntimeError, OSError) as error:
+    except InputError:
+        raise
+    except _UNSOUND as error:
         reason = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
         raise InputError(f"cannot load a Keras model from {path}: no sound .keras archive: {reason}") from error
 

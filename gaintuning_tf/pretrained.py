@@ -87,7 +87,7 @@ def load_denoiser(name_or_path) -> keras.Model:
     Args:
         name_or_path: A name from `list_denoisers`, a `.keras` or `.h5` file, or the folder
             of a SavedModel or of its versions. Keras's safe mode is on: a file that would
-            run code of its own is refused.
+            run code of its own is refused. A SavedModel is a program of TensorFlow: only those that you trust.
 
     Returns:
         A Keras model, not compiled, (N, H, W, C) to the same shape.

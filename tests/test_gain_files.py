@@ -70,10 +70,11 @@ def test_what_is_no_file_of_gains_is_refused(tiny, tmp_path):
     for name, message in (
         ("absent", "none at"),
         ("text.gains.h5", "not an HDF5"),
-        ("other.weights.h5", "holds no gains"),
+        ("other.weights.h5", r"other\.weights\.h5 is an HDF5 file but holds no gains"),
     ):
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(InputError, match=message) as caught:
             load_gains(tiny, tmp_path / name)
+        assert str(caught.value).count(name) == 1
 
 
 def test_gains_that_are_not_finite_and_newer_formats_are_refused(tiny, tmp_path):

@@ -55,6 +55,7 @@ def refused(path):
     with pytest.raises(InputError) as caught:
         load_denoiser(path)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).count(str(path)) <= 1
     return str(caught.value)
 
 
