@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -123,7 +124,7 @@ def _check_files(options):
     outputs = [path for path in (options.output, options.report, options.save_gains) if path]
     for path in outputs:
         files.check_writable(path)
-        if outputs.count(path) > 1 or Path(path).resolve() == Path(options.input).resolve():
+        if outputs.count(path) > 1 or os.path.realpath(path) == os.path.realpath(options.input):
             raise InputError(f"expected outputs that differ from the input and from each other, received {path} twice")
     images.check_suffix(options.output)
     pretrained.find_denoiser(options.model)

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def _checked(options):
     outputs = [path for path in (options.json, options.html) if path]
     for path in outputs:
         files.check_writable(path)
-    if len({Path(path).resolve() for path in outputs}) < len(outputs):
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise InputError(f"expected outputs that differ from each other, received {options.json} twice")
     if options.limit == 0:
         raise InputError("expected --limit of at least 1, received 0")

@@ -13,6 +13,7 @@ import numpy as np
 from gaintuning_tf.contrast import take_contrast, with_contrast
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.files import replacing
+from gaintuning_tf.hdf5_files import check_hdf5
 from gaintuning_tf.surgery import gain_layers, insert_gains
 
 FORMAT = "gaintuning_tf gains"
@@ -105,6 +106,7 @@ def fingerprint(model: keras.Model) -> str:
 def _read(path):
     if not path.is_file():
         raise InputError(f"expected a file of gains, found none at {path}")
+    check_hdf5(path)
     try:
         with h5py.File(path) as file:
             if file.attrs.get("format") != FORMAT:
@@ -114,13 +116,20 @@ def _read(path):
                     f"{path} has version {file.attrs['version']} of the format, this is for up to {VERSION}"
                 )
             fingerprint_then = file.attrs["fingerprint"]
-            names = [file[key].attrs["name"] for key in sorted(file)]
-            values = [file[key][()] for key in sorted(file)]
+            names = [str(file[key].attrs["name"]) for key in sorted(file)]
+            values = [np.asarray(file[key][()]) for key in sorted(file)]
             contrast = np.atleast_1d(np.float32(file.attrs.get("contrast", 1)))
-    except OSError as error:
-        raise InputError(f"{path} is not an HDF5 file of gains: {error}") from error
+    except InputError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path} is not an HDF5 file of gains: {reason}") from error
     if not values:
         raise InputError(f"{path} holds no gains")
+    if not all(value.dtype.kind == "f" and value.ndim in (1, 2) and value.size for value in values):
+        raise InputError(
+            f"{path} is not an HDF5 file of gains: expected floats of shape (channels,) or (images, channels)"
+        )
     if not all(np.isfinite(value).all() for value in values):
         raise InputError(f"{path} holds gains that are not finite")
     rows = values[0].shape[0] if values[0].ndim == 2 else 1

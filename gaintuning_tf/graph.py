@@ -36,7 +36,9 @@ def load_saved_model(directory) -> keras.Model:
     folder = _version(Path(directory))
     try:
         loaded = tf.saved_model.load(str(folder), tags=_tags(folder))
-    except (OSError, ValueError, tf.errors.OpError, KeyError, TypeError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # of a damaged file TensorFlow raises anything
         raise InputError(f"cannot load the SavedModel in {folder}: {_first_line(error)}") from error
     # Kept alive while its variables are read.
     function = _signature(loaded.signatures, folder)

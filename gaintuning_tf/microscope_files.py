@@ -9,6 +9,7 @@ import numpy as np
 
 from gaintuning_tf.array_file import Source, check_declared, optional, parsing
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.hdf5_files import check_hdf5
 
 SUFFIXES = (".dm3", ".dm4", ".ser", ".emd")
 
@@ -27,6 +28,8 @@ def open_source(path) -> Source:
         InputError: It cannot be read, or holds several images, or none.
     """
     with parsing(path):
+        if Path(path).suffix.lower() == ".emd":
+            check_hdf5(path, whole=False)
         found = _images(path)
         if len(found) != 1:
             titles = ", ".join(str(one["metadata"].get("General", {}).get("title", "?")) for one in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import numpy as np
@@ -74,6 +75,7 @@ def _mrcfile():
 
 def _header(path):
     mrcfile = _mrcfile()
+    _check_head(path, mrcfile)
     with parsing(path), warnings.catch_warnings(), mrcfile.open(path, header_only=True) as mrc:
         warnings.simplefilter("ignore")
         shape = mrcfile.utils.data_shape_from_header(mrc.header)
@@ -90,6 +92,25 @@ def _header(path):
         }
     check_declared(path, shape, stored)
     return (shape[1:] if len(shape) == 3 and shape[0] == 1 else shape), stored, offset, metadata
+
+
+def _check_head(path, mrcfile):
+    """What mrcfile takes on trust: it reserves what the extended header is said to need, and unpacks packed files."""
+    with open(path, "rb") as file:
+        head = file.read(1024)
+    if head[208:211] != b"MAP":
+        raise InputError(f"cannot read {path} as an image: no header of MRC (a packed file has to be unpacked first)")
+    try:
+        order = mrcfile.utils.byte_order_from_machine_stamp(np.frombuffer(head[212:216], "u1"))
+    except ValueError:
+        order = "<"  # as mrcfile then takes it, or refuses it
+    extended = int.from_bytes(head[92:96], "big" if order == ">" else "little", signed=True)
+    present = os.path.getsize(path)
+    if not 0 <= extended <= present - len(head):
+        raise InputError(
+            f"{path} is truncated or damaged: its header says that {extended} bytes of header follow, "
+            f"the file has {present}"
+        )
 
 
 def _describe(header, shape, axes, metadata):

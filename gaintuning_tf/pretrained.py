@@ -87,7 +87,7 @@ def load_denoiser(name_or_path) -> keras.Model:
     Args:
         name_or_path: A name from `list_denoisers`, a `.keras` or `.h5` file, or the folder
             of a SavedModel or of its versions. Keras's safe mode is on: a file that would
-            run code of its own is refused.
+            run code of its own is refused. A SavedModel is a program of TensorFlow: only those that you trust.
 
     Returns:
         A Keras model, not compiled, (N, H, W, C) to the same shape.
@@ -109,9 +109,13 @@ def load_denoiser(name_or_path) -> keras.Model:
         return load_saved_model(path)
     for module in ("models", "custom_layers", "graph_network"):  # they register the layers that a file may need
         importlib.import_module(f"gaintuning_tf.{module}")
+    if path not in [info.path for info in list_denoisers().values()]:
+        from gaintuning_tf.network_files import check_network_file
+
+        check_network_file(path)
     try:
         model = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except Exception as error:  # of a damaged configuration Keras and the layers raise anything
         raise InputError(f"cannot load a Keras model from {path}: {_reason(error)}") from error
     if not isinstance(model, keras.Model):
         raise InputError(f"expected a Keras model in {path}, found a {type(model).__name__}")

@@ -134,6 +134,11 @@ class _Pages:
             page = self._series[number]
             if page is None:
                 raise InputError(f"{self._path}: page {number} is missing")
+            keyframe = self._series.keyframe
+            pieces, present = math.prod(keyframe.chunked), len(page.dataoffsets)
+            # Those that are missing would be filled with zeros, one by one, be they millions.
+            if not keyframe.is_contiguous and pieces > present:
+                raise InputError(f"{self._path} is damaged: page {number} needs {pieces} pieces, it has {present}")
             with _open(page.parent.filehandle):
                 data = page.asarray()
             # A page may have axes of length 1 that the series has not.

@@ -28,8 +28,11 @@ def write_ser(path, frames):
             file.write(struct.pack("<HHI", 0x4152, 0, 0))
 
 
-def write_dm3(path, array):
-    """An image or stack, uint16, as Gatan's DigitalMicrograph writes them, with the tags that a reader needs."""
+def write_dm3(path, array, version=3):
+    """An image or stack, uint16, as Gatan's DigitalMicrograph writes them, with the tags that a reader needs.
+
+    Version 4 has numbers of 64 bits, and the sizes of tags and groups.
+    """
     dimensions = {"": list(array.shape[::-1])}
     calibration = {"Origin": 0.0, "Scale": 0.5, "Units": "nm"}
     image = {
@@ -46,20 +49,23 @@ def write_dm3(path, array):
         "ImageTags": {},
         "Name": "sample",
     }
-    body = _dm_group({"ImageList": {"": [image]}, "Thumbnails": {}})
+    number = "I" if version == 3 else "Q"
+    body = _dm_group({"ImageList": {"": [image]}, "Thumbnails": {}}, number)
     with open(path, "wb") as file:
-        file.write(struct.pack(">III", 3, len(body), 1) + body)
+        file.write(struct.pack(f">I{number}I", version, len(body), 1) + body)
 
 
-def _dm_group(tags):
+def _dm_group(tags, number):
     items = [(name, value) for name, value in tags.items() if name] + [("", value) for value in tags.get("", ())]
-    return struct.pack(">BBI", 1, 0, len(items)) + b"".join(_dm_tag(name, value) for name, value in items)
+    head = struct.pack(f">BB{number}", 1, 0, len(items))
+    return head + b"".join(_dm_tag(name, value, number) for name, value in items)
 
 
-def _dm_tag(name, value):
+def _dm_tag(name, value, number):
     head = struct.pack(">BH", 20 if isinstance(value, dict) else 21, len(name)) + name.encode()
     if isinstance(value, dict):
-        return head + _dm_group(value)
+        group = _dm_group(value, number)
+        return head + group[:2] + (struct.pack(">Q", len(group)) if number == "Q" else b"") + group[2:]
     if isinstance(value, np.ndarray):
         kinds, data = (20, 4, value.size), value.tobytes()
     elif isinstance(value, str):
@@ -68,7 +74,8 @@ def _dm_tag(name, value):
         kinds, data = (6,), struct.pack("<f", value)
     else:
         kinds, data = (5,), struct.pack("<I", value)
-    return head + b"%%%%" + struct.pack(f">{len(kinds) + 1}I", len(kinds), *kinds) + data
+    body = b"%%%%" + struct.pack(f">{len(kinds) + 1}{number}", len(kinds), *kinds) + data
+    return head + (struct.pack(">Q", len(body)) if number == "Q" else b"") + body
 
 
 def write_emd(path, array, chunks=None):
@@ -106,6 +113,7 @@ def write_samples(folder):
         mrc.voxel_size = 2.5
     write_ser(folder / "series.ser", stack)
     write_dm3(folder / "stack.dm3", stack)
+    write_dm3(folder / "stack.dm4", stack, version=4)
     write_emd(folder / "stack.emd", stack)
     for version in (2, 3):
         array = zarr.create_array(
@@ -131,4 +139,34 @@ def ome_multiscale():
         "datasets": [
             {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [0.5, 0.1, 0.1]}]},
         ],
+    }
+
+
+def tiny_network():
+    """A small denoiser: two convolutions and a batch norm."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, None, 1), name="noisy")
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(inputs)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    return keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same", name="last")(x), name="tiny")
+
+
+def write_networks(folder):
+    """A network in each form that is read, and its gains, in `folder`: the paths by kind."""
+    from gaintuning_tf import insert_gains, save_gains
+
+    model = tiny_network()
+    with_gains = insert_gains(model)
+    model.save(folder / "plain.keras")
+    with_gains.save(folder / "gains.keras")
+    model.save(folder / "plain.h5")
+    model.export(folder / "exported", verbose=False)
+    save_gains(with_gains, folder / "tiny.gains.h5")
+    return {
+        "keras": [folder / "plain.keras", folder / "gains.keras"],
+        "h5": [folder / "plain.h5"],
+        "savedmodel": [folder / "exported"],
+        "gains": [folder / "tiny.gains.h5"],
     }

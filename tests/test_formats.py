@@ -26,7 +26,6 @@ def test_a_sample_of_each_is_read(tmp_path):
         ".btf",
         ".tf8",
         ".mrcs",
-        ".dm4",
     }
     for path in paths:
         picture = formats.suffix_of(path) in formats.PICTURES

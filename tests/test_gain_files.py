@@ -70,10 +70,11 @@ def test_what_is_no_file_of_gains_is_refused(tiny, tmp_path):
     for name, message in (
         ("absent", "none at"),
         ("text.gains.h5", "not an HDF5"),
-        ("other.weights.h5", "holds no gains"),
+        ("other.weights.h5", r"other\.weights\.h5 is an HDF5 file but holds no gains"),
     ):
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(InputError, match=message) as caught:
             load_gains(tiny, tmp_path / name)
+        assert str(caught.value).count(name) == 1
 
 
 def test_gains_that_are_not_finite_and_newer_formats_are_refused(tiny, tmp_path):
@@ -92,3 +93,28 @@ def test_a_model_without_gains_has_none_to_save(tiny, tmp_path):
     with pytest.raises(InputError, match="has none"):
         save_gains(tiny, tmp_path / "a.gains.h5")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda file: file.attrs.pop("fingerprint"),
+        lambda file: file.attrs.update(version="new"),
+        lambda file: file.attrs.update(contrast="much"),
+        lambda file: file["0000"].attrs.pop("name"),
+        lambda file: file["0000"].attrs.update(name=b"\xff"),
+        lambda file: file["0000"].attrs.update(name=3),
+        lambda file: file.create_dataset("0099", data="text"),
+        lambda file: file.create_dataset("0099", data=np.zeros((2, 2, 2))),
+        lambda file: file.create_group("0099").attrs.update(name="norm"),
+    ],
+)
+def test_damaged_files_of_gains_are_refused_in_one_line(tiny, tmp_path, harm):
+    save_gains(tuned(tiny), tmp_path / "a.gains.h5")
+    with h5py.File(tmp_path / "a.gains.h5", "r+") as file:
+        harm(file)
+        if "0099" in file:
+            file["0099"].attrs["name"] = "norm"
+    with pytest.raises(InputError) as caught:
+        load_gains(tiny, tmp_path / "a.gains.h5")
+    assert "\n" not in str(caught.value)

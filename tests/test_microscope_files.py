@@ -9,7 +9,12 @@ from gaintuning_tf.images import load_image
 from gaintuning_tf.stack_files import create_stack, open_stack
 
 pytest.importorskip("rsciio", reason="needs the extra `microscopy`")
-WRITERS = {".ser": samples.write_ser, ".dm3": samples.write_dm3, ".emd": samples.write_emd}
+WRITERS = {
+    ".ser": samples.write_ser,
+    ".dm3": samples.write_dm3,
+    ".dm4": lambda path, array: samples.write_dm3(path, array, version=4),
+    ".emd": samples.write_emd,
+}
 
 
 @pytest.mark.parametrize("suffix", list(WRITERS))

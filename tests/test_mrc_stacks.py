@@ -85,7 +85,8 @@ def test_headers_that_lie_are_refused(tmp_path):
         (8, (100).to_bytes(4, "little"), "truncated"),
         (12, (4).to_bytes(4, "little"), "truncated|dtype complex"),
         (12, (99).to_bytes(4, "little"), "cannot read"),
-        (92, (2**31 - 1).to_bytes(4, "little"), "cannot read|truncated"),
+        (92, (2**31 - 1).to_bytes(4, "little"), "2147483647 bytes of header"),
+        (92, (-1).to_bytes(4, "little", signed=True), "-1 bytes of header"),
         (208, b"JUNK", "cannot read"),
     ):
         lie = bytearray(data)
@@ -93,3 +94,26 @@ def test_headers_that_lie_are_refused(tmp_path):
         (tmp_path / "b.mrc").write_bytes(lie)
         with pytest.raises(InputError, match=message):
             open_stack(tmp_path / "b.mrc", axes="TYX")
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_an_extended_header_of_gigabytes_takes_no_memory(tmp_path, monkeypatch, order):
+    with mrcfile.new(tmp_path / "a.mrc", STACK):
+        pass
+    data = bytearray((tmp_path / "a.mrc").read_bytes())
+    data[212:214] = b"DD" if order == "little" else b"\x11\x11"
+    data[92:96] = (704644096).to_bytes(4, order)
+    (tmp_path / "a.mrc").write_bytes(data)
+    monkeypatch.setattr(mrcfile, "open", None)  # which would reserve it
+    with pytest.raises(InputError, match="704644096 bytes of header"):
+        open_stack(tmp_path / "a.mrc", axes="TYX")
+
+
+def test_a_packed_file_is_refused_not_misread(tmp_path):
+    import gzip
+
+    with mrcfile.new(tmp_path / "a.mrc", np.random.default_rng(0).integers(0, 60000, (4, 90, 80), "uint16")):
+        pass
+    (tmp_path / "b.mrc").write_bytes(gzip.compress((tmp_path / "a.mrc").read_bytes()))
+    with pytest.raises(InputError, match="unpacked first"):
+        open_stack(tmp_path / "b.mrc", axes="TYX")

@@ -159,3 +159,11 @@ def test_other_series_are_not_dropped_in_silence(tmp_path):
         writer.write(STACK[0, :5, :5], metadata=None)
     with pytest.warns(UserWarning, match="first of 2 series"):
         open_stack(tmp_path / "a.tif").close()
+
+
+def test_a_page_of_millions_of_pieces_that_are_not_there_is_refused_at_once(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK[0].astype("uint8"), metadata=None, compression="zlib", **PLAIN)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tif:
+        tif.pages[0].tags["ImageLength"].overwrite(2**24, dtype="I")
+    with open_stack(tmp_path / "a.tif") as stack, pytest.raises(InputError, match=r"needs 1864136 pieces, it has 1"):
+        stack.frame(0)

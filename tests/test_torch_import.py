@@ -116,6 +116,31 @@ def test_files_that_need_pickle_need_a_word(tmp_path, capsys):
     assert (tmp_path / "m.keras").exists()
 
 
+class Trap:
+    """Something that, unpickled, leaves a file behind."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_code_in_a_checkpoint_is_not_run_without_a_word(tmp_path, capsys, legacy):
+    content = {"model": stack(3, 4, 1, False).state_dict(), "trap": Trap(tmp_path / "sprung")}
+    torch.save(content, tmp_path / "p.pt", _use_new_zipfile_serialization=not legacy)
+    (tmp_path / "m.keras").write_text("previous")
+    assert main(["import-torch", str(tmp_path / "p.pt"), str(tmp_path / "m.keras")]) == 2
+    error = capsys.readouterr().err
+    assert "--allow-pickle" in error and error.count("\n") == 1
+    assert (tmp_path / "m.keras").read_text() == "previous"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.keras", "p.pt"]
+    # It is a trap: with the word it springs.
+    assert main(["import-torch", str(tmp_path / "p.pt"), str(tmp_path / "m.keras"), "--allow-pickle"]) == 0
+    assert (tmp_path / "sprung").exists()
+
+
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "text.pt").write_text("text")
     for allow in (False, True):
