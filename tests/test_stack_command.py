@@ -93,7 +93,9 @@ def test_stopped_at_a_failure_it_goes_on_when_told_what_to_do(at, tmp_path, caps
 
 def test_another_dtype_and_shared_and_carried_gains(at, capsys):
     assert denoise(at, "--dtype", "float32", "--share-gains", "2", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["tuned_on"] == [1, 3]
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["tuned_on"] == [1, 3]
+    assert summary["steps"] == 2
     assert tifffile.imread("out.tif").dtype == np.float32
     assert denoise(at, "--warm-start") == 0
 
