@@ -249,7 +249,7 @@ class Check:
         yield row(
             f"one of {WORKERS} workers killed, the run goes on",
             f"killed after {figures['kept']} of {self.options.frames} frames, finished",
-            True,  # what failed has ended the script
+            figures["kept"] < self.options.frames,  # a run that failed has ended the script
         )
         yield from self._same("cluster", "file", "pixels", "gains")
 
