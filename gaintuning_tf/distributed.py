@@ -7,6 +7,8 @@ import dataclasses
 import functools
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from urllib.parse import urlparse
@@ -54,32 +56,39 @@ def cluster(address: str | None = None, *, workers: int | None = None, threads: 
     from distributed import Client, LocalCluster
 
     with contextlib.ExitStack() as opened:
-        if address is None:
+        ours = address is None
+        if ours:
             # No limit of memory, by which Dask would kill workers: TensorFlow takes what a frame needs.
             options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
-            address = opened.enter_context(LocalCluster(workers, silence_logs=logging.ERROR, **options))
+            address = opened.enter_context(LocalCluster(n_workers=workers, silence_logs=logging.ERROR, **options))
         try:
             client = opened.enter_context(Client(address, timeout=PATIENCE, set_as_default=False))
             client.wait_for_workers(workers or 1, timeout=PATIENCE)
         except (OSError, ValueError, TimeoutError) as error:
             raise InputError(f"no worker answers at {address}: {' '.join(str(error).split())}") from error
-        client.register_plugin(_threads_plugin(client, threads))
+        client.register_plugin(_plugin(client, threads, ours=ours))
         yield client
 
 
-def _threads_plugin(client, threads):
+def _plugin(client, threads, *, ours):
     from distributed import WorkerPlugin
+    from tqdm import tqdm
 
     hosts = [urlparse(address).hostname for address in client.nthreads()]
 
-    class Threads(WorkerPlugin):
-        name = "gaintuning-tf-threads"
+    class Ready(WorkerPlugin):
+        name = "gaintuning-tf"
 
         def setup(self, worker):
+            if ours:
+                # Ctrl-C in a terminal goes to workers, too, which would print tracebacks: the process that started them
+                # ends them. Killed at work, they would leave the semaphore of tqdm, with a warning.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                tqdm.set_lock(threading.RLock())
             beside = max(hosts.count(urlparse(worker.address).hostname), 1)
             start_tensorflow(threads or max(available_cores() // beside, 1))
 
-    return Threads()
+    return Ready()
 
 
 def available_cores() -> int:

@@ -179,7 +179,7 @@ def shared_gains(
         progress: Whether to show a bar.
 
     Returns:
-        The gains in one row, see `flat`, and the numbers of the frames.
+        The gains in one row, see `flat`, the numbers of the frames, and how many steps were taken.
 
     Raises:
         InputError: No frame can be used.
@@ -201,7 +201,7 @@ def shared_gains(
     gains, history = tuner.tune_together(np.stack(frames), stacked(models), tuner.start(chosen[0]), progress=progress)
     if history.interrupted:
         raise KeyboardInterrupt
-    return flat(gains), list(chosen)
+    return flat(gains), list(chosen), len(history.risk)
 
 
 def _prepared(job, tuner, number, image):

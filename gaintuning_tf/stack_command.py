@@ -179,7 +179,7 @@ def _summary(options, result, seconds):
         noise={name: [noise and noise[name] for noise in noises] for name in names},
         contrast=result.column("contrast"),
         data_range=result.layout.data_range,
-        steps=max(len(row.get("risk", ())) for row in result.rows),
+        steps=result.steps,
         before=result.column("risk_before"),
         after=result.column("risk_after"),
         interrupted=False,

@@ -83,11 +83,11 @@ class StackRecord:
         self._journal.append(0, result.row)
         self.rows[result.number] = result.row
 
-    def keep_shared(self, gains: np.ndarray, frames: list[int]) -> None:
-        """The gains that all frames share, and which they were tuned on: on disk when this returns."""
+    def keep_shared(self, gains: np.ndarray, frames: list[int], steps: int) -> None:
+        """The gains that all frames share, and on which frames in how many steps: on disk when this returns."""
         self._gains.write((self._frames, slice(None)), gains)
         self._gains.flush()
-        self.shared = {"frame": None, "tuned_on": frames}
+        self.shared = {"frame": None, "tuned_on": frames, "steps": steps}
         self._journal.append(0, self.shared)
 
     def gains(self, number: int | None) -> np.ndarray:

@@ -50,6 +50,12 @@ class StackResult:
         return self._record.shared and self._record.shared["tuned_on"]
 
     @property
+    def steps(self) -> int:
+        """Steps of tuning: of the gains that all frames share, or the most of any frame."""
+        shared = self._record.shared
+        return shared["steps"] if shared else max(len(row.get("risk", ())) for row in self.rows)
+
+    @property
     def failed(self) -> dict[int, str]:
         """By the number of the frame, why it could not be denoised."""
         return {row["frame"]: row["failed"] for row in self.rows if row["failed"]}

@@ -28,7 +28,8 @@ def start_tensorflow(threads: int | None = None) -> None:
             import tensorflow as tf
 
             tf.config.list_logical_devices()
-        except BaseException:
+        except Exception:
+            # What it said may tell why; of Ctrl-C it tells nothing.
             chatter.seek(0)
             os.write(stderr, chatter.read())
             raise

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gaintuning_tf import InputError, gaintune
-from gaintuning_tf.distributed import gaintune_array
+from gaintuning_tf.distributed import cluster, gaintune_array
 
 
 @pytest.fixture
@@ -15,6 +15,11 @@ def movie(photograph):
     rng = np.random.default_rng(0)
     frames = [photograph[t : t + 32, 2 * t : 2 * t + 36] * 900 for t in range(4)]
     return rng.poisson(frames).astype(np.uint16)
+
+
+def test_as_many_workers_are_started_as_were_asked_for():
+    with cluster(workers=1, threads=1) as client:
+        assert len(client.nthreads()) == 1
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])

@@ -149,6 +149,7 @@ def test_shared_gains_are_tuned_once_on_usable_frames_and_applied_to_all(tmp_pat
     movie[4] = 0
     result, denoised = stack(tmp_path, network, movie, share_gains=2, steps=3)
     assert result.tuned_on == [1, 3]
+    assert result.steps == 3
     for number in range(1, 4):
         for found, first in zip(result.gains(number), result.gains(0), strict=True):
             np.testing.assert_array_equal(found, first)

@@ -1,5 +1,6 @@
 """TensorFlow starts with the threads that were asked for, and says nothing."""
 
+import os
 import subprocess
 import sys
 
@@ -24,6 +25,32 @@ def test_quiet_and_with_that_many_threads():
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert int(done.stdout) == 3
+
+
+INTERRUPTED = """
+import os
+import tensorflow as tf
+from gaintuning_tf.start import start_tensorflow
+
+def interrupt():
+    os.write(2, b"chatter")
+    raise %s
+
+tf.config.list_logical_devices = interrupt
+try:
+    start_tensorflow()
+except %s:
+    print("raised")
+"""
+
+
+@pytest.mark.parametrize(("error", "said"), [("RuntimeError", "chatter"), ("KeyboardInterrupt", "")])
+def test_what_it_says_is_shown_if_it_fails_but_not_after_ctrl_c(error, said):
+    program = [sys.executable, "-c", INTERRUPTED % (error, error)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment)
+    assert done.stdout == "raised\n"
+    assert done.stderr.endswith("chatter") == bool(said)
 
 
 def test_once_it_has_started_it_keeps_its_threads(monkeypatch):
