@@ -326,7 +326,8 @@ class Core:
 
     def held_out(self, gains, scene, seed):
         """The criterion's mean on probes that tuning never sees, by row; `seed` is that of the whole tuning, ()."""
-        return search.held_out(self._held_out_risk(scene), gains, seed)
+        pixels = tf.reduce_prod(scene.windows.size) * scene.windows.count
+        return search.held_out(self._held_out_risk(scene), gains, seed, pixels)
 
     def _held_out_risk(self, scene):
         def risk(gains, seed):

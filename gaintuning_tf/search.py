@@ -15,6 +15,8 @@ import tensorflow as tf
 # Stream of random numbers for the estimates that decide which gains to keep: never used for tuning.
 HELD_OUT = 1 << 30
 HELD_OUT_PROBES = 2
+# One probe of so many pixels is as sure as two of half as many.
+HELD_OUT_PIXELS = 2 * 256**2
 SMOOTHING = 0.8
 # Added to the number of a step for the place of its window, so that its probe has other numbers.
 _PLACE = 1 << 31
@@ -95,20 +97,22 @@ def choose(rows: tf.Tensor, gains: Gains, others: Gains) -> list[tf.Tensor]:
     ]
 
 
-def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed) -> tf.Tensor:
+def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed, pixels=0) -> tf.Tensor:
     """The mean risk of `gains` on probes that tuning never sees; infinite where it is not finite.
 
     Args:
         risk: Gains and a seed to the risk, (rows,).
         gains: The gains.
         seed: The seed of the whole tuning, ().
+        pixels: Of each probe, (): from `HELD_OUT_PIXELS` on, one is enough.
     """
 
     def of_probe(number):
         return tf.cast(risk(gains, step_seed(seed, number)), tf.float64)
 
     # A loop in the graph, so that the network is in it once: tracing and optimising a graph takes seconds.
-    numbers = HELD_OUT + tf.range(HELD_OUT_PROBES, dtype=tf.int64)
+    probes = tf.where(tf.convert_to_tensor(pixels) < HELD_OUT_PIXELS, HELD_OUT_PROBES, 1)
+    numbers = HELD_OUT + tf.range(tf.cast(probes, tf.int64))
     risks = tf.map_fn(of_probe, numbers, fn_output_signature=tf.float64, parallel_iterations=1)
     mean = tf.reduce_mean(risks, 0)
     return tf.where(tf.math.is_finite(mean), mean, math.inf)

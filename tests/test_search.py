@@ -78,6 +78,18 @@ def test_windows_are_the_same_compiled_or_not():
             np.testing.assert_array_equal(compiled(seed), search.random_window(image, seed, size))
 
 
+@pytest.mark.parametrize(("pixels", "probes"), [(0, 2), (256**2, 2), (2 * 256**2, 1), (512**2, 1)])
+def test_of_many_pixels_one_held_out_probe_is_enough(pixels, probes):
+    seen = []
+
+    def risk(gains, seed):
+        seen.append(seed)
+        return tf.ones(1)
+
+    search.held_out(risk, [], 0, tf.constant(pixels))
+    assert len(seen) == probes
+
+
 @pytest.mark.parametrize(
     ("shape", "pixels", "side", "whole", "size", "count"),
     [
