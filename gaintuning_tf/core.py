@@ -6,6 +6,7 @@ the two agree. No function here changes a variable.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import math
@@ -15,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gaintuning_tf import gauss_newton, padding, search
+from gaintuning_tf import draws, gauss_newton, padding, search
 from gaintuning_tf.activations import bytes_per_pixel
 from gaintuning_tf.contrast import at_contrast
 from gaintuning_tf.convolutions import convolutions, sublayers
@@ -123,7 +124,7 @@ class Core:
         noise = None if isinstance(noise, tuple) and not noise else noise
         # Losses of the user's own need not know of references.
         options = {"reference": reference} if getattr(loss, "uses_reference", False) else {}
-        with self._with(gains):
+        with self._with(gains), draws.alike() if self._images else contextlib.nullcontext():
             return loss(self._denoise, noisy, noise, seed=seed, **options)
 
     def _with(self, gains):
@@ -312,14 +313,15 @@ class Core:
     def turn(self, known, gains, state, scene, seed):
         """A step on random windows: the search, gains and state after it, and the risk before, by row."""
 
-        def of_window(seed):
-            noisy, reference = self._window(scene, seed)
-            slope = self._slope(gains, noisy, scene.noise, seed, reference)
+        def of_window(number):
+            own = search.window_seed(seed, number)
+            noisy, reference = self._window(scene, seed, number)
+            slope = self._slope(gains, noisy, scene.noise, own, reference)
             return slope._replace(risk=self._by_row(slope.risk))
 
         gradients = [tf.TensorSpec(gain.shape, gain.dtype) for gain in gains[: self._count]]
         kind = Slope(self._row_kind, gradients, self._row_kind)
-        slope = _mean_of_windows(of_window, kind, scene.windows.count, seed)
+        slope = _mean_of_windows(of_window, kind, scene.windows.count)
         pixels = tf.reduce_prod(scene.windows.size) * scene.noisy.shape[-1] * scene.windows.count
         after, state = self._stepped(gains, state, slope, pixels, scene.curvature)
         return search.remember(known, gains, slope.risk), after, state, slope.risk
@@ -331,19 +333,20 @@ class Core:
 
     def _held_out_risk(self, scene):
         def risk(gains, seed):
-            def of_window(seed):
-                noisy, reference = self._window(scene, seed)
-                return self._by_row(self._risk_by(self.criterion, gains, noisy, scene.noise, seed, reference))
+            def of_window(number):
+                own = search.window_seed(seed, number)
+                noisy, reference = self._window(scene, seed, number)
+                return self._by_row(self._risk_by(self.criterion, gains, noisy, scene.noise, own, reference))
 
-            return _mean_of_windows(of_window, self._row_kind, scene.windows.count, seed)
+            return _mean_of_windows(of_window, self._row_kind, scene.windows.count)
 
         return risk
 
-    def _window(self, scene, seed):
-        """The same random part of the image and the reference."""
+    def _window(self, scene, seed, number):
+        """The same part of the image and the reference."""
         both = tf.concat([scene.noisy, tf.cast(scene.reference, scene.noisy.dtype)], -1)
         channels = scene.noisy.shape[-1]
-        part = search.random_window(both, seed, scene.windows.size)
+        part = search.spread_window(both, seed, number, scene.windows)
         return part[..., :channels], part[..., channels:]
 
     def _by_row(self, risk):
@@ -352,13 +355,9 @@ class Core:
         return risk if self._images is not None else tf.reduce_mean(risk, keepdims=True)
 
 
-def _mean_of_windows(of_window, kind, count, seed):
+def _mean_of_windows(of_window, kind, count):
     """The mean of what the windows of a step give, one after the other: in the memory of one."""
-
-    def of_number(number):
-        return of_window(search.window_seed(seed, number))
-
-    found = tf.map_fn(of_number, tf.range(count), fn_output_signature=kind, parallel_iterations=1)
+    found = tf.map_fn(of_window, tf.range(count), fn_output_signature=kind, parallel_iterations=1)
     return tf.nest.map_structure(lambda values: tf.reduce_mean(values, 0), found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from gaintuning_tf import draws
 from gaintuning_tf.divergence import Denoise, mean
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import NoiseModel, along_images
@@ -56,7 +57,7 @@ class CountSplitting(RiskEstimate):
         gain = along_images(level.slope * tf.ones([1], noisy.dtype), noisy)
         counts = tf.maximum(tf.round(tf.cast(noisy / gain, tf.float64)), 0)
         share = tf.constant(self.share, tf.float64)
-        drawn = tf.random.stateless_binomial(tf.shape(noisy), seed, counts, share, tf.float64)
+        drawn = draws.of_images(lambda n: tf.random.stateless_binomial(tf.shape(n), seed, n, share, tf.float64), counts)
         counts, second = tf.cast(counts, noisy.dtype), tf.cast(drawn, noisy.dtype)
         rest, part = gain * (counts - second) / (1 - self.share), gain * second / self.share
         from_rest, whole = tf.split(denoise(tf.concat([rest, noisy], 0)), 2)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import ml_dtypes
 import tensorflow as tf
 
+from gaintuning_tf import draws
 from gaintuning_tf.errors import InputError
 
 Denoise = Callable[[tf.Tensor], tf.Tensor]
@@ -37,7 +38,7 @@ def draw_probe(shape, seed, probe: str = "gaussian", dtype=tf.float32) -> tf.Ten
     """A random field of independent entries with mean 0 and variance 1.
 
     Args:
-        shape: Its shape.
+        shape: Its shape, (N, ...).
         seed: Two integers; the same seed gives the same field, in a graph or not. Under XLA signs are the
             same, too, but normal numbers are others, for it makes them in another way of the same bits.
         probe: `"gaussian"`, or `"rademacher"` for signs of equal probability.
@@ -48,9 +49,11 @@ def draw_probe(shape, seed, probe: str = "gaussian", dtype=tf.float32) -> tf.Ten
     """
     if probe == "gaussian":
         # The algorithm by name: left to itself, TensorFlow may choose another one under XLA.
-        return tf.random.stateless_normal(shape, seed, dtype=dtype, alg="philox")
+        return draws.of_shape(lambda size: tf.random.stateless_normal(size, seed, dtype=dtype, alg="philox"), shape)
     if probe == "rademacher":
-        bits = tf.random.stateless_uniform(shape, seed, 0, 2, dtype=tf.int32, alg="philox")
+        bits = draws.of_shape(
+            lambda size: tf.random.stateless_uniform(size, seed, 0, 2, dtype=tf.int32, alg="philox"), shape
+        )
         return tf.cast(2 * bits - 1, dtype)
     raise InputError(f"expected probe in {PROBES}, received {probe!r}")
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from gaintuning_tf import draws
 from gaintuning_tf.count_splitting import CountSplitting
 from gaintuning_tf.coupled_bootstrap import CoupledBootstrap
 from gaintuning_tf.divergence import Denoise, draw_probe, exact_divergence, mean, monte_carlo_divergence, probe_step
@@ -100,7 +101,9 @@ class BlindSpotLoss(RiskEstimate):
             return tf.add_n(around) / len(around)
         # One for all channels of a pixel: the noise of one channel may be that of another.
         shape = tf.concat([tf.shape(noisy)[:-1], [1]], 0)
-        which = tf.random.stateless_uniform(shape, seed, 0, len(around), dtype=tf.int32, alg="philox")
+        which = draws.of_shape(
+            lambda size: tf.random.stateless_uniform(size, seed, 0, len(around), dtype=tf.int32, alg="philox"), shape
+        )
         return tf.add_n([tf.where(which == i, values, tf.zeros_like(values)) for i, values in enumerate(around)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from gaintuning_tf import draws
 from gaintuning_tf.divergence import Denoise, mean
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel, along_images
@@ -134,7 +135,9 @@ def draw_noise(level: NoiseLevel, images: tf.Tensor, seed) -> tf.Tensor:
     """
     normal_seed, poisson_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
     sigma = tf.sqrt(tf.maximum(tf.cast(level.intercept, images.dtype), 0))
-    normal = tf.random.stateless_normal(tf.shape(images), normal_seed, dtype=images.dtype, alg="philox")
+    normal = draws.of_shape(
+        lambda size: tf.random.stateless_normal(size, normal_seed, dtype=images.dtype, alg="philox"), tf.shape(images)
+    )
     noise = along_images(sigma, images) * normal
     if is_gaussian(level):
         return noise
@@ -145,7 +148,9 @@ def draw_noise(level: NoiseLevel, images: tf.Tensor, seed) -> tf.Tensor:
     # A count in less than 24 bits would be too far from a whole number to be one.
     exact = tf.float64 if images.dtype == tf.float64 else tf.float32
     mean = tf.where(shot, tf.maximum(images - offset, 0) / gain, tf.zeros_like(images))
-    counts = tf.random.stateless_poisson(tf.shape(images), poisson_seed, tf.cast(mean, exact), dtype=exact)
+    counts = draws.of_images(
+        lambda rate: tf.random.stateless_poisson(tf.shape(rate), poisson_seed, rate, dtype=exact), tf.cast(mean, exact)
+    )
     return noise + gain * tf.cast(counts - tf.cast(mean, exact), images.dtype)
 
 

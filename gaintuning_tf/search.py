@@ -197,6 +197,38 @@ def window_seed(seed: tf.Tensor, number) -> tf.Tensor:
     return tf.cast(seed, tf.int64) + tf.stack([tf.constant(0, tf.int64), _NEXT_WINDOW * tf.cast(number, tf.int64)])
 
 
+def spread_window(noisy: tf.Tensor, seed: tf.Tensor, number, windows: Windows) -> tf.Tensor:
+    """Window `number` of the step that `seed` is of: together, the windows of a run cover the image evenly.
+
+    Their places are a sequence of low discrepancy that goes on from step to step, the fractions of
+    `u + n (1/p, 1/p^2, ...)` where p is the root of `p^(d+1) = p + 1` in d dimensions, from a random u (Roberts, "The
+    unreasonable effectiveness of quasirandom sequences", 2018; for d = 1 the golden ratio). Places that are all
+    random would overlap here and leave gaps there.
+
+    Args:
+        noisy: (N, ..., C).
+        seed: The seed of the whole tuning and the number of the step.
+        number: (), of the window in the step.
+        windows: Their size and count.
+    """
+    room = tf.shape(noisy)[1:-1] - windows.size
+    axes = room.shape[0]
+    seed = tf.cast(seed, tf.int64)
+    start = tf.random.stateless_uniform([axes], tf.stack([seed[0], _PLACE]), dtype=tf.float64, alg="philox")
+    index = seed[1] * tf.cast(windows.count, tf.int64) + tf.cast(number, tf.int64)
+    places = tf.math.floormod(start + tf.cast(index, tf.float64) * _strides(axes), 1)
+    offset = tf.minimum(tf.cast(places * tf.cast(room + 1, tf.float64), tf.int32), room)
+    begin = tf.concat([[0], offset, [0]], 0)
+    return tf.slice(noisy, begin, tf.concat([tf.shape(noisy)[:1], windows.size, tf.shape(noisy)[-1:]], 0))
+
+
+def _strides(axes):
+    root = 2.0
+    for _ in range(60):
+        root = (1 + root) ** (1 / (axes + 1))
+    return tf.constant([root ** -(axis + 1) for axis in range(axes)], tf.float64)
+
+
 def random_window(noisy: tf.Tensor, seed, size: tf.Tensor) -> tf.Tensor:
     """A part of `noisy` (N, ..., C) of the spatial size `size`, its place drawn from `seed`, two integers.
 

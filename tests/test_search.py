@@ -112,3 +112,37 @@ def test_the_first_window_of_a_step_has_its_seed_and_no_other_has_one_of_another
     seeds = [search.window_seed(search.step_seed(5, step), number) for step in range(3) for number in range(3)]
     assert seeds[0].numpy().tolist() == [5, 0]
     assert len({tuple(seed.numpy()) for seed in seeds}) == 9
+
+
+def places(side, window, count, steps, seed=0):
+    """Corners of all windows of a run on an image whose pixels are numbered."""
+    image = tf.reshape(tf.range(side * side), (1, side, side, 1))
+    windows = search.Windows(tf.constant([window, window]), tf.constant(count))
+    run = [(search.step_seed(seed, step), number) for step in range(steps) for number in range(count)]
+    parts = [search.spread_window(image, key, number, windows).numpy()[0, :, :, 0] for key, number in run]
+    assert {part.shape for part in parts} == {(window, window)}
+    assert all(part[-1, -1] - part[0, 0] == (window - 1) * (side + 1) for part in parts), "one piece of the image"
+    return parts
+
+
+def test_windows_of_a_run_cover_an_image_more_evenly_than_random_ones():
+    side, window, count, steps = 64, 16, 4, 4
+    covered = [len(np.unique(places(side, window, count, steps, seed))) / side**2 for seed in range(5)]
+    image = tf.reshape(tf.range(side**2), (1, side, side, 1))
+    size = tf.constant([window, window])
+    drawn = [
+        [search.random_window(image, [seed, number], size).numpy() for number in range(count * steps)]
+        for seed in range(5)
+    ]
+    by_chance = [len(np.unique(parts)) / side**2 for parts in drawn]
+    assert min(covered) > max(by_chance)
+
+
+def test_windows_of_another_seed_are_elsewhere_and_those_of_an_image_of_their_size_are_it():
+    assert places(64, 16, 2, 2, seed=0)[0][0, 0] != places(64, 16, 2, 2, seed=1)[0][0, 0]
+    assert np.array_equal(places(16, 16, 1, 2)[1], np.arange(256).reshape(16, 16))
+
+
+def test_windows_reach_both_ends():
+    corners = np.array([part[0, 0] for part in places(12, 10, 1, 40)])
+    assert {*(corners // 12)} == {*(corners % 12)} == {0, 1, 2}

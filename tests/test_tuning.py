@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import GainTuner, InputError, MonteCarloSURE, gain_layers, insert_gains, search
+from gaintuning_tf import (
+    BlindSpotLoss,
+    CountSplitting,
+    CoupledBootstrap,
+    GainTuner,
+    GaussianNoise,
+    InputError,
+    MonteCarloSURE,
+    NoiseResamplingLoss,
+    PoissonNoise,
+    gain_layers,
+    insert_gains,
+    search,
+)
 
 SIGMA = 0.1
 
@@ -180,6 +193,23 @@ def test_each_image_of_a_batch_is_tuned_as_if_alone(tiny):
 
 
 @pytest.mark.parametrize(
+    "loss", [CoupledBootstrap(), MonteCarloSURE(), NoiseResamplingLoss(), BlindSpotLoss(), CountSplitting()]
+)
+def test_each_image_of_a_batch_gets_the_random_numbers_that_it_would_get_alone(tiny, loss):
+    images = np.concatenate([noisy(1), 0.5 * noisy(2), noisy(3) ** 2])
+    noise = PoissonNoise(0.02) if isinstance(loss, CountSplitting) else GaussianNoise(SIGMA)
+    together = GainTuner(insert_gains(tiny, images=3), loss)
+    risk = tune(together, images, sigma=noise, steps=3).risk
+    alone = GainTuner(tiny, loss)
+    for index in range(3):
+        alone.reset()
+        own = tune(alone, images[index : index + 1], sigma=noise, steps=3).risk
+        np.testing.assert_allclose(risk[index], own, rtol=1e-4, atol=1e-7)
+        image = images[index : index + 1]
+        np.testing.assert_allclose(together.denoise(images)[index], alone.denoise(image)[0], atol=1e-4)
+
+
+@pytest.mark.parametrize(
     "optimizer",
     [
         keras.optimizers.SGD(0.01),
@@ -293,7 +323,7 @@ def test_a_step_goes_down_the_mean_of_its_windows(tiny):
     each = []
     for number in range(3):
         own = search.window_seed(seed, number)
-        part = search.random_window(image, own, windows.size)
+        part = search.spread_window(image, seed, number, windows)
         each.append(tuner.step(gains, state, part, level, own))
     np.testing.assert_allclose(risk, [np.mean([r for _, _, r in each])], rtol=1e-6)
     for index, gain in enumerate(after):

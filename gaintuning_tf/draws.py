@@ -1,0 +1,52 @@
+"""Random numbers for the images of a batch: each its own or, where each has its own gains, what it would get alone."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+_alike = contextvars.ContextVar("whether all images of a batch get the same random numbers", default=False)
+
+
+@contextlib.contextmanager
+def alike() -> Iterator[None]:
+    """Within, every image of a batch gets the same random numbers: those that it would get alone.
+
+    For images that have nothing in common, such as those with gains of their own. Where they share what is
+    tuned, the same numbers for all would add up to more noise.
+    """
+    token = _alike.set(True)
+    try:
+        yield
+    finally:
+        _alike.reset(token)
+
+
+def of_shape(draw: Callable[[tf.Tensor], tf.Tensor], shape) -> tf.Tensor:
+    """`draw(shape)` for images of the shape (N, ...).
+
+    Example:
+
+    >>> def draw(shape):
+    ...     return tf.random.stateless_uniform(shape, (0, 0), alg="philox")
+    >>> with alike():
+    ...     two = of_shape(draw, (2, 3))
+    >>> bool(tf.reduce_all(two == draw((1, 3))))
+    True
+    """
+    if not _alike.get():
+        return draw(shape)
+    shape = tf.convert_to_tensor(shape, tf.int32)
+    return tf.broadcast_to(draw(tf.concat([[1], shape[1:]], 0)), shape)
+
+
+def of_images(draw: Callable[..., tf.Tensor], *images: tf.Tensor) -> tf.Tensor:
+    """`draw(*images)`, whose numbers depend on images (N, ...), to the shape and dtype of the first."""
+    if not _alike.get():
+        return draw(*images)
+    kind = tf.TensorSpec(images[0].shape[1:], images[0].dtype)
+    one = tf.map_fn(lambda parts: draw(*(part[None] for part in parts))[0], images, fn_output_signature=kind)
+    return tf.reshape(one, tf.shape(images[0]))
