@@ -35,7 +35,9 @@ def open_source(path) -> Source:
     with contextlib.ExitStack() as opened:
         with parsing(path):
             tif = opened.enter_context(tifffile.TiffFile(path))
-            if not tif.series:
+            # Counted first: tifffile finds a chain of pages that runs in a circle while it counts them, not while it
+            # goes through them, which would have no end.
+            if not len(tif.pages) or not tif.series:
                 raise InputError(f"{path} holds no image")
             series = tif.series[0]
             shape, dtype = tuple(series.shape), np.dtype(series.dtype).newbyteorder("=")

@@ -1,5 +1,9 @@
 """TIFF in parts: arrangements, metadata, sizes."""
 
+import struct
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tifffile
@@ -167,3 +171,19 @@ def test_a_page_of_millions_of_pieces_that_are_not_there_is_refused_at_once(tmp_
         tif.pages[0].tags["ImageLength"].overwrite(2**24, dtype="I")
     with open_stack(tmp_path / "a.tif") as stack, pytest.raises(InputError, match=r"needs 1864136 pieces, it has 1"):
         stack.frame(0)
+
+
+def test_pages_that_run_in_a_circle_come_to_an_end(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for height in (9, 7):
+            writer.write(draw((height, 8)), metadata=None, **PLAIN)
+    with tifffile.TiffFile(path) as tif:
+        first, second = (page.offset for page in tif.pages)
+    data = bytearray(path.read_bytes())
+    (tags,) = struct.unpack_from("<H", data, second)
+    struct.pack_into("<I", data, second + 2 + 12 * tags, first)
+    path.write_bytes(data)
+    program = "import sys; from gaintuning_tf.stack_files import open_stack; print(open_stack(sys.argv[1]).frame_count)"
+    found = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, timeout=30)
+    assert found.stdout == "1\n", found.stderr
