@@ -167,27 +167,29 @@ def _race(bench, name, sigma):
 
 
 def sizes(bench):
-    """Tuning time of the UNet by size, and what is lost against tuning on every pixel."""
-    model, found = bench.model("UNet"), {}
-    for side in (256, 512, 1024, 2048):
-        clean = bench.clean(SMALL) if side == 256 else bench.mosaic(side)
-        noisy = noisy_of(clean, 30)
-        with bench.fresh() as worker:
-            runs = [
-                worker("tune", model=model, noisy=noisy, sigma=30 / 255, fresh=False)
-                for _ in range(1 + bench.repeats(1, 3))
-            ]
-            found[str(side)] = {"tuning": median([run["tuning"] for run in runs[1:]]), "peak": worker.peak()}
-            if side == 2048 and not bench.quick:
-                every = worker("tune", model=model, noisy=noisy, sigma=30 / 255, window=2048, fresh=False)
-                gains = {"windows": runs[-1]["gains"], "every": every["gains"]}
-                gains["pretrained"] = worker("gains_of_one", model=model)
-                common = {"model": model, "noisy": noisy, "clean": clean}
-                found["psnr"] = {name: worker("quality", gains=value, **common) for name, value in gains.items()}
-                found["every"] = {"tuning": every["tuning"]}
-        if side <= 512 and not bench.quick:
-            found[str(side)] |= _others(bench, noisy)
+    """Tuning time of the UNet by size, and what is lost against tuning on every pixel; each size is kept as it ends."""
+    found = bench.found.get("sizes", {})
+    for side in ("256", "512", "1024", "2048"):
+        if side not in found:
+            found[side] = _size(bench, int(side))
+            bench.keep("sizes", found)
     return found
+
+
+def _size(bench, side):
+    clean = bench.clean(SMALL) if side == 256 else bench.mosaic(side)
+    noisy = noisy_of(clean, 30)
+    common = {"model": bench.model("UNet"), "noisy": noisy}
+    with bench.fresh() as worker:
+        runs = [worker("tune", sigma=30 / 255, fresh=False, **common) for _ in range(1 + bench.repeats(1, 3))]
+        found = {"tuning": median([run["tuning"] for run in runs[1:]]), "peak": worker.peak()}
+        if side == 2048 and not bench.quick:
+            every = worker("tune", sigma=30 / 255, window=side, fresh=False, **common)
+            gains = {"windows": runs[-1]["gains"], "every": every["gains"]}
+            gains["pretrained"] = worker("gains_of_one", model=common["model"])
+            found["psnr"] = {name: worker("quality", clean=clean, gains=g, **common) for name, g in gains.items()}
+            found["every"] = every["tuning"]
+    return found | (_others(bench, noisy) if side <= 512 and not bench.quick else {})
 
 
 def _others(bench, noisy):
@@ -314,9 +316,9 @@ def _size_rows(found):
     ratio = found["2048"]["tuning"] / found["512"]["tuning"]
     text = f"{ratio:.2f} ({found['2048']['tuning']:.1f} against {found['512']['tuning']:.1f} s)"
     yield "tuning time, 2048x2048 against 512x512, UNet", text, "1.5", ratio <= 1.5
-    if "psnr" in found:
-        lost = found["psnr"]["every"] - found["psnr"]["windows"]
-        gained = found["psnr"]["windows"] - found["psnr"]["pretrained"]
+    if "psnr" in found["2048"]:
+        quality = found["2048"]["psnr"]
+        lost, gained = quality["every"] - quality["windows"], quality["windows"] - quality["pretrained"]
         yield (
             "lost against tuning on every pixel, 2048x2048",
             f"{lost:.3f} dB (gained {gained:.3f})",
@@ -423,8 +425,8 @@ def main():
     bench = Bench(options)
     try:
         for name, section in SECTIONS.items():
-            # The races are asked for by number: some may be left.
-            if (name in bench.found and name != "race") or (options.only and name not in options.only):
+            # Of these some may be left.
+            if (name in bench.found and name not in ("race", "sizes")) or (options.only and name not in options.only):
                 continue
             start = time.perf_counter()
             bench.keep(name, section(bench))
