@@ -57,9 +57,8 @@ def scaling(channels=1):
 
 def curvature(tuner, noisy, seed=0):
     gains, _ = tuner.initial()
-    size = tf.constant(noisy.shape[1:-1])
     _, scene, _ = tf.function(tuner.prepared, autograph=False)(
-        gains, noisy, tf.fill([noisy.shape[0]], 0.1), tf.constant(seed, tf.int64), size
+        gains, noisy, tf.fill([noisy.shape[0]], 0.1), tf.constant(seed, tf.int64), tuner.windows(noisy, None)
     )
     return scene.curvature.numpy()
 
