@@ -221,11 +221,13 @@ class _Run:
                 from gaintuning_tf.stack_cluster import results_of
 
                 results = results_of(client, ShippedNetwork.of(model), self.job, todo, self.stack.frame, shared)
-            for result in results:
-                self._keep(result)
-                after = result.row.get("risk_after")
-                bar.set_postfix(**({} if after is None else {"risk": f"{after:.3g}"}), refresh=False)
-                bar.update()
+            # Closed here, also when interrupted: what waits is taken back from the workers while there still are any.
+            with contextlib.closing(results):
+                for result in results:
+                    self._keep(result)
+                    after = result.row.get("risk_after")
+                    bar.set_postfix(**({} if after is None else {"risk": f"{after:.3g}"}), refresh=False)
+                    bar.update()
 
     def _here(self, todo, shared, warm_start):
         for number in todo:

@@ -155,7 +155,9 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(at, tmp_path, more):
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     kept = journal.read_bytes().count(b"\n") - 1
-    assert error == f"interrupted: {kept} of 40 frames are kept; the same command continues\n"
+    # Of a step or two that changed nothing there may be a warning; of workers, no traceback.
+    lines = [line for line in error.splitlines() if "tuning changed nothing" not in line]
+    assert lines == [f"interrupted: {kept} of 40 frames are kept; the same command continues"]
     assert not (tmp_path / "out.tif").exists()
     assert denoise(at, name=tmp_path / "long.tif") == 0
     assert tifffile.imread("out.tif").shape == (40, 32, 36)
