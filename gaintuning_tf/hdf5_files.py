@@ -11,7 +11,7 @@ from gaintuning_tf.array_file import EXPANSION, HARMLESS
 from gaintuning_tf.errors import InputError
 
 # The library needs a fraction of a second, unless it is caught in a loop.
-SECONDS = 30
+SECONDS = 20
 # Run by a Python of its own: imports nothing of this package. A reason that it prints is why the file is refused.
 _LOOK = """
 import json, os, sys

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gaintuning_tf import formats
-from gaintuning_tf.array_file import parsing
+from gaintuning_tf.array_file import check_declared, parsing
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.files import replacing
 from gaintuning_tf.formats import check_suffix
@@ -165,8 +165,31 @@ def save_image(path, image: np.ndarray, like: Layout) -> None:
 def _read(path):
     from skimage.io import imread
 
+    canvas = _webp_canvas(path)
+    if canvas:
+        # Its decoder has memory for the whole canvas before it finds out that there is nothing to put there.
+        check_declared(path, (*canvas, 4), np.uint8)
     with parsing(path):
         return np.asarray(imread(path))
+
+
+def _webp_canvas(path):
+    """Width and height that the header of a WebP file says (RFC 9649, section 2), or None for any other file."""
+    with open(path, "rb") as file:
+        head = file.read(30)
+    if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return None
+
+    def number(start, size):
+        return int.from_bytes(head[start : start + size], "little")
+
+    bits = 2**14 - 1
+    sizes = {
+        b"VP8X": (1 + number(24, 3), 1 + number(27, 3)),
+        b"VP8 ": (number(26, 2) & bits, number(28, 2) & bits),
+        b"VP8L": (1 + (number(21, 4) & bits), 1 + (number(21, 4) >> 14 & bits)),
+    }
+    return sizes.get(head[12:16])
 
 
 def _write(path, image, like):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +44,11 @@ def open_source(path) -> Source:
     def read(index):
         with parsing(path):
             part = data[index]
-            part = part.compute(scheduler="synchronous") if hasattr(part, "compute") else part
-            return np.asarray(part).astype(dtype.newbyteorder("="), copy=False)
+            found = np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
+            # What is read in parts has the shape of the header until it is read.
+            if found.shape != part.shape:
+                raise InputError(f"{path} is damaged: its header says {part.shape}, it holds {found.shape}")
+            return found.astype(dtype.newbyteorder("="), copy=False)
 
     return Source(shape, dtype.newbyteorder("="), letters, {}, read, lambda: None)
 
@@ -55,6 +60,12 @@ def _images(path):
     if "digitalmicrograph" in reader.__module__ and len(found) == 1 and len(found[0]["data"].shape) > 2:
         # Again, in pieces of a frame: by default a piece is 128 MiB, all of which is read for a frame in it.
         shape = found[0]["data"].shape
+        # Not packed, so that it has no more pixels than bytes; billions of pieces would take long to list.
+        stored = os.path.getsize(path)
+        if math.prod(int(size) for size in shape) > stored:
+            raise InputError(
+                f"cannot read {path} as an image: {shape} pixels, which a file of {stored} bytes cannot hold"
+            )
         pieces = (1,) * (len(shape) - 2) + tuple(shape[-2:])
         found = [one for one in reader(str(path), lazy=True, chunks=pieces) if one["data"].shape == shape]
     return [one for one in found if sum(not axis.get("navigate", False) for axis in one["axes"]) >= 2] or found

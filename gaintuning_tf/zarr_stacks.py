@@ -47,6 +47,8 @@ def open_source(path) -> Source:
             axes = list(array.metadata.dimension_names)
         shape, dtype = tuple(array.shape), np.dtype(array.dtype)
         _check(path, array, shape, dtype)
+        if axes is not None and len(axes) != len(shape):
+            raise InputError(f"{path} is damaged: it names {len(axes)} axes of an array of shape {shape}")
         letters = "".join(str(name or "?")[:1] for name in axes).upper() if axes else None
     metadata = {"zarr_format": int(array.metadata.zarr_format), "multiscale": multiscale}
     if multiscale:

@@ -156,6 +156,23 @@ def test_what_a_format_cannot_hold_is_scaled_to_eight_bits(tmp_path, name):
     np.testing.assert_allclose(read / 255, image, atol=0.03)
 
 
+@pytest.mark.parametrize(
+    ("options", "start", "sides"),
+    [({}, 26, b"\xff\x3f\xff\x3f"), ({"lossless": True}, 21, b"\xff" * 4), ({"alpha": True}, 24, b"\xff\x3f\x00" * 2)],
+)
+def test_a_canvas_that_a_small_webp_file_cannot_hold_is_refused_before_it_is_decoded(tmp_path, options, start, sides):
+    from PIL import Image
+
+    picture = Image.fromarray(draw((53, 37, 4 if options.pop("alpha", False) else 3), "uint8"))
+    picture.save(tmp_path / "a.webp", **options)
+    assert load_image(tmp_path / "a.webp").shape[:2] == (53, 37)
+    data = bytearray((tmp_path / "a.webp").read_bytes())
+    data[start : start + len(sides)] = sides
+    (tmp_path / "a.webp").write_bytes(data)
+    with pytest.raises(InputError, match=r"its header says \(16384|its header says \(16383"):
+        load_image(tmp_path / "a.webp")
+
+
 def test_alpha_is_dropped_with_a_warning_unless_opaque(tmp_path):
     rgba = draw((6, 5, 4), "uint8")
     Image.fromarray(rgba).save(tmp_path / "a.png")

@@ -57,3 +57,25 @@ def test_an_absent_library_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rsciio.digitalmicrograph", None)
     with pytest.raises(InputError, match=r"pip install 'gaintuning-tf\[microscopy\]'"):
         load_image(tmp_path / "a.dm3")
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_more_frames_than_the_file_can_hold_are_refused_before_they_are_listed(tmp_path, version):
+    class Liar(np.ndarray):
+        shape = (2**31 - 1, 9, 8)
+
+    path = tmp_path / f"a.dm{version}"
+    samples.write_dm3(path, samples.draw((4, 9, 8)).view(Liar), version=version)
+    with pytest.raises(InputError, match="cannot"):
+        open_stack(path, axes="TYX")
+
+
+def test_a_header_of_less_frames_than_there_are_is_noticed_when_they_are_read(tmp_path):
+    path = tmp_path / "a.ser"
+    samples.write_ser(path, samples.draw((4, 9, 8)))
+    data = bytearray(path.read_bytes())
+    assert data[30] == 4  # the length of the only dimension
+    data[30] = 2
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"damaged: its header says \(2, 9, 8\), it holds \(4, 9, 8\)"):
+        load_image(path)

@@ -134,6 +134,20 @@ def test_a_damaged_chunk_is_refused_when_it_is_read(tmp_path):
             stack.frame(2)
 
 
+def test_more_or_fewer_names_than_axes_are_refused(tmp_path):
+    array = zarr.create_array(tmp_path / "a.zarr", shape=(4, 9, 8), dtype="uint16", dimension_names=["t", "y", "x"])
+    array[:] = draw((4, 9, 8))
+    with open_stack(tmp_path / "a.zarr") as stack:
+        assert stack.axes == "TYX"
+    # zarr checks this for an array, nobody for the multiscales of a group.
+    group = zarr.create_group(tmp_path / "b.zarr")
+    group.create_array("0", shape=(4, 9, 8), dtype="uint16")
+    axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    with pytest.raises(InputError, match=r"names 2 axes of an array of shape \(4, 9, 8\)"):
+        open_stack(tmp_path / "b.zarr")
+
+
 def test_a_group_of_several_arrays_is_refused_with_their_names(tmp_path):
     made = zarr.create_group(tmp_path / "a.zarr")
     for name in ("raw", "mask"):
