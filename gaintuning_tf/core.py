@@ -30,12 +30,15 @@ from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
 # Of the default recipe: width of the prior on the gains about one, and the first of the falling learning rates.
 PRIOR = 0.08
 RATE = 0.6
+# Of further rounds, for networks far from the image.
+WIDE_PRIOR = 0.5
+WIDE_LIMIT = 0.5
 # Of the paper's plain method.
 ADAM_RATE = 3e-3
-# What a step may keep of the network's activations, bytes; and the side of the windows in which it looks at images
-# that are larger: many small ones see more of an image than one large one (docs/research-log.md).
+# What a step may keep of the network's activations, bytes. Images that need more are looked at in windows as
+# large as that allows, in steps of so many pixels: the borders of small ones mislead (docs/research-log.md).
 MEMORY = 1.75e9
-SIDE = 128
+SIDE_UNIT = 64
 # Contrasts that are tried one after the other, as long as the risk falls.
 CONTRAST_RATIO = 0.84
 CONTRASTS = 10
@@ -45,7 +48,7 @@ CONTRAST_MARGIN = 0.02
 
 
 class Scene(NamedTuple):
-    """What a tuning looks at, the same at every step.
+    """What a round of tuning looks at, the same at every step.
 
     Attributes:
         noisy: (N, H, W, C).
@@ -53,6 +56,7 @@ class Scene(NamedTuple):
         reference: The denoised images before tuning, (N, H, W, C), for losses that use them; else without channels.
         curvature: Rows of the Gauss-Newton curvature, (rows, samples, gains); without samples if not used.
         windows: What a step sees of the image.
+        reach: Of Gauss-Newton steps.
     """
 
     noisy: tf.Tensor
@@ -60,6 +64,19 @@ class Scene(NamedTuple):
     reference: tf.Tensor
     curvature: tf.Tensor
     windows: search.Windows
+    reach: Reach
+
+
+class Reach(NamedTuple):
+    """How far a round of steps lets the gains go.
+
+    Attributes:
+        prior: Width of the prior on the gains about one, (), float64.
+        limit: Largest change of a gain in a step, before the learning rate, (), float64.
+    """
+
+    prior: tf.Tensor
+    limit: tf.Tensor
 
 
 class Slope(NamedTuple):
@@ -160,7 +177,7 @@ class Core:
         """
         slope = self._slope(gains, noisy, noise, seed, reference)
         pixels = tf.reduce_prod(tf.shape(noisy)[1:])
-        return (*self._stepped(gains, state, slope, pixels, curvature), slope.risk)
+        return (*self._stepped(gains, state, slope, pixels, curvature, self.reach()), slope.risk)
 
     def _slope(self, gains, noisy, noise, seed, reference):
         tuned, fixed = list(gains[: self._count]), list(gains[self._count :])
@@ -177,27 +194,18 @@ class Core:
         variance = as_level(noise, noisy.dtype).variance(noisy) * tf.ones_like(noisy)
         return self._by_row(tf.reduce_mean(variance, list(range(1, len(noisy.shape)))))
 
-    def _stepped(self, gains, state, slope, pixels, curvature):
+    def _stepped(self, gains, state, slope, pixels, curvature, reach):
         """The gains and the state after the step."""
         tuned, fixed = list(gains[: self._count]), list(gains[self._count :])
         gradients = slope.gradients
         if self.prior is not None and curvature is not None:
-            damping = self._damping(slope.variance, pixels)
+            damping = _damping(slope.variance, pixels, reach.prior)
             step = gauss_newton.newton_step(
-                curvature, self._flat(gradients), self._flat(tuned) - 1, damping, gauss_newton.LIMIT
+                curvature, self._flat(gradients), self._flat(tuned) - 1, damping, reach.limit
             )
             gradients = self._split(-step)
         tuned, state = self.optimizer.stateless_apply(state, gradients, tuned)
         return [*tuned, *fixed], state
-
-    def _damping(self, variance, pixels):
-        """The prior's curvature, by row: `2 v / (n prior^2)`.
-
-        Of Gaussian noise of variance v, n pixels have the log-likelihood `-n risk / (2 v)`, gains
-        the prior `-|gains - 1|^2 / (2 prior^2)`: their sum times `-2 v / n` is least where
-        `risk + v / (n prior^2) |gains - 1|^2` is.
-        """
-        return tf.maximum(2 * variance / (tf.cast(pixels, tf.float64) * self.prior**2), 1e-12)
 
     def _flat(self, gains):
         """(rows, all gains)."""
@@ -246,9 +254,28 @@ class Core:
         else:
             risk = self.held_out(gains, scene, seed)
         if self.prior is not None:
-            rows = gauss_newton.curvature_rows(functools.partial(self._derivative, gains), noisy, self._images, seed)
-            scene = scene._replace(curvature=rows)
+            scene = self._curved(gains, scene, seed)
         return gains, scene, risk
+
+    def _curved(self, gains, scene, seed):
+        derivative = functools.partial(self._derivative, gains)
+        return scene._replace(curvature=gauss_newton.curvature_rows(derivative, scene.noisy, self._images, seed))
+
+    def widened(self, gains, scene, seed):
+        """The scene of a further round from these gains: the curvature there, and a longer reach."""
+        prior = tf.maximum(scene.reach.prior, WIDE_PRIOR)
+        return self._curved(gains, scene, seed)._replace(reach=Reach(prior, tf.constant(WIDE_LIMIT, tf.float64)))
+
+    def optimism(self, scene, steps):
+        """By how much a round lowers the risk estimate by fitting the noise alone, about, by row: see `freedom`.
+
+        The pixels are those that a round of so many steps has seen.
+        """
+        variance = self._variance(scene.noisy, scene.noise, tf.zeros([self._images or 1], tf.float64))
+        freedom = gauss_newton.freedom(scene.curvature, _damping(variance, _pixels(scene), scene.reach.prior))
+        image = tf.reduce_prod(tf.cast(tf.shape(scene.noisy)[1:], tf.float64))
+        seen = tf.minimum(image, tf.cast(steps, tf.float64) * tf.cast(_pixels(scene), tf.float64))
+        return 2 * variance * freedom / seen
 
     def windows(self, noisy, side):
         """What a step sees of images: as many pixels as a square of this side has; the whole, if memory allows.
@@ -258,9 +285,10 @@ class Core:
             side: Pixels; None for the whole image at once.
         """
         if side is None:
-            return search.windows(noisy, math.inf, SIDE, whole=math.inf)
+            return search.windows(noisy, math.inf, SIDE_UNIT, whole=math.inf)
         fitting = MEMORY / max((noisy.shape[0] or 1) * self._bytes_per_pixel, 1)
-        return search.windows(noisy, side**2, min(side, SIDE), whole=min(side**2, fitting))
+        fitting_side = max(int(fitting ** (1 / (len(noisy.shape) - 2)) / SIDE_UNIT), 1) * SIDE_UNIT
+        return search.windows(noisy, side**2, min(side, fitting_side), whole=min(side**2, fitting))
 
     @functools.cached_property
     def _bytes_per_pixel(self):
@@ -269,7 +297,11 @@ class Core:
     def unprepared(self, noisy, noise, windows):
         """The scene of a tuning without steps."""
         rows = tf.zeros([self._images or 1, 0, sum(self._sizes)])
-        return Scene(noisy, noise, noisy[..., :0], rows, windows)
+        return Scene(noisy, noise, noisy[..., :0], rows, windows, self.reach())
+
+    def reach(self):
+        """Of the first round."""
+        return Reach(tf.constant(self.prior or 1.0, tf.float64), tf.constant(gauss_newton.LIMIT, tf.float64))
 
     def _contrasted(self, gains, scene, seed):
         """The gains with the contrast of the lowest risk, falling from one to the next, and the risk of the first."""
@@ -322,8 +354,7 @@ class Core:
         gradients = [tf.TensorSpec(gain.shape, gain.dtype) for gain in gains[: self._count]]
         kind = Slope(self._row_kind, gradients, self._row_kind)
         slope = _mean_of_windows(of_window, kind, scene.windows.count)
-        pixels = tf.reduce_prod(scene.windows.size) * scene.noisy.shape[-1] * scene.windows.count
-        after, state = self._stepped(gains, state, slope, pixels, scene.curvature)
+        after, state = self._stepped(gains, state, slope, _pixels(scene), scene.curvature, scene.reach)
         return search.remember(known, gains, slope.risk), after, state, slope.risk
 
     def held_out(self, gains, scene, seed):
@@ -353,6 +384,22 @@ class Core:
         """One risk per set of gains: of each image, or of all that share them."""
         risk = tf.cast(risk, tf.float64)
         return risk if self._images is not None else tf.reduce_mean(risk, keepdims=True)
+
+
+def _pixels(scene):
+    """How many values a step sees of each image."""
+    return tf.reduce_prod(scene.windows.size) * scene.noisy.shape[-1] * scene.windows.count
+
+
+def _damping(variance, pixels, prior):
+    """The prior's curvature, by row: `2 v / (n prior^2)`.
+
+    Of Gaussian noise of variance v, n pixels have the log-likelihood `-n risk / (2 v)`, gains
+    the prior `-|gains - 1|^2 / (2 prior^2)`: their sum times `-2 v / n` is least where
+    `risk + v / (n prior^2) |gains - 1|^2` is.
+    """
+    width = tf.cast(prior, tf.float64)
+    return tf.maximum(2 * variance / (tf.cast(pixels, tf.float64) * width**2), 1e-12)
 
 
 def _mean_of_windows(of_window, kind, count):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -12,13 +11,13 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm.auto import tqdm
 
 from gaintuning_tf import padding, search
-from gaintuning_tf.core import PRIOR, Core, Scene
+from gaintuning_tf.core import PRIOR, Core, Reach, Scene
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel
 from gaintuning_tf.risk import standard_error
+from gaintuning_tf.rounds import ROUNDS, Run, equal
 
 STEPS = 10
 # Of the paper's plain method, and of optimizers that the caller brings.
@@ -122,7 +121,8 @@ class GainTuner(Core):
             windows = search.Windows(tf.TensorSpec([len(image.shape) - 2], tf.int32), tf.TensorSpec([], tf.int32))
             rows = tf.TensorSpec([self._images or 1, None, sum(self._sizes)], tf.float32)
             reference = tf.TensorSpec([*image.shape[:-1], None], image.dtype)
-            scene = Scene(image, noise, reference, rows, windows)
+            width = tf.TensorSpec([], tf.float64)
+            scene = Scene(image, noise, reference, rows, windows, Reach(width, width))
             gains = [tf.TensorSpec(v.shape, tf.as_dtype(v.dtype)) for v in self._variables]
             number = tf.TensorSpec([], tf.int64)
             known = tf.nest.map_structure(tf.TensorSpec.from_tensor, self._search())
@@ -132,6 +132,8 @@ class GainTuner(Core):
                 prepare=tf.function(self.prepared, [gains, image, noise, number, windows], autograph=False),
                 step=tf.function(self._assigning_step, [known, scene, seed], **step),
                 held_out=tf.function(self.held_out, [gains, scene, number], autograph=False),
+                widen=tf.function(self.widened, [gains, scene, number], autograph=False),
+                optimism=tf.function(self.optimism, [scene, number], autograph=False),
             )
         return self._compiled[kind]
 
@@ -158,9 +160,11 @@ class GainTuner(Core):
             image: Noisy, (N, H, W, C); in [0, 1] for a network trained on that.
             sigma: Standard deviation of its noise in the same units, a number or one
                 per image, or a noise model such as `PoissonNoise`; the loss's own by default.
-            steps: Steps; by default 10, or 40 without a prior.
+            steps: Steps; by default 40 without a prior, else 10, and 10 or 20 more for an image that the network is
+                far from: where these have lowered the risk by 5 % or more, beyond what fitting noise accounts for
+                (`gauss_newton.freedom`), with a wider prior and longer steps.
             callbacks: Keras callbacks. A step is an epoch of one batch; `logs` has
-                `loss`, the risk. `model.stop_training = True` stops early.
+                `loss`, the risk; further steps are further epochs. `model.stop_training = True` stops early.
             progress: Show a progress bar with the current risk on stderr.
             seed: Same seed, same machine: same gains.
             window: Evaluate the risk at each step on a random window of at most this
@@ -177,17 +181,18 @@ class GainTuner(Core):
         start = time.perf_counter()
         noisy = self._check(image)
         noise = self._noise(sigma, noisy)
+        rounds = ROUNDS if steps is None and self.prior is not None and _kind(noise) != "none" else 1
         steps = (PLAIN_STEPS if self.prior is None else STEPS) if steps is None else steps
         if int(steps) != steps or steps < 0:
             raise InputError(f"expected steps to be a whole number of at least 0, received {steps!r}")
-        run = _Run(self, noisy, noise, int(steps), seed, window)
+        scene = self.unprepared(noisy, noise, self.windows(noisy, window))
+        run = Run(self, self._functions(_kind(noise)), scene, int(steps), seed)
         with _optimizer_of(self.model, self.optimizer):
             listeners = keras.callbacks.CallbackList(
                 list(callbacks), model=self.model, epochs=steps, steps=1, verbose=0
             )
-            run.steps(listeners, progress)
-        before, after = run.keep_best()
-        if steps and _equal(self._gains(), run.start):
+            before, after = run.rounds(rounds, listeners, progress)
+        if steps and equal(self._gains(), run.start):
             warnings.warn("tuning changed nothing: no gains with a lower risk were found", stacklevel=2)
         if getattr(self.loss, "needs_noise", True) and np.any(after < -3 * standard_error(noise, noisy)):
             warnings.warn("the risk estimate is negative: the noise is probably less than was said", stacklevel=2)
@@ -269,85 +274,8 @@ class _Functions(NamedTuple):
     prepare: tf.types.experimental.PolymorphicFunction
     step: tf.types.experimental.PolymorphicFunction
     held_out: tf.types.experimental.PolymorphicFunction
-
-
-class _Run:
-    """One call of `tune`: its loop, and the search for the gains to keep."""
-
-    def __init__(self, tuner, noisy, noise, steps, seed, window):
-        self.tuner = tuner
-        self.total, self.seed = steps, int(seed) % 2**63
-        windows = tuner.windows(noisy, window)
-        self.functions = tuner._functions(_kind(noise))
-        self.scene = tuner.unprepared(noisy, noise, windows)
-        self.search = tuner._search()
-        self.start = self.search.best
-        self.before = None
-        self.risks = []
-        self.interrupted = False
-
-    def prepare(self):
-        """Set the contrast, and find what all steps need, the held-out risk of the start among it."""
-        scene = self.scene
-        gains, self.scene, self.before = self.functions.prepare(
-            self.start, scene.noisy, scene.noise, tf.constant(self.seed, tf.int64), scene.windows
-        )
-        self.tuner._variables[-1].assign(gains[-1])
-
-    def steps(self, listeners, progress):
-        tuner = self.tuner
-        tuner.model.stop_training = False
-        learning_rate = float(tuner.optimizer.learning_rate)
-        listeners.on_train_begin()
-        try:
-            with tqdm(total=self.total, desc="tuning", unit="step", disable=not progress, leave=False) as bar:
-                if self.total:
-                    self.prepare()
-                for number in range(self.total):
-                    if tuner._anneals:
-                        tuner.optimizer.learning_rate = float(search.annealed(learning_rate, number, self.total))
-                    risk = self._step(number, listeners)
-                    bar.set_postfix(risk=f"{risk:.3g}", refresh=False)
-                    bar.update()
-                    if tuner.model.stop_training or not math.isfinite(risk):
-                        break
-        except KeyboardInterrupt:
-            self.interrupted = True
-        finally:
-            if tuner._anneals:
-                tuner.optimizer.learning_rate = learning_rate
-        listeners.on_train_end({"loss": float(np.mean(self.risks[-1]))} if self.risks else {})
-
-    def _step(self, number, listeners):
-        listeners.on_epoch_begin(number)
-        listeners.on_train_batch_begin(0)
-        seed = search.step_seed(self.seed, self.tuner._steps_done)
-        self.search, risk = self.functions.step(self.search, self.scene, seed)
-        self.tuner._steps_done += 1
-        self.risks.append(risk.numpy())
-        mean = float(np.mean(self.risks[-1]))
-        listeners.on_train_batch_end(0, {"loss": mean})
-        listeners.on_epoch_end(number, {"loss": mean})
-        return mean
-
-    def keep_best(self):
-        """Set the gains to the best candidate; the held-out risks of the start and of it."""
-        candidates = [self.start]
-        if self.risks:
-            found = search.candidates(self.start, self.search.best, self.tuner._gains())
-            # A candidate that is the start itself has its risk, and would not win.
-            candidates += [gains for gains in found if not _equal(gains, self.start)]
-        key = tf.constant(self.seed, tf.int64)
-        risks = [] if self.before is None else [self.before]
-        risks += [self.functions.held_out(gains, self.scene, key) for gains in candidates[len(risks) :]]
-        kept, lowest = search.keep_best(candidates, risks)
-        for variable, value in zip(self.tuner._variables, kept, strict=True):
-            variable.assign(value)
-        return risks[0].numpy(), lowest.numpy()
-
-
-def _equal(gains, others):
-    return all(np.array_equal(one, other) for one, other in zip(gains, others, strict=True))
+    widen: tf.types.experimental.PolymorphicFunction
+    optimism: tf.types.experimental.PolymorphicFunction
 
 
 def _kind(noise):

@@ -59,8 +59,8 @@ def test_a_network_that_needs_much_memory_sees_several_windows_in_both(tiny, mon
     noisy = images((1, 40, 24, 1))
     tuner = GainTuner(tiny, CoupledBootstrap())
     assert int(tuner.windows(noisy, 32).count) == 1
-    monkeypatch.setattr(core, "MEMORY", tuner._bytes_per_pixel * 900)
-    monkeypatch.setattr(core, "SIDE", 12)
+    monkeypatch.setattr(core, "MEMORY", tuner._bytes_per_pixel * 200)
+    monkeypatch.setattr(core, "SIDE_UNIT", 12)
     assert [int(v) for v in tuner.windows(noisy, 32).size] == [12, 12]
     assert int(tuner.windows(noisy, 32).count) == 7
     history = tuner.tune(noisy, window=32, sigma=0.1, steps=8, progress=False, seed=2)

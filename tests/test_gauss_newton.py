@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from gaintuning_tf import GainTuner, MonteCarloSURE, insert_gains
-from gaintuning_tf.gauss_newton import CROPS, DIAGONAL, LIMIT, PASSES, newton_step
+from gaintuning_tf.gauss_newton import CROPS, DIAGONAL, LIMIT, PASSES, freedom, newton_step
 
 
 def problem(seed=0, rows=2, samples=5, gains=7):
@@ -46,6 +46,15 @@ def test_an_endless_gradient_makes_no_endless_step():
     rows, gradient = problem()
     step = newton_step(rows, 1e30 * gradient, 0 * gradient, np.array([1e-12, 1e-12])).numpy()
     assert np.abs(step).max() <= LIMIT * (1 + 1e-9)
+
+
+def test_the_freedom_is_the_trace_of_what_the_image_decides():
+    rows, damping = problem()[0], np.array([0.3, 0.7])
+    found = freedom(tf.constant(rows, tf.float32), tf.constant(damping)).numpy()
+    for i in range(2):
+        h = model_of(rows[i])
+        assert found[i] == pytest.approx(np.trace(np.linalg.solve(h + damping[i] * np.eye(7), h)), rel=1e-6)
+    np.testing.assert_allclose(freedom(rows, np.array([1e-9, 1e9])), [7, 0], atol=1e-6)
 
 
 def scaling(channels=1):
