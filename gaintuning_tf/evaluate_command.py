@@ -200,11 +200,11 @@ def _journal(options, settings):
     if options.restart:
         path.unlink(missing_ok=True)
     # A network that was trained further meanwhile has the same name, and other results.
-    digests = {one["model"]: _digest(pretrained.find_denoiser(one["model"])) for one in settings}
+    digests = {one["model"]: network_digest(pretrained.find_denoiser(one["model"])) for one in settings}
     return Journal(path, [{**one, "network": digests[one["model"]]} for one in settings])
 
 
-def _digest(path):
+def network_digest(path):
     """Of a file's bytes, or of those of all files in a folder."""
     found = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

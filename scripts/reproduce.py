@@ -8,7 +8,8 @@
 --shared holds `data/set12`, `data/tem` and `checkpoints/*.pt`. --work keeps what was measured, a JSON file for
 each setting: an interrupted run continues, and a setting that is there is not measured again. With
 --bfloat16, the networks compute in bfloat16 wherever TensorFlow's graph optimizer finds that safe, about twice as
-fast on processors that have it; the tables say so. --limit N measures the first N images only. --write puts the tables
+fast on processors that have it; the tables say so. --limit N measures the first N images only: a run with a larger one,
+or with none, goes on from there. --write puts the tables
 of all that is in --work into docs/results.md.
 """
 
@@ -73,12 +74,32 @@ def measure(table, options):
     """Measure the settings of a table that are not there yet."""
     for name, sigma, more in TABLES[table]:
         out = Path(options.work) / f"{table}-{name}-{sigma}.json"
-        if out.exists():
+        if out.exists() and not reopened(out, options):
             continue
         more = [*more, "--limit", str(options.limit)] if options.limit else more
         folder = str(Path(options.shared) / "data" / "set12")
         run(["evaluate", folder, "--model", imported(name, options), "--sigma", str(sigma), "--json", str(out), *more])
         note(out, options)
+
+
+def reopened(file, options):
+    """Whether more images are wanted than a table has: then its rows are where `evaluate` goes on from."""
+    from gaintuning_tf.evaluate_command import network_digest
+    from gaintuning_tf.image_sources import image_files
+    from gaintuning_tf.journal import Journal
+    from gaintuning_tf.pretrained import find_denoiser
+
+    table = json.loads(file.read_text())
+    settings = table["settings"]
+    wanted = len(image_files(settings["folder"])[: options.limit])
+    if len(table["images"]) >= wanted or settings["limit"] != len(table["images"]):
+        return False
+    known = {**settings, "limit": options.limit, "network": network_digest(find_denoiser(settings["model"]))}
+    journal = Journal(f"{file}.partial.jsonl", [known])
+    for row in table["images"][len(journal.rows[0]) :]:
+        journal.append(0, row)
+    file.unlink()
+    return True
 
 
 def note(file, options):
