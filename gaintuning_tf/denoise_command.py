@@ -64,7 +64,12 @@ def _add_settings(add):
         help="kind of noise: gaussian; poisson, of counts; poisson-gaussian, of cameras [%(default)s]",
     )
     add("--loss", choices=LOSSES, help=f"what tuning minimises [{next(iter(LOSSES))}]")
-    add("--steps", type=count, metavar="N", help="steps of tuning [10, with --plain 40]")
+    add(
+        "--steps",
+        type=count,
+        metavar="N",
+        help="steps of tuning [10, up to 30 for images far from the network's; --plain: 40]",
+    )
     add("--seed", type=int, default=0, metavar="N", help="same seed, same result [%(default)s]")
     add(
         "--axes",

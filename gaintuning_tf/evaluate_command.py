@@ -86,7 +86,12 @@ def _add_settings(add):
         choices=LOSSES,
         help=f"what tuning minimises; may be repeated [{next(iter(LOSSES))}]",
     )
-    add("--steps", type=count, metavar="N", help="steps of tuning [10, with --plain 40]")
+    add(
+        "--steps",
+        type=count,
+        metavar="N",
+        help="steps of tuning [10, up to 30 for images far from the network's; --plain: 40]",
+    )
     add("--seed", type=int, default=0, metavar="N", help="seed of tuning [%(default)s]")
     add("--limit", type=count, metavar="N", help="only the first N images")
     add("--no-tune", action="store_true", help="measure the network as it is")

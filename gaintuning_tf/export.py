@@ -31,7 +31,7 @@ def export_saved_model(model: keras.Model, path, *, adaptive: bool = True, versi
       folded into the weights.
     - `gaintune`, if `adaptive`: `noisy`, `sigma` [N], float32, and `steps` [], int32, to
       `denoised` and `sure` [N]. Every image is tuned by itself, from gains of one on top of
-      those folded in, as `gaintune` does in Python with seed 0; `sigma` of 0 or less means
+      those folded in, as `gaintune` does in Python with seed 0 and so many steps; `sigma` of 0 or less means
       to estimate it. `sure` is the risk estimate of the gains that were kept, a mean squared
       error in squared units of the image. Nothing outlives the request, and requests that
       run at once do not touch each other.

@@ -16,7 +16,7 @@ LOSSES = {
 # The paper's own method, as an option of the command line.
 PLAIN_LOSS = "monte-carlo-sure"
 PLAIN_HELP = "the paper's plain method: Adam, no prior, no contrast, and by default the loss monte-carlo-sure"
-PRIOR_HELP = "width of the prior on the gains; 0.2 or more, with more steps, for images far from the training's [0.08]"
+PRIOR_HELP = "width of the prior on the gains [0.08, in further rounds 0.5]"
 
 
 def loss_of(options) -> str:

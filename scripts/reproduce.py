@@ -74,15 +74,16 @@ def measure(table, options):
     """Measure the settings of a table that are not there yet."""
     for name, sigma, more in TABLES[table]:
         out = Path(options.work) / f"{table}-{name}-{sigma}.json"
-        if out.exists() and not reopened(out, options):
+        limit = options.limit or (int(more[more.index("--limit") + 1]) if "--limit" in more else None)
+        if out.exists() and not reopened(out, limit):
             continue
-        more = [*more, "--limit", str(options.limit)] if options.limit else more
+        more = [*more, "--limit", str(limit)] if limit else more
         folder = str(Path(options.shared) / "data" / "set12")
         run(["evaluate", folder, "--model", imported(name, options), "--sigma", str(sigma), "--json", str(out), *more])
         note(out, options)
 
 
-def reopened(file, options):
+def reopened(file, limit):
     """Whether more images are wanted than a table has: then its rows are where `evaluate` goes on from."""
     from gaintuning_tf.evaluate_command import network_digest
     from gaintuning_tf.image_sources import image_files
@@ -91,10 +92,10 @@ def reopened(file, options):
 
     table = json.loads(file.read_text())
     settings = table["settings"]
-    wanted = len(image_files(settings["folder"])[: options.limit])
+    wanted = len(image_files(settings["folder"])[:limit])
     if len(table["images"]) >= wanted or settings["limit"] != len(table["images"]):
         return False
-    known = {**settings, "limit": options.limit, "network": network_digest(find_denoiser(settings["model"]))}
+    known = {**settings, "limit": limit, "network": network_digest(find_denoiser(settings["model"]))}
     journal = Journal(f"{file}.partial.jsonl", [known])
     for row in table["images"][len(journal.rows[0]) :]:
         journal.append(0, row)
