@@ -90,7 +90,7 @@ def _add_settings(add):
         "--steps",
         type=count,
         metavar="N",
-        help="steps of tuning [10, up to 30 for images far from the network's; --plain: 40]",
+        help="steps of tuning [10 to 30, with --plain 40]",
     )
     add("--seed", type=int, default=0, metavar="N", help="seed of tuning [%(default)s]")
     add("--limit", type=count, metavar="N", help="only the first N images")
