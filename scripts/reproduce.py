@@ -31,7 +31,6 @@ UNET, BF_UNET = "unet_bias_0-55", "unet_bias_free_0-55"
 # Table: its settings, each the network, sigma, and further arguments of `evaluate`.
 TABLES = {
     "dncnn": [(DNCNN, sigma, []) for sigma in (30, 40, 50, 70, 80)],
-    "float32": [(name, sigma, ["--limit", "4"]) for name in (DNCNN, BF_DNCNN) for sigma in (30, 70)],
     "bf-dncnn": [(BF_DNCNN, sigma, []) for sigma in (30, 50, 70, 80)],
     "unet": [(name, sigma, ["--oracle"]) for name, sigma in ((UNET, 30), (UNET, 70), (UNET, 80), (BF_UNET, 30))],
     "piecewise": [("unet-piecewise", 30, ["--oracle"])],
