@@ -64,12 +64,7 @@ def _add_settings(add):
         help="kind of noise: gaussian; poisson, of counts; poisson-gaussian, of cameras [%(default)s]",
     )
     add("--loss", choices=LOSSES, help=f"what tuning minimises [{next(iter(LOSSES))}]")
-    add(
-        "--steps",
-        type=count,
-        metavar="N",
-        help="steps of tuning [10 to 30, with --plain 40]",
-    )
+    add("--steps", type=count, metavar="N", help="steps of tuning [10 to 30, with --plain 40]")
     add("--seed", type=int, default=0, metavar="N", help="same seed, same result [%(default)s]")
     add(
         "--axes",
@@ -101,6 +96,7 @@ def _add_outputs(add):
 
 
 def sigma_level(text):
+    """The noise level of an argument: a positive number, or None for `auto`."""
     if text == "auto":
         return None
     return positive(text)

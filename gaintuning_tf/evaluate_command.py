@@ -86,12 +86,7 @@ def _add_settings(add):
         choices=LOSSES,
         help=f"what tuning minimises; may be repeated [{next(iter(LOSSES))}]",
     )
-    add(
-        "--steps",
-        type=count,
-        metavar="N",
-        help="steps of tuning [10 to 30, with --plain 40]",
-    )
+    add("--steps", type=count, metavar="N", help="steps of tuning [10 to 30, with --plain 40]")
     add("--seed", type=int, default=0, metavar="N", help="seed of tuning [%(default)s]")
     add("--limit", type=count, metavar="N", help="only the first N images")
     add("--no-tune", action="store_true", help="measure the network as it is")
@@ -210,7 +205,7 @@ def _journal(options, settings):
 
 
 def network_digest(path):
-    """Of a file's bytes, or of those of all files in a folder."""
+    """SHA-256 of a network's file, or of all files in its folder: two that differ have not the same results."""
     found = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
@@ -289,4 +284,5 @@ def _width(key):
 
 
 def sigma_level(text):
+    """The noise level of an argument: a positive number, or `auto`."""
     return AUTO if text == AUTO else positive(text)

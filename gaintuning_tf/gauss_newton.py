@@ -138,10 +138,8 @@ def freedom(rows: tf.Tensor, damping: tf.Tensor) -> tf.Tensor:
     rows, diagonal = _parts(rows)
     damping = tf.cast(damping, tf.float64)
     diagonal += damping[:, None]
-    scaled = rows / diagonal[:, None, :]
-    inner = tf.eye(tf.shape(rows)[1], dtype=rows.dtype) + tf.matmul(scaled, rows, transpose_b=True)
-    products = tf.matmul(scaled, scaled, transpose_b=True)
-    low = tf.linalg.trace(tf.linalg.cholesky_solve(tf.linalg.cholesky(inner), products))
+    scaled, cholesky = _woodbury(rows, diagonal)
+    low = tf.linalg.trace(tf.linalg.cholesky_solve(cholesky, tf.matmul(scaled, scaled, transpose_b=True)))
     trace = tf.reduce_sum(1 / diagonal, -1) - low
     return tf.cast(tf.shape(rows)[-1], tf.float64) - damping * trace
 
@@ -159,8 +157,14 @@ def _longest(step):
 
 def _solve(rows, diagonal, right):
     """`(rows^T rows + diag(diagonal))^-1 right` (Woodbury), (R, p)."""
+    scaled, cholesky = _woodbury(rows, diagonal)
+    projected = tf.matmul(scaled, right[..., None])
+    solved = tf.linalg.cholesky_solve(cholesky, projected)
+    return right / diagonal - tf.matmul(scaled, solved, transpose_a=True)[..., 0]
+
+
+def _woodbury(rows, diagonal):
+    """`rows D^-1`, and the Cholesky factor of `I + rows D^-1 rows^T`: what the inverse is made of."""
     scaled = rows / diagonal[:, None, :]
     inner = tf.eye(tf.shape(rows)[1], dtype=rows.dtype) + tf.matmul(scaled, rows, transpose_b=True)
-    projected = tf.matmul(scaled, right[..., None])
-    solved = tf.linalg.cholesky_solve(tf.linalg.cholesky(inner), projected)
-    return right / diagonal - tf.matmul(scaled, solved, transpose_a=True)[..., 0]
+    return scaled, tf.linalg.cholesky(inner)

@@ -157,4 +157,5 @@ def _is_far(base, after, optimism):
 
 
 def equal(gains, others):
+    """Whether two lists of gains are the same number by number."""
     return all(np.array_equal(one, other) for one, other in zip(gains, others, strict=True))
