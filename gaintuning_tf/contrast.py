@@ -12,6 +12,8 @@ from gaintuning_tf.layers import PACKAGE
 
 # The grey that no contrast changes: the middle of the range that networks are trained on.
 CENTRE = 0.5
+# Relative difference of f(2 y) and 2 f(y) up to which f has no biases to speak of.
+HOMOGENEOUS = 1e-3
 
 
 def at_contrast(denoise: Callable, noisy: tf.Tensor, contrast: tf.Tensor):
@@ -37,6 +39,26 @@ def at_contrast(denoise: Callable, noisy: tf.Tensor, contrast: tf.Tensor):
     scale = tf.reshape(tf.tile(tf.cast(contrast, noisy.dtype), [rounds]), [-1] + [1] * (len(noisy.shape) - 1))
     denoised = denoise(noisy + (scale - 1) * (noisy - CENTRE))
     return denoised + (1 / scale - 1) * (denoised - CENTRE)
+
+
+def is_homogeneous(denoise: Callable, shape: tuple[int, ...]) -> bool:
+    """Whether `f(2 y) = 2 f(y)`, as for ReLU networks without biases: then no strength of the noise is new to f.
+
+    Asked of random images of this shape. Doubling is exact in floating point, so that only additive
+    constants make a difference, and whatever else is not linear along a ray.
+
+    Args:
+        denoise: Images (N, H, W, C) to images of the same shape.
+        shape: (N, H, W, C).
+
+    Example:
+
+    >>> is_homogeneous(tf.nn.relu, (1, 8, 8, 1)), is_homogeneous(lambda y: y + 0.1, (1, 8, 8, 1))
+    (True, False)
+    """
+    noisy = tf.random.stateless_uniform(shape, (0, 0))
+    once, twice = (tf.cast(denoise(scale * noisy), tf.float64) for scale in (1, 2))
+    return bool(tf.norm(twice - 2 * once) <= HOMOGENEOUS * tf.norm(twice))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from gaintuning_tf import draws, gauss_newton, padding, search
 from gaintuning_tf.activations import bytes_per_pixel
-from gaintuning_tf.contrast import at_contrast
+from gaintuning_tf.contrast import at_contrast, is_homogeneous
 from gaintuning_tf.convolutions import convolutions, sublayers
 from gaintuning_tf.graph import as_keras_model
 from gaintuning_tf.graph_network import GraphNetwork
@@ -45,6 +45,8 @@ CONTRASTS = 10
 # By at least this share must each lower the risk: inside the trained range, the estimate's own noise decides
 # over less than that, and is often wrong (docs/research-log.md).
 CONTRAST_MARGIN = 0.02
+# Side of the image that a network is asked about its biases with, pixels.
+PROBE_SIDE = 64
 
 
 class Scene(NamedTuple):
@@ -107,7 +109,6 @@ class Core:
         self.loss = _at_precision(loss, self.model)
         self.criterion = getattr(self.loss, "criterion", self.loss)
         self.prior = prior if optimizer is None else None
-        self.contrast = self.prior is not None if contrast is None else contrast
         self._anneals = optimizer is None
         if optimizer is None:
             optimizer = keras.optimizers.Adam(ADAM_RATE) if prior is None else keras.optimizers.SGD(RATE)
@@ -121,10 +122,19 @@ class Core:
         self._sizes = [gain.gain.shape[-1] for gain in gains]
         ones = np.ones(self._images or 1, np.float32)
         self._variables = [*(gain.gain for gain in gains), keras.Variable(ones, trainable=False, name="contrast")]
+        self.contrast = self._level_matters() if contrast is None else contrast
         self.optimizer.build(self._variables[: self._count])
         rate = self.optimizer._learning_rate
         self._rate = next((i for i, variable in enumerate(self.optimizer.variables) if variable is rate), None)
         self._initial_state = [keras.ops.convert_to_numpy(v) for v in self.optimizer.variables]
+
+    def _level_matters(self):
+        """Whether to look for a contrast: with biases, a network knows noise of some strengths only."""
+        if self.prior is None:
+            return False
+        batch, *size, channels = self.model.inputs[0].shape
+        shape = (batch or self._images or 1, *(side or PROBE_SIDE for side in size), channels)
+        return not is_homogeneous(functools.partial(self._run, self.model), shape)
 
     # The network.
 

@@ -97,7 +97,7 @@ def gaintune(
             `CoupledBootstrap(probes=2)`.
         prior: Standard deviation of the prior on the gains, see `GainTuner`; None for the paper's plain method,
             whose loss is `"monte-carlo-sure"`.
-        contrast: Whether to look for a better contrast first, see `GainTuner`; by default with a prior.
+        contrast: Whether to look for a better contrast first, see `GainTuner`; by default with a prior and biases.
         steps: Steps of optimisation; 0 for the network as it is; by default see `GainTuner.tune`.
         axes: A letter per axis, such as `"TYX"` or `"YXC"`.
         data_range: Value of the image that the network is to see as 1; see

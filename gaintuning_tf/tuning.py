@@ -54,8 +54,8 @@ class GainTuner(Core):
     By default with three additions to the paper. A prior, `N(1, prior^2)` for each gain, whose weight
     against the image falls with the number of pixels: so few pixels move the gains less.
     Gauss-Newton steps within a trust region (`gauss_newton`), which need a
-    quarter of the steps. And before the first, the contrast at which the
-    network sees the image is lowered as long as that lowers the risk (`contrast`), which brings noise
+    quarter of the steps. And before the first, the contrast at which a
+    network with biases sees the image is lowered as long as that lowers the risk (`contrast`), which brings noise
     stronger than in training into the trained range. The paper's plain method is
     `GainTuner(model, MonteCarloSURE(), prior=None)`.
 
@@ -70,7 +70,8 @@ class GainTuner(Core):
             Gauss-Newton steps or, without a prior, Adam with a learning rate of 3e-3; of both,
             the learning rate falls to zero along a half cosine over the steps of each call of `tune`.
         prior: Its standard deviation, or None.
-        contrast: Whether to look for a better contrast; by default only with Gauss-Newton steps.
+        contrast: Whether to look for a better contrast; by default only with Gauss-Newton steps, and
+            not where the network doubles its output with its input: then it knows noise of any strength.
         jit_compile: Whether XLA compiles the step. Off by default: on the CPU it was
             slower for both networks it was measured on, see docs/research-log.md.
 

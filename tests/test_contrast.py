@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import InputError, insert_gains, load_gains, save_gains
+from gaintuning_tf import CoupledBootstrap, GainTuner, InputError, insert_gains, load_gains, save_gains
 from gaintuning_tf.contrast import at_contrast, take_contrast, with_contrast
+from gaintuning_tf.models import dncnn, unet
 
 
 def images(n=2):
@@ -67,3 +68,28 @@ def test_a_file_with_an_impossible_contrast_is_refused(tiny, tmp_path, contrast)
         file.attrs["contrast"] = contrast
     with pytest.raises(InputError, match="contrast"):
         load_gains(tiny, tmp_path / "a.gains.h5")
+
+
+@pytest.mark.parametrize("architecture", [dncnn, unet])
+@pytest.mark.parametrize("bias_free", [True, False])
+def test_a_contrast_is_looked_for_where_the_network_has_biases(architecture, bias_free):
+    model = architecture(bias_free=bias_free)
+    give_biases(model)
+    assert GainTuner(model, CoupledBootstrap(0.1)).contrast is not bias_free
+    assert GainTuner(model, CoupledBootstrap(0.1), contrast=True).contrast is True
+    assert GainTuner(model, CoupledBootstrap(0.1), prior=None).contrast is False
+
+
+def test_biases_show_in_a_network_of_fixed_size_and_in_one_with_gains(tiny):
+    inputs = keras.Input((9, 7, 1), batch_size=2)
+    fixed = keras.Model(inputs, tiny(inputs))
+    assert GainTuner(fixed, CoupledBootstrap(0.1)).contrast is False
+    give_biases(tiny)
+    for model in (fixed, insert_gains(tiny, images=3)):
+        assert GainTuner(model, CoupledBootstrap(0.1)).contrast is True
+
+
+def give_biases(model):
+    for weight in model.weights:
+        if weight.name == "bias":
+            weight.assign(weight + 0.1)
