@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import keras
@@ -14,6 +15,12 @@ from gaintuning_tf.layers import PACKAGE
 CENTRE = 0.5
 # Relative difference of f(2 y) and 2 f(y) up to which f has no biases to speak of.
 HOMOGENEOUS = 1e-3
+# Contrasts that are tried one after the other, as long as the risk falls.
+RATIO = 0.84
+TRIES = 10
+# By at least this share must each lower the risk: inside the trained range, the estimate's own noise decides
+# over less than that, and is often wrong (docs/research-log.md).
+MARGIN = 0.02
 
 
 def at_contrast(denoise: Callable, noisy: tf.Tensor, contrast: tf.Tensor):
@@ -59,6 +66,37 @@ def is_homogeneous(denoise: Callable, shape: tuple[int, ...]) -> bool:
     noisy = tf.random.stateless_uniform(shape, (0, 0))
     once, twice = (tf.cast(denoise(scale * noisy), tf.float64) for scale in (1, 2))
     return bool(tf.norm(twice - 2 * once) <= HOMOGENEOUS * tf.norm(twice))
+
+
+def lowest_contrast(risk: Callable[[tf.Tensor], tf.Tensor], start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The contrast of the lowest risk, falling from one to the next by `RATIO`, and the risk at the first.
+
+    Args:
+        risk: A contrast, (R,), to the risk there, (R,) of float64.
+        start: The first contrast, (R,).
+
+    Example:
+
+    >>> best, first = lowest_contrast(lambda s: tf.cast((s - 0.6) ** 2 + 1, tf.float64), tf.ones(1))
+    >>> round(float(best[0]), 3), round(float(first[0]), 3)
+    (0.706, 1.16)
+    """
+    infinite = tf.fill(tf.shape(start), tf.constant(math.inf, tf.float64))
+
+    def falls(_, going, *__):
+        return tf.reduce_any(going)
+
+    def body(number, going, best, lowest, first):
+        contrast = start * RATIO ** tf.cast(number, start.dtype)
+        found = risk(contrast)
+        enough = found < lowest - MARGIN * tf.abs(lowest)
+        going &= (number == 0) | (enough & (number < TRIES))
+        best, lowest = tf.where(going, contrast, best), tf.where(going, found, lowest)
+        return number + 1, going, best, lowest, tf.where(number == 0, found, first)
+
+    loop = (tf.constant(0), tf.fill(tf.shape(start), True), start, infinite, infinite)
+    _, _, best, _, first = tf.while_loop(falls, body, loop, parallel_iterations=1)
+    return best, first
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -10,7 +10,6 @@ import contextlib
 import copy
 import functools
 import math
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -18,14 +17,16 @@ import tensorflow as tf
 
 from gaintuning_tf import draws, gauss_newton, padding, search
 from gaintuning_tf.activations import bytes_per_pixel
-from gaintuning_tf.contrast import at_contrast, is_homogeneous
+from gaintuning_tf.contrast import at_contrast, is_homogeneous, lowest_contrast
 from gaintuning_tf.convolutions import convolutions, sublayers
 from gaintuning_tf.graph import as_keras_model
 from gaintuning_tf.graph_network import GraphNetwork
 from gaintuning_tf.losses import probe_step
 from gaintuning_tf.optimizers import stateless
+from gaintuning_tf.per_sample import Twin
 from gaintuning_tf.risk import as_level
-from gaintuning_tf.surgery import gain_layers, insert_gains, strip_gains
+from gaintuning_tf.scene import Reach, Scene, Slope, damping
+from gaintuning_tf.surgery import gain_layers, insert_gains
 
 # Of the default recipe: width of the prior on the gains about one, and the first of the falling learning rates.
 PRIOR = 0.08
@@ -39,60 +40,8 @@ ADAM_RATE = 3e-3
 # large as that allows, in steps of so many pixels: the borders of small ones mislead (docs/research-log.md).
 MEMORY = 1.75e9
 SIDE_UNIT = 64
-# Contrasts that are tried one after the other, as long as the risk falls.
-CONTRAST_RATIO = 0.84
-CONTRASTS = 10
-# By at least this share must each lower the risk: inside the trained range, the estimate's own noise decides
-# over less than that, and is often wrong (docs/research-log.md).
-CONTRAST_MARGIN = 0.02
 # Side of the image that a network is asked about its biases with, pixels.
 PROBE_SIDE = 64
-
-
-class Scene(NamedTuple):
-    """What a round of tuning looks at, the same at every step.
-
-    Attributes:
-        noisy: (N, H, W, C).
-        noise: The standard deviation of Gaussian noise, (N,); a `NoiseLevel`; or () for losses without noise.
-        reference: The denoised images before tuning, (N, H, W, C), for losses that use them; else without channels.
-        curvature: Rows of the Gauss-Newton curvature, (rows, samples, gains); without samples if not used.
-        windows: What a step sees of the image.
-        reach: Of Gauss-Newton steps.
-    """
-
-    noisy: tf.Tensor
-    noise: object
-    reference: tf.Tensor
-    curvature: tf.Tensor
-    windows: search.Windows
-    reach: Reach
-
-
-class Reach(NamedTuple):
-    """How far a round of steps lets the gains go.
-
-    Attributes:
-        prior: Width of the prior on the gains about one, (), float64.
-        limit: Largest change of a gain in a step, before the learning rate, (), float64.
-    """
-
-    prior: tf.Tensor
-    limit: tf.Tensor
-
-
-class Slope(NamedTuple):
-    """The risk at some gains, and what a step down makes of it.
-
-    Attributes:
-        risk: Of each image, (N,).
-        gradients: Of the sum of the risks, by layer.
-        variance: The mean variance of the noise, by row, float64; for losses without noise the risk, which has it.
-    """
-
-    risk: tf.Tensor
-    gradients: list[tf.Tensor]
-    variance: tf.Tensor
 
 
 class Core:
@@ -114,7 +63,7 @@ class Core:
             optimizer = keras.optimizers.Adam(ADAM_RATE) if prior is None else keras.optimizers.SGD(RATE)
         self.optimizer = stateless(optimizer)
         self._multiple = padding.size_multiple(self.model)
-        self._twin = None if self.prior is None else _twin(model, self.model)
+        self._twin = None if self.prior is None else Twin(model, self.model)
         gains = gain_layers(self.model)
         self._images = gains[0].images
         self._count = len(gains)
@@ -209,9 +158,9 @@ class Core:
         tuned, fixed = list(gains[: self._count]), list(gains[self._count :])
         gradients = slope.gradients
         if self.prior is not None and curvature is not None:
-            damping = _damping(slope.variance, pixels, reach.prior)
+            weight = damping(slope.variance, pixels, reach.prior)
             step = gauss_newton.newton_step(
-                curvature, self._flat(gradients), self._flat(tuned) - 1, damping, reach.limit
+                curvature, self._flat(gradients), self._flat(tuned) - 1, weight, reach.limit
             )
             gradients = self._split(-step)
         tuned, state = self.optimizer.stateless_apply(state, gradients, tuned)
@@ -268,7 +217,7 @@ class Core:
         return gains, scene, risk
 
     def _curved(self, gains, scene, seed):
-        derivative = functools.partial(self._derivative, gains)
+        derivative = functools.partial(self._twin.derivative, self._run, gains)
         return scene._replace(curvature=gauss_newton.curvature_rows(derivative, scene.noisy, self._images, seed))
 
     def widened(self, gains, scene, seed):
@@ -282,9 +231,9 @@ class Core:
         The pixels are those that a round of so many steps has seen.
         """
         variance = self._variance(scene.noisy, scene.noise, tf.zeros([self._images or 1], tf.float64))
-        freedom = gauss_newton.freedom(scene.curvature, _damping(variance, _pixels(scene), scene.reach.prior))
+        freedom = gauss_newton.freedom(scene.curvature, damping(variance, scene.pixels(), scene.reach.prior))
         image = tf.reduce_prod(tf.cast(tf.shape(scene.noisy)[1:], tf.float64))
-        seen = tf.minimum(image, tf.cast(steps, tf.float64) * tf.cast(_pixels(scene), tf.float64))
+        seen = tf.minimum(image, tf.cast(steps, tf.float64) * tf.cast(scene.pixels(), tf.float64))
         return 2 * variance * freedom / seen
 
     def windows(self, noisy, side):
@@ -314,41 +263,10 @@ class Core:
         return Reach(tf.constant(self.prior or 1.0, tf.float64), tf.constant(gauss_newton.LIMIT, tf.float64))
 
     def _contrasted(self, gains, scene, seed):
-        """The gains with the contrast of the lowest risk, falling from one to the next, and the risk of the first."""
-        start = gains[-1]
-        infinite = tf.fill(tf.shape(start), tf.constant(math.inf, tf.float64))
-
-        def falls(_, going, *__):
-            return tf.reduce_any(going)
-
-        def body(number, going, best, lowest, first):
-            contrast = start * CONTRAST_RATIO ** tf.cast(number, start.dtype)
-            risk = self.held_out([*gains[:-1], contrast], scene, seed)
-            enough = risk < lowest - CONTRAST_MARGIN * tf.abs(lowest)
-            going &= (number == 0) | (enough & (number < CONTRASTS))
-            best, lowest = tf.where(going, contrast, best), tf.where(going, risk, lowest)
-            return number + 1, going, best, lowest, tf.where(number == 0, risk, first)
-
-        loop = (tf.constant(0), tf.fill(tf.shape(start), True), start, infinite, infinite)
-        _, _, best, _, first = tf.while_loop(falls, body, loop, parallel_iterations=1)
-        return [*gains[:-1], best], first
-
-    def _derivative(self, gains, crops, cotangents):
-        """`J^T v` of each crop by itself, (crops, gains)."""
-        twin, mapping = self._twin
-        rounds = crops.shape[0] // (self._images or 1)
-        tiled = [tf.tile(gain if self._images else gain[None], [rounds, 1]) for gain in gains[: self._count]]
-        contrast = tf.tile(gains[-1], [rounds])
-        layers = gain_layers(twin)
-        with tf.GradientTape() as tape:
-            tape.watch(tiled)
-            scope = [*((own, tf.convert_to_tensor(other.value)) for own, other in mapping)]
-            scope += [(layer.gain, gain) for layer, gain in zip(layers, tiled, strict=True)]
-            with keras.StatelessScope(scope):
-                denoised = at_contrast(lambda image: self._run(twin, image), crops, contrast)
-            total = tf.reduce_sum(cotangents * denoised)
-        found = tape.gradient(total, tiled, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return tf.cast(tf.concat(found, -1), tf.float32)
+        """The gains with the contrast of the lowest risk, and the risk of the first."""
+        *tuned, start = gains
+        best, first = lowest_contrast(lambda contrast: self.held_out([*tuned, contrast], scene, seed), start)
+        return [*tuned, best], first
 
     # The turn of a loop, and what decides which gains are kept.
 
@@ -364,7 +282,7 @@ class Core:
         gradients = [tf.TensorSpec(gain.shape, gain.dtype) for gain in gains[: self._count]]
         kind = Slope(self._row_kind, gradients, self._row_kind)
         slope = _mean_of_windows(of_window, kind, scene.windows.count)
-        after, state = self._stepped(gains, state, slope, _pixels(scene), scene.curvature, scene.reach)
+        after, state = self._stepped(gains, state, slope, scene.pixels(), scene.curvature, scene.reach)
         return search.remember(known, gains, slope.risk), after, state, slope.risk
 
     def held_out(self, gains, scene, seed):
@@ -396,39 +314,10 @@ class Core:
         return risk if self._images is not None else tf.reduce_mean(risk, keepdims=True)
 
 
-def _pixels(scene):
-    """How many values a step sees of each image."""
-    return tf.reduce_prod(scene.windows.size) * scene.noisy.shape[-1] * scene.windows.count
-
-
-def _damping(variance, pixels, prior):
-    """The prior's curvature, by row: `2 v / (n prior^2)`.
-
-    Of Gaussian noise of variance v, n pixels have the log-likelihood `-n risk / (2 v)`, gains
-    the prior `-|gains - 1|^2 / (2 prior^2)`: their sum times `-2 v / n` is least where
-    `risk + v / (n prior^2) |gains - 1|^2` is.
-    """
-    width = tf.cast(prior, tf.float64)
-    return tf.maximum(2 * variance / (tf.cast(pixels, tf.float64) * width**2), 1e-12)
-
-
 def _mean_of_windows(of_window, kind, count):
     """The mean of what the windows of a step give, one after the other: in the memory of one."""
     found = tf.map_fn(of_window, tf.range(count), fn_output_signature=kind, parallel_iterations=1)
     return tf.nest.map_structure(lambda values: tf.reduce_mean(values, 0), found)
-
-
-def _twin(model, gained):
-    """The network with gains of its own for each crop, and its weights with those of `gained` that they equal."""
-    images = gain_layers(gained)[0].images or 1
-    twin = insert_gains(strip_gains(model), images=gauss_newton.CROPS * images)
-    return twin, list(zip(_weights(twin), _weights(gained), strict=True))
-
-
-def _weights(model):
-    """The variables that are no gains, in the order of the layers."""
-    gains = {id(gain.gain) for gain in gain_layers(model)}
-    return [variable for variable in model.variables if id(variable) not in gains]
 
 
 def _at_precision(loss, model):

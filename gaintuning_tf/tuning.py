@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf import padding, search
-from gaintuning_tf.core import PRIOR, Core, Reach, Scene
+from gaintuning_tf.core import PRIOR, Core
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel
 from gaintuning_tf.risk import standard_error
 from gaintuning_tf.rounds import ROUNDS, Run, equal
+from gaintuning_tf.scene import Reach, Scene
 
 STEPS = 10
 # Of the paper's plain method, and of optimizers that the caller brings.
