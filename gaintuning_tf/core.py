@@ -24,7 +24,7 @@ from gaintuning_tf.graph_network import GraphNetwork
 from gaintuning_tf.losses import probe_step
 from gaintuning_tf.optimizers import stateless
 from gaintuning_tf.per_sample import Twin
-from gaintuning_tf.risk import as_level
+from gaintuning_tf.risk import as_level, standard_error
 from gaintuning_tf.scene import Reach, Scene, Slope, damping
 from gaintuning_tf.surgery import gain_layers, insert_gains
 
@@ -235,6 +235,12 @@ class Core:
         image = tf.reduce_prod(tf.cast(tf.shape(scene.noisy)[1:], tf.float64))
         seen = tf.minimum(image, tf.cast(steps, tf.float64) * tf.cast(scene.pixels(), tf.float64))
         return 2 * variance * freedom / seen
+
+    def chance(self, scene):
+        """The standard error of the risk, by row: see `standard_error`, of the pixels that a held-out estimate sees."""
+        image = scene.noisy.shape[1:].num_elements()
+        whole = self._by_row(standard_error(scene.noise, scene.noisy))
+        return whole * tf.sqrt(image / tf.cast(scene.pixels(), tf.float64))
 
     def windows(self, noisy, side):
         """What a step sees of images: as many pixels as a square of this side has; the whole, if memory allows.

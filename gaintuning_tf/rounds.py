@@ -18,6 +18,8 @@ from gaintuning_tf import search
 # risk by this share, beyond what fitting the noise accounts for (docs/research-log.md).
 ROUNDS = 3
 FAR = 0.05
+# Standard errors below zero from which on the risk is not that of this noise, and no guide to go on by.
+UNSOUND = 3
 
 
 class Run:
@@ -57,7 +59,8 @@ class Run:
             before = base if before is None else before
             further = most - 1 and not self.stopped
             optimism = self._optimism() if further else 0
-            far = further and _is_far(base, after, optimism)
+            chance = self.tuner.chance(self.scene) if further else 0
+            far = further and _is_far(base, after, optimism, chance)
             for _ in range(most - 1):
                 if self.stopped or not tf.reduce_any(far):
                     break
@@ -66,10 +69,10 @@ class Run:
                 self._steps(listeners, bar, prepare=self._widen, rows=far.numpy())
                 _, found = self._keep_best(start, base)
                 optimism = self._optimism()
-                kept = far & (found < base - (optimism - known))
+                kept = far & (found < base - (optimism - known)) & _is_sound(found, chance)
                 self._set(search.choose(kept, self.tuner._gains(), start))
                 after = tf.where(kept, found, base)
-                far = kept & _is_far(base, after, optimism - known)
+                far = kept & _is_far(base, after, optimism - known, chance)
         listeners.on_train_end({"loss": self.mean} if self.risks else {})
         return before.numpy(), after.numpy()
 
@@ -151,9 +154,14 @@ class Run:
             variable.assign(value)
 
 
-def _is_far(base, after, optimism):
-    """Whether the risk fell by so much that more is to be gained, by row."""
-    return base - after - optimism > FAR * tf.abs(base)
+def _is_far(base, after, optimism, chance):
+    """Whether the risk fell by so much that more is to be gained, by row: as a share of it, or of its standard error."""
+    return _is_sound(after, chance) & (base - after - optimism > FAR * tf.maximum(base, chance))
+
+
+def _is_sound(risk, chance):
+    """Whether the risk is not below zero by more than chance: else the noise is less than was said, and it misleads."""
+    return risk > -UNSOUND * chance
 
 
 def equal(gains, others):

@@ -56,6 +56,19 @@ def test_a_round_that_fits_the_noise_is_not_kept(monkeypatch, tiny):
     np.testing.assert_array_equal(gains(tuner.model), short)
 
 
+def test_no_further_round_follows_a_risk_that_is_impossible():
+    # Of eight times the noise there is, the estimate falls far below zero, and further with every step.
+    tuner = GainTuner(FAR, CoupledBootstrap(8 * SIGMA))
+    history = tune(tuner, noisy())
+    assert history.after < history.before < 0
+    assert history.risk.shape == (STEPS,)
+
+
+@pytest.mark.parametrize(("base", "after", "far"), [(1.0, 0.94, True), (1.0, 0.96, False), (0.01, 0.0, False)])
+def test_far_is_a_share_of_the_risk_or_of_its_standard_error(base, after, far):
+    assert bool(rounds._is_far(np.float64(base), np.float64(after), 0.0, np.float64(0.5))) == far
+
+
 def test_images_in_a_batch_go_on_by_themselves():
     # Of the second, 0.2 is the best multiple: 1 - s^2 / mean(y^2).
     faint = 0.05 + SIGMA * np.random.default_rng(2).standard_normal((1, 32, 32, 1))
