@@ -155,7 +155,7 @@ class Run:
 
 
 def _is_far(base, after, optimism, chance):
-    """Whether the risk fell by so much that more is to be gained, by row: as a share of it, or of its standard error."""
+    """Whether the risk fell by so much that more is to be gained, by row: a share of it, or of its standard error."""
     return _is_sound(after, chance) & (base - after - optimism > FAR * tf.maximum(base, chance))
 
 
