@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from gaintuning_tf.padding import MULTIPLES
 
-# What the gradient of one of the gains needs of each convolution: its output, and what comes of that; of two images.
+# The gradient of the gains needs of each convolution its output and what comes of that,
+# and a loss runs the network on two images at once: four copies.
 COPIES = 4
 _CONVOLUTIONS = (
     "Conv2D",

@@ -14,7 +14,8 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 
-# More than this many times its file's size no image is taken to be: what deflate reaches on zeros, twice.
+# No image is taken to be more than this many times as large as its file: it is twice
+# what deflate reaches on zeros.
 EXPANSION = 2000
 # A frame of up to this many bytes may be: it does no harm.
 HARMLESS = 2**28

@@ -11,15 +11,22 @@ from keras import ops
 
 from gaintuning_tf.layers import PACKAGE
 
-# The grey that no contrast changes: the middle of the range that networks are trained on.
+# No contrast changes this grey, the middle of the range that networks are trained on.
+# Zero is a little worse
+# (docs/log/2026-11-23-the-contrast-at-which-a-network-sees-the-image.md).
 CENTRE = 0.5
-# Relative difference of f(2 y) and 2 f(y) up to which f has no biases to speak of.
+# Up to this relative difference of f(2 y) and 2 f(y), f has no biases to speak of.
+# Doubling is exact in floating point, so that without biases they differ by next to
+# nothing. Why networks without biases get no contrast:
+# docs/log/2026-11-25-no-contrast-for-networks-without-biases.md.
 HOMOGENEOUS = 1e-3
-# Contrasts that are tried one after the other, as long as the risk falls.
+# Contrasts fall by this ratio as long as the risk falls: four of them halve the
+# contrast, and the last of the tries, the first of which is no step, is at a fifth.
 RATIO = 0.84
 TRIES = 10
-# By at least this share must each lower the risk: inside the trained range, the estimate's own noise decides
-# over less than that, and is often wrong (docs/research-log.md).
+# Each contrast must lower the risk by at least this share. Inside the trained range the
+# estimate's own noise decides over less than that, and is often wrong:
+# docs/log/2026-11-23-the-contrast-at-which-a-network-sees-the-image.md.
 MARGIN = 0.02
 
 

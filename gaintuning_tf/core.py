@@ -28,19 +28,33 @@ from gaintuning_tf.risk import as_level, standard_error
 from gaintuning_tf.scene import Reach, Scene, Slope, damping
 from gaintuning_tf.surgery import gain_layers, insert_gains
 
-# Of the default recipe: width of the prior on the gains about one, and the first of the falling learning rates.
+# PRIOR is the standard deviation of a gain about one. It lies between what suits UNets
+# and what suits the DnCNN, measured in docs/log/2026-11-23-width-of-the-prior.md.
 PRIOR = 0.08
+# RATE is the first step's learning rate, which then falls to zero. A rate of one gains
+# less (docs/log/2026-11-23-gauss-newton-steps.md), a smaller one no more
+# (docs/log/2026-11-25-smaller-steps-and-more-rows-of-the-curvature.md).
 RATE = 0.6
-# Of further rounds, for networks far from the image.
+# A network that is far from the image gains more, in further rounds, with a wider prior
+# and longer steps:
+# docs/log/2026-11-25-further-rounds-for-networks-far-from-the-image.md.
 WIDE_PRIOR = 0.5
 WIDE_LIMIT = 0.5
-# Of the paper's plain method.
+# ADAM_RATE is the learning rate of the paper's plain method. A larger one harms some
+# images, a smaller one needs more steps:
+# docs/log/2026-11-23-learning-rate-of-the-default-recipe.md.
 ADAM_RATE = 3e-3
-# What a step may keep of the network's activations, bytes. Images that need more are looked at in windows as
-# large as that allows, in steps of so many pixels: the borders of small ones mislead (docs/research-log.md).
+# A step may keep so many bytes of the network's activations: those of a UNet for
+# 512x512 pixels, of a DnCNN for 256x256. Larger images are tuned on windows as large as
+# that allows, for near the borders of small ones the network has no context
+# (docs/log/2026-11-25-small-windows-mislead-on-micrographs.md).
 MEMORY = 1.75e9
+# The sides of windows are multiples of this, so that networks that halve the resolution
+# up to six times see them without padding.
 SIDE_UNIT = 64
-# Side of the image that a network is asked about its biases with, pixels.
+# A network is asked about its biases with an image of this side, in pixels. Biases show
+# in an image of any size; this one is small, and no network that halves it needs
+# padding.
 PROBE_SIDE = 64
 
 

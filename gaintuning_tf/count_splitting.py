@@ -27,7 +27,8 @@ class CountSplitting(RiskEstimate):
 
     `CoupledBootstrap` and `PoissonGaussianSURE` are for counts only nearly so: they add what is no
     count to the image, or differentiate where counts jump. At one electron per pixel gains tuned on them
-    ended below the network's own output, on this one above (docs/research-log.md).
+    ended below the network's own output, on this one above
+    (docs/log/2026-11-23-counts-split.md, which measured the share, too).
 
     Args:
         noise: `PoissonNoise` in the units of the image that is tuned on. May be left out here and given to the call.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-# An estimate this far from the unit, as a factor, is still taken for an estimate of the unit.
+# An estimate this far from the unit, as a share of it, is still taken for one of the
+# unit: one from the variance was a tenth off in
+# docs/log/2026-11-25-the-gain-of-counts-must-be-exact.md.
 TOLERANCE = 0.2
 # Beyond as many counts, float32 and chance make multiples of anything.
 MOST = 1000

@@ -9,7 +9,9 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import NoiseModel
 from gaintuning_tf.risk import RiskEstimate, own_noise
 
-# Of the criterion that results are compared by: short enough for its risk to be that of the image's own noise.
+# Results are compared by a difference of this width: short enough for its risk to be
+# that at the image's own noise level, whose variance it raises by 1 %
+# (docs/log/2026-11-23-why-the-gradient-of-monte-carlo-sure-is-noisy.md).
 _NARROW = 0.1
 
 
@@ -26,7 +28,8 @@ class CoupledBootstrap(RiskEstimate):
     Why not that: of a network with ReLUs, the derivative of the divergence lies where probes cross
     their kinks. A short difference crosses few, each with a weight of 1/h, so that the variance of the risk's
     gradient goes as 1/h; with `MonteCarloSURE`'s step of 3.5e-4 it was 200 times that of a
-    width of 0.5 for a UNet. Differentiating the Jacobian misses the kinks altogether (docs/research-log.md).
+    width of 0.5 for a UNet. Differentiating the Jacobian misses the kinks altogether
+    (docs/log/2026-11-23-why-the-gradient-of-monte-carlo-sure-is-noisy.md).
 
     Where the variance is a line of the signal, v(y), sigma^2 in the last term is v of each pixel, as in
     `PoissonGaussianSURE`, and h = width * the root of its mean.

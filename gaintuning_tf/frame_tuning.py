@@ -24,9 +24,12 @@ from gaintuning_tf.pretrained import find_denoiser, load_denoiser
 from gaintuning_tf.surgery import gain_layers, strip_gains
 from gaintuning_tf.tuning import GainTuner, TuningHistory
 
-# Beyond this side, tuning looks at random windows of this side: a thousand unknowns need no more pixels.
+# Beyond this side, a step sees as many pixels as a square of this side has. Fewer cost
+# decibels (docs/log/2026-11-24-smaller-windows.md), more take their time for little
+# (docs/log/2026-11-25-what-keeps-unet-tem-below-all-weights.md).
 WINDOW = 512
-# Beyond this many pixels, the denoised image is put together from tiles.
+# Beyond this many pixels, the denoised image is put together from tiles, so that memory
+# does not grow with the image.
 TILED_PIXELS = 1536 * 1536
 
 

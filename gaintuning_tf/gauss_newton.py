@@ -8,16 +8,25 @@ import tensorflow as tf
 
 from gaintuning_tf import search
 
-# Crops per pass through the network and their side, pixels; passes.
+# A pass through the network takes CROPS crops of SIDE x SIDE pixels, fewer pixels than
+# a small image has. Crops of 32 and 48 pixels do alike
+# (docs/log/2026-11-23-gauss-newton-steps.md).
 CROPS = 16
 SIDE = 48
+# Twice as many passes gain nothing worth their time:
+# docs/log/2026-11-25-smaller-steps-and-more-rows-of-the-curvature.md.
 PASSES = 8
-# Of the curvature, this share is its diagonal: between too few crops to know the rest.
+# 128 samples know little of a thousand gains but each one's own curvature, so the rest
+# is shrunk by this share. Without that, steps went astray more often
+# (docs/log/2026-11-23-gauss-newton-steps.md).
 DIAGONAL = 0.3
-# No gain moves further in one step, before the learning rate.
+# No gain moves further in one step, before the learning rate, for the quadratic model
+# holds nearby only: docs/log/2026-11-23-gauss-newton-steps.md.
 LIMIT = 0.1
-# Stream of random numbers of crops and cotangents, never used for tuning.
+# Crops and cotangents draw from this stream of random numbers, which tuning never uses.
 STREAM = 1 << 29
+# The trust region is found by growing the damping by this factor: small, so that a step
+# is not much shorter than it may be, and 60 times is a factor of 1e12.
 _GROWTH = 1.6
 
 

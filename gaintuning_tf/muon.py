@@ -5,10 +5,13 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-# Of the quintic Newton-Schulz iteration, by Jordan.
+# The coefficients of the quintic Newton-Schulz iteration, and how often it runs, are
+# Jordan's. With them Muon needs a third of Adam's steps:
+# docs/log/2026-11-23-muon-or-adam-for-pre-training.md.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
-# Of the update's root mean square, so that Adam's learning rates suit; by Liu et al.
+# The update has this root mean square, by Liu et al., so that Adam's learning rates
+# suit.
 RMS = 0.2
 
 

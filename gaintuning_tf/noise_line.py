@@ -6,13 +6,20 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 
-# Wavelet coefficients along each side of a block: 8 x 8 pixels, small enough to find flat places between edges.
+# A block has so many wavelet coefficients along each side, of 8 x 8 pixels: small
+# enough to find flat places between edges.
 SIDE = 4
-# The quantile of the variances within a group that is looked at, below the median: structure only ever adds to them.
+# This quantile of the variances within a group is looked at. It lies below the median,
+# for structure only ever adds to them.
 QUANTILE = 1 / 3
+# The standard normal distribution has that quantile here.
 _NORMAL_QUANTILE = -0.4307272992954576
+# A line needs few points, each of as many blocks as possible: there are at most GROUPS,
+# and none has fewer than SMALLEST_GROUP blocks, whose quantile would be chance.
 GROUPS = 16
 SMALLEST_GROUP = 8
+# The weights depend on the line and the line on the weights; so many rounds let both
+# settle.
 _ROUNDS = 10
 NO_NOISE = "found no noise in the image: it is constant, or synthetic and clean; pass the noise"
 

@@ -14,11 +14,15 @@ from tqdm.auto import tqdm
 
 from gaintuning_tf import search
 
-# A network is far from the image, and tuned in a further round of steps, up to so many, where a round has lowered the
-# risk by this share, beyond what fitting the noise accounts for (docs/research-log.md).
+# A network is far from the image where a round has lowered the risk by the share FAR
+# beyond what fitting the noise accounts for; then another round follows, up to ROUNDS
+# in all. A third brings less, a fourth hardly anything:
+# docs/log/2026-11-25-further-rounds-for-networks-far-from-the-image.md.
 ROUNDS = 3
 FAR = 0.05
-# Standard errors below zero from which on the risk is not that of this noise, and no guide to go on by.
+# A risk that lies so many standard errors below zero is not that of this noise: more
+# steps lower it and not the error
+# (docs/log/2026-11-26-further-rounds-where-the-risk-is-wrong.md).
 UNSOUND = 3
 
 

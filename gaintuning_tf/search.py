@@ -12,15 +12,23 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# Stream of random numbers for the estimates that decide which gains to keep: never used for tuning.
+# The estimates that decide which gains are kept draw from this stream of random
+# numbers, which tuning never uses: gains cannot be fitted to their probes.
 HELD_OUT = 1 << 30
+# Two probes of 256x256 pixels do not see a loss of 0.005 dB, which is little enough
+# (docs/log/2026-11-23-learning-rate-of-the-default-recipe.md).
 HELD_OUT_PROBES = 2
-# One probe of so many pixels is as sure as two of half as many.
+# From this many pixels on one probe is enough, for it has the variance of two of half
+# as many: docs/log/2026-11-25-held-out-probes-of-large-images.md.
 HELD_OUT_PIXELS = 2 * 256**2
+# The running average of the risk reaches back over 1 / (1 - SMOOTHING) = 5 steps, half
+# of a round: long enough to calm one step's noise, short enough to follow the gains.
 SMOOTHING = 0.8
-# Added to the number of a step for the place of its window, so that its probe has other numbers.
+# This is added to the number of a step for the place of its window, so that its probe
+# has other numbers.
 _PLACE = 1 << 31
-# Between the numbers of the windows of one step.
+# The numbers of the windows of one step lie this far apart, so that they meet no other
+# stream's.
 _NEXT_WINDOW = 1 << 35
 
 Gains = Sequence[tf.Tensor]

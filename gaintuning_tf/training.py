@@ -21,6 +21,8 @@ from gaintuning_tf.muon import ConvMuon
 from gaintuning_tf.objectives import RiskMinimised
 from gaintuning_tf.training_config import CHECKPOINT, RUN, TrainingConfig
 
+# The statistics of batch norm are measured anew on so many batches, for averaged
+# weights need their own: docs/log/2026-11-23-averaged-weights-and-batch-norm.md.
 STATISTICS_BATCHES = 50
 _ARCHITECTURES = {"unet": models.unet, "dncnn": models.dncnn, "blind-spot": models.blind_spot}
 _OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": ConvMuon}

@@ -20,8 +20,13 @@ from gaintuning_tf.risk import standard_error
 from gaintuning_tf.rounds import ROUNDS, Run, equal
 from gaintuning_tf.scene import Reach, Scene
 
+# Gauss-Newton steps need a quarter of Adam's
+# (docs/log/2026-11-23-gauss-newton-steps.md), and more of them gain little
+# (docs/log/2026-11-25-smaller-steps-and-more-rows-of-the-curvature.md).
 STEPS = 10
-# Of the paper's plain method, and of optimizers that the caller brings.
+# The paper's plain method takes so many, as do optimizers that the caller brings; its
+# learning rate was measured with them, in
+# docs/log/2026-11-23-learning-rate-of-the-default-recipe.md.
 PLAIN_STEPS = 40
 
 
@@ -74,7 +79,8 @@ class GainTuner(Core):
         contrast: Whether to look for a better contrast; by default only with Gauss-Newton steps, and
             not where the network doubles its output with its input: then it knows noise of any strength.
         jit_compile: Whether XLA compiles the step. Off by default: on the CPU it was
-            slower for both networks it was measured on, see docs/research-log.md.
+            slower for both networks it was measured on, see
+            docs/log/2026-11-23-xla-on-the-cpu.md.
 
     Attributes:
         model: The model with the gains.

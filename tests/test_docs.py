@@ -33,3 +33,10 @@ def test_the_index_of_the_log_has_every_entry_once_newest_first():
     assert dates == sorted(dates, reverse=True)
     for date, title, name in rows:
         assert (LOG / name).read_text().startswith(f"# {date}: {title}\n")
+
+
+def test_entries_of_the_log_that_code_names_are_there():
+    sources = [file for folder in ("gaintuning_tf", "scripts", "tests") for file in (ROOT / folder).rglob("*.py")]
+    named = {name for file in sources for name in re.findall(r"docs/log/(\d[\w-]*\.md)", file.read_text())}
+    assert named
+    assert named <= {entry.name for entry in ENTRIES}
