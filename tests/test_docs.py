@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import gaintuning_tf
+
 ROOT = Path(__file__).resolve().parents[1]
 LOG = ROOT / "docs" / "log"
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "saved_models").rglob("*.md")]
@@ -40,3 +42,9 @@ def test_entries_of_the_log_that_code_names_are_there():
     named = {name for file in sources for name in re.findall(r"docs/log/(\d[\w-]*\.md)", file.read_text())}
     assert named
     assert named <= {entry.name for entry in ENTRIES}
+
+
+def test_the_changelog_and_the_citation_have_the_version():
+    version = gaintuning_tf.__version__
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.search(rf"^## {re.escape(version)} - \d{{4}}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M)
