@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,12 +102,11 @@ def load_denoiser(name_or_path) -> keras.Model:
     path = find_denoiser(name_or_path)
     import keras
 
+    register_classes()
     if path.is_dir():
         from gaintuning_tf.graph import load_saved_model
 
         return load_saved_model(path)
-    for module in ("models", "custom_layers", "graph_network"):  # they register the layers that a file may need
-        importlib.import_module(f"gaintuning_tf.{module}")
     if path not in [info.path for info in list_denoisers().values()]:
         from gaintuning_tf.network_files import check_network_file
 
@@ -120,6 +118,22 @@ def load_denoiser(name_or_path) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise InputError(f"expected a Keras model in {path}, found a {type(model).__name__}")
     return model
+
+
+def register_classes() -> None:
+    """Import every module of the package that registers a class with Keras.
+
+    A file names the classes of its layers, and Keras imports none by itself.
+    """
+    from gaintuning_tf import (  # noqa: F401
+        contrast,
+        custom_layers,
+        graph_network,
+        layers,
+        models,
+        muon,
+        objectives,
+    )
 
 
 def _reason(error):

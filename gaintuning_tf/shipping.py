@@ -64,10 +64,9 @@ class ShippedNetwork:
         """
         import keras
 
-        import gaintuning_tf.graph_network
-        import gaintuning_tf.layers
-        import gaintuning_tf.models  # noqa: F401 - these register their layers
+        from gaintuning_tf.pretrained import register_classes
 
+        register_classes()
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "network.keras"
             file.write_bytes(self.data)

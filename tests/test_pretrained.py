@@ -1,14 +1,20 @@
 """Networks by name and from files."""
 
 import json
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+import gaintuning_tf
 from gaintuning_tf import InputError, gain_layers, insert_gains, list_denoisers, load_denoiser, psnr
 from gaintuning_tf.cli import main
+from gaintuning_tf.contrast import with_contrast
+from gaintuning_tf.evaluation_images import noisy_version
 from gaintuning_tf.images import load_image
 from gaintuning_tf.pretrained import DEFAULT, find_denoiser
 
@@ -58,6 +64,44 @@ def test_files_load_with_and_without_gains(tiny, tmp_path):
     tiny.save(tmp_path / "c.h5")
     for name in ("a.keras", "b.keras", "c.h5"):
         np.testing.assert_allclose(load_denoiser(tmp_path / name)(image), tiny(image), atol=1e-6)
+
+
+# As other programs load: with nothing imported but what loads.
+LOAD = "import sys; from gaintuning_tf import load_denoiser; load_denoiser(sys.argv[1]);"
+UNPACK = "import sys, pathlib; from gaintuning_tf.shipping import ShippedNetwork;"
+UNPACK += "ShippedNetwork(pathlib.Path(sys.argv[1]).read_bytes(), '').load();"
+
+
+@pytest.mark.parametrize("load", [LOAD, UNPACK], ids=["from a file", "from another process"])
+def test_a_fresh_process_that_loads_knows_all_classes_of_the_package(load, tiny, tmp_path):
+    folder = Path(gaintuning_tf.__file__).parent
+    files = [file for file in folder.rglob("*.py") if "@keras.saving.register_keras" in file.read_text()]
+    registering = {".".join(file.relative_to(folder.parent).with_suffix("").parts) for file in files}
+    assert len(registering) > 5
+    tiny.save(tmp_path / "plain.keras")
+    known = "import keras; print(*{c.__module__ for c in keras.saving.get_custom_objects().values()})"
+    printed = in_a_fresh_process("-c", load + known, tmp_path / "plain.keras")
+    assert registering <= set(printed.split())
+
+
+def test_a_network_at_a_contrast_is_evaluated_in_a_fresh_process(tiny, tmp_path, photograph):
+    clean = photograph[:32, :32]
+    model = with_contrast(insert_gains(tiny), 0.5)
+    model.save(tmp_path / "m.keras")
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "a.npy", clean)
+    how = ["--sigma", "25", "--no-tune", "--json", tmp_path / "table.json"]
+    in_a_fresh_process("-m", "gaintuning_tf", "evaluate", tmp_path / "images", "--model", tmp_path / "m.keras", *how)
+    (row,) = json.loads((tmp_path / "table.json").read_text())["images"]
+    denoised = model(noisy_version(clean, 25, 0)[None, ..., None])[0, ..., 0]
+    assert row["psnr_tuned"] == pytest.approx(psnr(clean, np.clip(denoised, 0, 1), data_range=1.0), abs=1e-3)
+
+
+def in_a_fresh_process(*arguments):
+    """What Python prints."""
+    done = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_unknown_names_are_told_which_exist():
