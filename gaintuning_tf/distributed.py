@@ -134,6 +134,7 @@ def gaintune_array(
     import dask.array as da
     import numpy as np
 
+    from gaintuning_tf.contrast import with_contrast
     from gaintuning_tf.frame_order import FrameOrder
     from gaintuning_tf.frame_results import ON_FAILURE
     from gaintuning_tf.frame_tuning import Recipe, network_of
@@ -142,7 +143,9 @@ def gaintune_array(
     if on_failure not in ON_FAILURE:
         raise InputError(f"expected on_failure to be one of {', '.join(ON_FAILURE)}, received {on_failure!r}")
     axes = check_axes(axes, array.shape)
-    channels = network_of(model)[0].inputs[0].shape[-1]
+    # Loaded once: the file may change before the network is sent.
+    model = with_contrast(*network_of(model))
+    channels = model.inputs[0].shape[-1]
     order = FrameOrder(axes, array.shape, channels)
     whole = [letter in order.frame_axes for letter in axes]
     array = array.rechunk(tuple(-1 if kept else 1 for kept in whole))

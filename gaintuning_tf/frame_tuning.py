@@ -17,10 +17,10 @@ from gaintuning_tf.core import PRIOR
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gain_files import fingerprint
 from gaintuning_tf.graph import as_keras_model
+from gaintuning_tf.kept_networks import network_in
 from gaintuning_tf.loss_names import loss_named
 from gaintuning_tf.noise import KINDS, GaussianNoise, NoiseModel, PoissonNoise, estimate_noise
 from gaintuning_tf.padding import check_denoiser
-from gaintuning_tf.pretrained import find_denoiser, load_denoiser
 from gaintuning_tf.surgery import gain_layers, strip_gains
 from gaintuning_tf.tuning import GainTuner, TuningHistory
 
@@ -210,16 +210,10 @@ def network_of(model) -> tuple[keras.Model, np.ndarray]:
     Raises:
         InputError: It cannot be used.
     """
-    model = _loaded(find_denoiser(model)) if isinstance(model, (str, os.PathLike)) else model
+    model = network_in(model) if isinstance(model, (str, os.PathLike)) else model
     network, contrast = take_contrast(as_keras_model(model))
     check_denoiser(network)
     return network, contrast
-
-
-@functools.lru_cache(maxsize=2)
-def _loaded(path):
-    """The network in a file, read once."""
-    return load_denoiser(path)
 
 
 def _start(model, contrast, frames):

@@ -33,7 +33,7 @@ def load_saved_model(directory) -> keras.Model:
         InputError: It is no SavedModel, none of its signatures is one image in and one out, or what happens in
             between cannot be followed.
     """
-    folder = _version(Path(directory))
+    folder = version_folder(Path(directory))
     try:
         loaded = tf.saved_model.load(str(folder), tags=_tags(folder))
     except InputError:
@@ -83,8 +83,15 @@ def as_keras_model(model, channels: int | None = None) -> keras.Model:
     return _model(function, model.name)
 
 
-def _version(folder):
-    """The folder with the graph: itself, or the highest of its versions."""
+def version_folder(folder: Path) -> Path:
+    """Find the folder with the graph of a SavedModel.
+
+    Returns:
+        `folder` itself, or the highest of its versions.
+
+    Raises:
+        InputError: There is none.
+    """
     if _holds_graph(folder):
         return folder
     versions = [inner for inner in folder.iterdir() if inner.name.isdecimal() and _holds_graph(inner)]

@@ -163,7 +163,9 @@ def denoise_stack(
     if warm_start and client is not None:
         raise InputError("expected no client with warm_start: each frame waits for the one before")
     recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
-    channels = network_of(model)[0].inputs[0].shape[-1]
+    # Loaded once for the whole run: the file may change meanwhile.
+    model = with_contrast(*network_of(model))
+    channels = model.inputs[0].shape[-1]
     with contextlib.ExitStack() as opened:
         stack = opened.enter_context(open_stack(source, axes=axes, model_channels=channels))
         scores = opened.enter_context(scores_for(reference, stack, channels))
