@@ -163,7 +163,9 @@ class GraphNetwork(keras.layers.Layer):
         return copy
 
     def _definition(self):
-        return graph_pb2.GraphDef.FromString(zlib.decompress(base64.b64decode(self._graph)))
+        graph = graph_pb2.GraphDef.FromString(zlib.decompress(base64.b64decode(self._graph)))
+        # Files that earlier versions wrote still have the names.
+        return graph_nodes.without_gradient_functions(graph)
 
     def _function(self):
         graph, renamed = graph_nodes.with_factors(

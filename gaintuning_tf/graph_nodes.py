@@ -91,8 +91,7 @@ def prepared(graph: graph_pb2.GraphDef, source: str, output: str) -> graph_pb2.G
     Raises:
         InputError: The result does not depend on the image, or on the way are ops that keep or fetch something.
     """
-    plain = graph_pb2.GraphDef()
-    plain.CopyFrom(graph)
+    plain = without_gradient_functions(graph)
     for node in plain.node:
         kept = [name for name in node.input if not name.startswith("^")]
         del node.input[:]
@@ -104,6 +103,26 @@ def prepared(graph: graph_pb2.GraphDef, source: str, output: str) -> graph_pb2.G
     refuse_state(needed)
     nodes = [last for node in needed for alone in _unfused(node) for last in _channels_last(alone)]
     return _graph(graph, _sorted(nodes, output))
+
+
+def without_gradient_functions(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+    """Drop the names of gradient functions, which `tf.custom_gradient` leaves at nodes.
+
+    Such a name is a number that Python gave the function in the process that wrote the
+    graph. Where the graph runs again, the function is missing, or another one has its
+    number, or it refers to tensors of the first graph. Without the name, TensorFlow takes
+    the gradient of the ops themselves, which for silu is the same up to rounding. Ops
+    without a gradient, such as `tf.round`, then pass none on.
+
+    Returns:
+        A copy.
+    """
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph)
+    inner = [node for function in result.library.function for node in function.node_def]
+    for node in [*result.node, *inner]:
+        node.attr.pop("_gradient_op_type", None)
+    return result
 
 
 def find_convolutions(graph: graph_pb2.GraphDef) -> list[Convolution]:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
 
 from gaintuning_tf import (
     GainTuner,
@@ -382,6 +383,114 @@ def test_subclassed_models_are_tuned():
     np.testing.assert_allclose(fold_gains(gained)(x), expected, atol=1e-5)
     with pytest.raises(InputError, match=r"expected a Keras model, received builtins\.int"):
         gaintune(x[0, ..., 0], 3)
+
+
+@tf.custom_gradient
+def mish(x):
+    """As an activation with a gradient of its own: the same one, computed in another way."""
+    tanh, sigmoid = tf.tanh(tf.math.softplus(x)), tf.sigmoid(x)
+    return x * tanh, lambda upstream: upstream * (tanh + x * sigmoid * (1 - tanh**2))
+
+
+def recomputed(x):
+    return tf.recompute_grad(tf.tanh)(x)
+
+
+# Each as a network calls it, and as a Functional model does.
+ACTIVATIONS = {
+    "silu": (tf.nn.silu, "silu"),
+    "gelu": (tf.nn.gelu, "gelu"),
+    "a gradient of its own": (mish, "mish"),
+    "computed again": (recomputed, "tanh"),
+}
+
+
+def activated(activation, package=keras):
+    """`plain` with another activation, of Keras or of tf-keras."""
+    layers = package.layers
+    inner = [layers.Conv2D(4, 3, padding="same", activation=activation) for _ in range(2)]
+    model = package.Sequential([package.Input((None, None, 1)), *inner, layers.Conv2D(1, 3, padding="same")])
+    model.set_weights([value for pair in zip(KERNELS, BIASES, strict=True) for value in pair])
+    return model
+
+
+class Calling(keras.Model):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, x, training=False):
+        return self.inner(x)
+
+
+def exported_by_keras(activation, folder):
+    activated(activation).export(folder / "saved", verbose=False)
+    return load_denoiser(folder / "saved")
+
+
+def live_in_tf_keras(activation, folder):
+    return activated(activation, pytest.importorskip("tf_keras"))
+
+
+def subclassed(activation, folder):
+    model = Calling(activated(activation))
+    model(image())
+    return model
+
+
+def saved_as_a_file(activation, folder):
+    exported_by_keras(activation, folder).save(folder / "m.keras")
+    return load_denoiser(folder / "m.keras")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("source", [exported_by_keras, live_in_tf_keras, subclassed, saved_as_a_file])
+def test_the_gradient_is_that_of_the_ops_whatever_gradient_they_were_given(source, activation, tmp_path):
+    theirs, ours = ACTIVATIONS[activation]
+    model, expected, x = source(theirs, tmp_path), insert_gains(activated(ours)), image()
+    gained = insert_gains(model)
+    np.testing.assert_array_equal(gained(x), as_keras_model(model)(x))
+    np.testing.assert_allclose(gained(x), expected(x), atol=1e-6)
+    for found, wanted in zip(gradients_of_gains(gained, x), gradients_of_gains(expected, x), strict=True):
+        assert np.abs(wanted).max() > 0.1
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
+
+
+def gradients_of_gains(model, x):
+    """From the first convolution to the last."""
+    graph = model.layers[-1]
+    gains = graph.gains if isinstance(graph, GraphNetwork) else gain_layers(model)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(tf.square(model(x)))
+    return tape.gradient(value, [gain.gain.value for gain in gains])
+
+
+@pytest.mark.parametrize("source", [exported_by_keras, live_in_tf_keras, subclassed])
+def test_networks_with_silu_are_tuned_as_the_functional_model_is(source, tmp_path, photograph):
+    noisy = photograph + 0.1 * np.random.default_rng(0).standard_normal(photograph.shape).astype("float32")
+    options = {"sigma": 0.1, "steps": 4, "progress": False}
+    found = gaintune(noisy, source(tf.nn.silu, tmp_path), **options)
+    assert np.any(found.denoised != found.pretrained)
+    np.testing.assert_allclose(found.denoised, gaintune(noisy, activated("silu"), **options).denoised, atol=1e-4)
+
+
+def test_a_gradient_function_that_an_older_file_names_is_not_called(tmp_path):
+    """Names of such functions are numbers of a process: in another one they may be somebody else's."""
+    layer = exported_by_keras(tf.nn.silu, tmp_path).layers[-1]
+    config = layer.get_config()
+    graph = graph_pb2.GraphDef.FromString(zlib.decompress(base64.b64decode(config["graph"])))
+    assert not any("_gradient_op_type" in node.attr for node in graph.node)
+    tf.RegisterGradient("CustomGradient-of-somebody")(lambda op, *upstream: [0 * each for each in upstream])
+    for node in graph.node:
+        if node.op == "IdentityN":
+            node.attr["_gradient_op_type"].s = b"CustomGradient-of-somebody"
+    older = GraphNetwork.from_config({**config, "graph": base64.b64encode(zlib.compress(graph.SerializeToString()))})
+    for name, value in layer.constants.items():
+        older.constants[name].assign(value)
+    inputs, x = keras.Input((None, None, 1)), image()
+    found = gradients_of_gains(insert_gains(keras.Model(inputs, older(inputs))), x)
+    for one, other in zip(found, gradients_of_gains(insert_gains(activated("silu")), x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(other).max())
 
 
 def strings(x):
