@@ -40,8 +40,12 @@ FORMATTED = {
     **dict.fromkeys(("BiasAdd", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), 0),
     **dict.fromkeys(("MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D", "DepthToSpace", "SpaceToDepth"), 0),
 }
-CALLS = ("StatefulPartitionedCall", "PartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "Case")
-CALLS += ("Switch", "Merge")  # the branches of TensorFlow 1
+# The branches of TensorFlow 1; the later ones take functions as attributes.
+BRANCHES = ("Switch", "Merge")
+# TensorFlow counts these as without state, and yet they use files, call Python, run other
+# programs or end the process.
+REACHING_OUT = ("ImmutableConst", "DebugIdentity", "DebugNanCount", "DebugNumericSummary", "PyFuncStateless")
+REACHING_OUT += ("XlaCustomCall", "XlaCustomCallV2", "Abort")
 # Noise layers draw random numbers, and are switched off in inference.
 STATELESS_ENOUGH = ("Placeholder", "RandomStandardNormal", "RandomUniform", "TruncatedNormal")
 # What hands a constant on: numbers and order stay.
@@ -119,8 +123,7 @@ def without_gradient_functions(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     """
     result = graph_pb2.GraphDef()
     result.CopyFrom(graph)
-    inner = [node for function in result.library.function for node in function.node_def]
-    for node in [*result.node, *inner]:
+    for node in result.node:
         node.attr.pop("_gradient_op_type", None)
     return result
 
@@ -224,17 +227,26 @@ def refuse_state(nodes) -> None:
     """
     for node in nodes:
         definition = op_def_registry.get(node.op)
-        if definition is None or node.op in CALLS:
+        # What happens within a function is not looked at.
+        if definition is None or node.op in BRANCHES or any("func" in attr.type for attr in definition.attr):
             raise InputError(
                 "expected a network without control flow or calls of functions between the image and the result, found "
                 f"{node.op} {node.name!r}"
             )
-        if definition.is_stateful and node.op not in STATELESS_ENOUGH:
+        if node.op in REACHING_OUT or (definition.is_stateful and node.op not in STATELESS_ENOUGH):
             raise InputError(
                 f"expected a network that computes its result from the image alone, found {node.op} {node.name!r}"
             )
-        if any(value.type == tf.string.as_datatype_enum for key, value in node.attr.items() if key in ("dtype", "T")):
+        if _has_strings(node, definition):
             raise InputError(f"expected a network that works on numbers, found strings at {node.op} {node.name!r}")
+
+
+def _has_strings(node, definition):
+    """Tell whether an op takes or makes strings, by its definition or by what its attributes say."""
+    string = tf.string.as_datatype_enum
+    fixed = {argument.type for argument in [*definition.input_arg, *definition.output_arg]}
+    chosen = {kind for value in node.attr.values() for kind in (value.type, *value.list.type)}
+    return string in fixed | chosen
 
 
 def _convolution(node, nodes, consumers, shapes):

@@ -551,22 +551,90 @@ def test_folders_that_are_no_saved_model_are_refused(tmp_path):
         load_denoiser(tmp_path / "mute")
 
 
+def writes_in_a_function(x, folder):
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 1])])
+    def write(row):
+        with tf.control_dependencies([tf.io.write_file(f"{folder}/written", "harm")]):
+            return tf.identity(row)
+
+    shapes = {"output_types": [tf.float32], "output_shapes": [tf.TensorShape([None, None, 1])]}
+    return tf.raw_ops.MapDefun(arguments=[x], captured_inputs=[], f=write.get_concrete_function(), **shapes)[0]
+
+
+def writes_what_it_debugs(x, folder):
+    return tf.raw_ops.DebugIdentity(input=x, tensor_name="a:0", debug_urls=[f"file://{folder}/written"])
+
+
+def reads_a_file(x, folder):
+    (folder / "secret").write_bytes(bytes(4))
+    # Neither op has an attribute that says that these are strings.
+    name = tf.raw_ops.StringFormat(inputs=[], template=f"{folder}/secret")
+    return x + tf.io.decode_raw(tf.io.read_file(name), tf.float32)
+
+
+def maps_a_file(x, folder):
+    (folder / "secret").write_bytes(bytes(4))
+    return x + tf.raw_ops.ImmutableConst(dtype=tf.float32, shape=[], memory_region_name=f"{folder}/secret")
+
+
+def calls_python(x, folder):
+    def write(row):
+        (folder / "written").write_text("harm")
+        return row
+
+    return tf.numpy_function(write, [x], tf.float32, stateful=False)
+
+
+def ends_the_process(x, folder):
+    with tf.control_dependencies([tf.raw_ops.Abort(exit_without_error=True)]):
+        return tf.identity(x)
+
+
+HARM = {
+    writes_in_a_function: "MapDefun",
+    writes_what_it_debugs: "DebugIdentity",
+    reads_a_file: "found strings at StringFormat",
+    maps_a_file: "ImmutableConst",
+    calls_python: "PyFuncStateless",
+    ends_the_process: "Abort",
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_keras_file_whose_graph_would_reach_out_of_it_is_refused(tmp_path, harm):
+    write_module(str(tmp_path / "saved"))
+    load_denoiser(tmp_path / "saved").save(tmp_path / "good.keras")
+    with tf.Graph().as_default() as harmful:
+        picture = tf.compat.v1.placeholder(tf.float32, [None, None, None, 1], name="picture")
+        tf.identity(harm(picture, tmp_path), name="result")
+    with_another_graph(tmp_path / "good.keras", tmp_path / "bad.keras", harmful, "result")
+    with pytest.raises(InputError, match=HARM[harm]):
+        load_denoiser(tmp_path / "bad.keras")
+    assert not (tmp_path / "written").exists()
+
+
+def with_another_graph(good, bad, graph, output=None):
+    """Write a copy of the file `good` of a graph's network, with another graph in it."""
+    packed = base64.b64encode(zlib.compress(graph.as_graph_def().SerializeToString())).decode()
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as copy:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                layer = next(entry for entry in config["config"]["layers"] if entry["class_name"] == "GraphNetwork")
+                layer["config"]["graph"] = packed
+                layer["config"]["output"] = output or layer["config"]["output"]
+                content = json.dumps(config)
+            copy.writestr(name, content)
+
+
 def test_a_keras_file_whose_graph_would_touch_files_is_refused(tmp_path):
     write_module(str(tmp_path / "saved"))
     load_denoiser(tmp_path / "saved").save(tmp_path / "good.keras")
     with tf.Graph().as_default() as harmful:
         tf.compat.v1.placeholder(tf.float32, [None, None, None, 1], name="picture")
         tf.io.write_file(str(tmp_path / "written"), "harm", name="write")
-    packed = base64.b64encode(zlib.compress(harmful.as_graph_def().SerializeToString())).decode()
-    with zipfile.ZipFile(tmp_path / "good.keras") as good, zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
-        for name in good.namelist():
-            content = good.read(name)
-            if name == "config.json":
-                config = json.loads(content)
-                layer = next(entry for entry in config["config"]["layers"] if entry["class_name"] == "GraphNetwork")
-                layer["config"]["graph"] = packed
-                content = json.dumps(config)
-            bad.writestr(name, content)
+    with_another_graph(tmp_path / "good.keras", tmp_path / "bad.keras", harmful)
     with pytest.raises(InputError, match="found strings at Const 'write/filename'"):
         load_denoiser(tmp_path / "bad.keras")
     assert not (tmp_path / "written").exists()
