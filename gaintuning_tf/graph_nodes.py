@@ -42,6 +42,7 @@ FORMATTED = {
 }
 # The branches of TensorFlow 1; the later ones take functions as attributes.
 BRANCHES = ("Switch", "Merge")
+NO_CONTROL_FLOW = "expected a network without control flow or calls of functions between the image and the result"
 # TensorFlow counts these as without state, and yet they use files, call Python, run other
 # programs or end the process.
 REACHING_OUT = ("ImmutableConst", "DebugIdentity", "DebugNanCount", "DebugNumericSummary", "PyFuncStateless")
@@ -229,10 +230,7 @@ def refuse_state(nodes) -> None:
         definition = op_def_registry.get(node.op)
         # What happens within a function is not looked at.
         if definition is None or node.op in BRANCHES or any("func" in attr.type for attr in definition.attr):
-            raise InputError(
-                "expected a network without control flow or calls of functions between the image and the result, found "
-                f"{node.op} {node.name!r}"
-            )
+            raise InputError(f"{NO_CONTROL_FLOW}, found {node.op} {node.name!r}")
         if node.op in REACHING_OUT or (definition.is_stateful and node.op not in STATELESS_ENOUGH):
             raise InputError(
                 f"expected a network that computes its result from the image alone, found {node.op} {node.name!r}"
@@ -428,10 +426,15 @@ def _graph(like, nodes):
 def _sorted(nodes, output):
     """The nodes that lead to `output`, each behind its inputs."""
     known, done, order, stack = {node.name: node for node in nodes}, set(), [], [output]
+    begun = set()
     while stack:
         name = stack[-1]
         waiting = [_node(n) for n in known[name].input if _node(n) not in done]
         if waiting and name not in done:
+            begun.add(name)
+            # What was begun and is not done is on the way to this node.
+            if begun.intersection(waiting):
+                raise InputError(f"{NO_CONTROL_FLOW}, found a loop at {known[name].op} {name!r}")
             stack += waiting[::-1]
             continue
         stack.pop()

@@ -3,6 +3,8 @@
 import base64
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 import zlib
 
@@ -611,6 +613,30 @@ def test_a_keras_file_whose_graph_would_reach_out_of_it_is_refused(tmp_path, har
     with pytest.raises(InputError, match=HARM[harm]):
         load_denoiser(tmp_path / "bad.keras")
     assert not (tmp_path / "written").exists()
+
+
+# In a process of its own: before, it filled the memory.
+LOOP_OF_TENSORFLOW_1 = """
+import sys, numpy as np, tensorflow as tf
+from gaintuning_tf import InputError, load_denoiser
+v1, folder = tf.compat.v1, sys.argv[1]
+v1.disable_control_flow_v2()
+with tf.Graph().as_default(), v1.Session() as session:
+    image = v1.placeholder(tf.float32, [None, None, None, 1])
+    result = tf.nn.conv2d(image, np.ones((3, 3, 1, 1), np.float32), 1, "SAME")
+    result = v1.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y / 2), [0, result])[1]
+    v1.saved_model.simple_save(session, folder, {"image": image}, {"result": result})
+try:
+    load_denoiser(folder)
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_loop_of_tensorflow_1_is_refused_like_any_other(tmp_path):
+    command = [sys.executable, "-c", LOOP_OF_TENSORFLOW_1, tmp_path / "saved"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "expected a network without control flow" in done.stdout, done.stderr
 
 
 def with_another_graph(good, bad, graph, output=None):
