@@ -164,8 +164,8 @@ class GraphNetwork(keras.layers.Layer):
 
     def _definition(self):
         graph = graph_pb2.GraphDef.FromString(zlib.decompress(base64.b64decode(self._graph)))
-        # Files that earlier versions wrote still have the names.
-        return graph_nodes.without_gradient_functions(graph)
+        # A graph in a file of an earlier version still keeps all of that.
+        return graph_nodes.portable(graph)
 
     def _function(self):
         graph, renamed = graph_nodes.with_factors(

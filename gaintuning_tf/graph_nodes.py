@@ -96,7 +96,7 @@ def prepared(graph: graph_pb2.GraphDef, source: str, output: str) -> graph_pb2.G
     Raises:
         InputError: The result does not depend on the image, or on the way are ops that keep or fetch something.
     """
-    plain = without_gradient_functions(graph)
+    plain = portable(graph)
     for node in plain.node:
         kept = [name for name in node.input if not name.startswith("^")]
         del node.input[:]
@@ -110,14 +110,16 @@ def prepared(graph: graph_pb2.GraphDef, source: str, output: str) -> graph_pb2.G
     return _graph(graph, _sorted(nodes, output))
 
 
-def without_gradient_functions(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
-    """Drop the names of gradient functions, which `tf.custom_gradient` leaves at nodes.
+def portable(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+    """Drop what nodes keep of the process that wrote them: gradient functions, and devices.
 
-    Such a name is a number that Python gave the function in the process that wrote the
-    graph. Where the graph runs again, the function is missing, or another one has its
-    number, or it refers to tensors of the first graph. Without the name, TensorFlow takes
-    the gradient of the ops themselves, which for silu is the same up to rounding. Ops
-    without a gradient, such as `tf.round`, then pass none on.
+    The name of a function, which `tf.custom_gradient` leaves at a node, is a number that
+    Python gave it there. Where the graph runs again, the function is missing, or another
+    one has its number, or it refers to tensors of the first graph. Without the name,
+    TensorFlow takes the gradient of the ops themselves, which for silu is the same up to
+    rounding. Ops without a gradient, such as `tf.round`, then pass none on.
+
+    A device may be that of another machine of a cluster.
 
     Returns:
         A copy.
@@ -126,6 +128,7 @@ def without_gradient_functions(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     result.CopyFrom(graph)
     for node in result.node:
         node.attr.pop("_gradient_op_type", None)
+        node.ClearField("device")
     return result
 
 

@@ -639,6 +639,18 @@ def test_a_loop_of_tensorflow_1_is_refused_like_any_other(tmp_path):
     assert "expected a network without control flow" in done.stdout, done.stderr
 
 
+def test_a_network_of_a_cluster_runs_on_this_machine(tmp_path):
+    kernel = tf.constant(KERNELS[0][..., :1])
+
+    def network(x):
+        with tf.device("/job:worker/replica:0/task:1/device:GPU:3"):
+            return tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME"))
+
+    gained, x = insert_gains(load_denoiser(export(tmp_path, network, GREY))), image()
+    np.testing.assert_allclose(gained(x), tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME")), atol=1e-6)
+    assert np.all(gradients_of_gains(gained, x)[0] > 0)
+
+
 def with_another_graph(good, bad, graph, output=None):
     """Write a copy of the file `good` of a graph's network, with another graph in it."""
     packed = base64.b64encode(zlib.compress(graph.as_graph_def().SerializeToString())).decode()
