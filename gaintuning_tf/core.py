@@ -7,7 +7,6 @@ the two agree. No function here changes a variable.
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import math
 
@@ -24,7 +23,7 @@ from gaintuning_tf.graph_network import GraphNetwork
 from gaintuning_tf.losses import probe_step
 from gaintuning_tf.optimizers import stateless
 from gaintuning_tf.per_sample import Twin
-from gaintuning_tf.risk import as_level, standard_error
+from gaintuning_tf.risk import as_level, as_risk_estimate, standard_error
 from gaintuning_tf.scene import Reach, Scene, Slope, damping
 from gaintuning_tf.surgery import gain_layers, insert_gains
 
@@ -69,8 +68,8 @@ class Core:
         model = as_keras_model(model)
         padding.check_denoiser(model)
         self.model = insert_gains(model)
-        self.loss = _at_precision(loss, self.model)
-        self.criterion = getattr(self.loss, "criterion", self.loss)
+        loss, step = as_risk_estimate(loss), _probe_step(self.model)
+        self.loss, self.criterion = loss.at_step(step), loss.criterion.at_step(step)
         self.prior = prior if optimizer is None else None
         self._anneals = optimizer is None
         if optimizer is None:
@@ -112,10 +111,8 @@ class Core:
 
     def _risk_by(self, loss, gains, noisy, noise, seed, reference):
         noise = None if isinstance(noise, tuple) and not noise else noise
-        # Losses of the user's own need not know of references.
-        options = {"reference": reference} if getattr(loss, "uses_reference", False) else {}
         with self._with(gains), draws.alike() if self._images else contextlib.nullcontext():
-            return loss(self._denoise, noisy, noise, seed=seed, **options)
+            return loss.of(self._denoise, noisy, noise, seed=seed, reference=reference)
 
     def _with(self, gains):
         return keras.StatelessScope(list(zip(self._variables, gains, strict=False)))
@@ -220,7 +217,7 @@ class Core:
             Gains, `Scene`, and the held-out risk of the gains as they were, (rows,).
         """
         scene = self.unprepared(noisy, noise, windows)
-        if getattr(self.loss, "uses_reference", False):
+        if self.loss.uses_reference or self.criterion.uses_reference:
             scene = scene._replace(reference=self.apply(gains, noisy))
         if self.contrast:
             gains, risk = self._contrasted(gains, scene, seed)
@@ -340,12 +337,8 @@ def _mean_of_windows(of_window, kind, count):
     return tf.nest.map_structure(lambda values: tf.reduce_mean(values, 0), found)
 
 
-def _at_precision(loss, model):
-    """The loss with a probe long enough to be seen at the network's precision, unless its step was chosen."""
-    if getattr(loss, "step", 0) is not None:
-        return loss
-    loss = copy.copy(loss)
+def _probe_step(model):
+    """The length of a probe that can be seen at the network's precision."""
     dtypes = {layer.compute_dtype for layer in convolutions(model)}
     dtypes |= {found.dtype for graph in sublayers(model, GraphNetwork) for found in graph.convolutions}
-    loss.step = max(probe_step(dtype=dtype) for dtype in dtypes)
-    return loss
+    return max(probe_step(dtype=dtype) for dtype in dtypes)

@@ -6,7 +6,6 @@ pixels or draw noise, and sums of any.
 
 from __future__ import annotations
 
-import copy
 import numbers
 from collections.abc import Mapping
 
@@ -17,7 +16,7 @@ from gaintuning_tf.count_splitting import CountSplitting
 from gaintuning_tf.coupled_bootstrap import CoupledBootstrap
 from gaintuning_tf.divergence import Denoise, draw_probe, exact_divergence, mean, monte_carlo_divergence, probe_step
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.risk import RiskEstimate, draw_noise, own_noise
+from gaintuning_tf.risk import RiskEstimate, as_risk_estimate, draw_noise, own_noise
 from gaintuning_tf.sure import UNSURE, MonteCarloSURE, PoissonGaussianSURE
 
 __all__ = [
@@ -210,10 +209,11 @@ class WeightedSum(RiskEstimate):
     """The weighted sum of several losses, `sum_k w_k loss_k`, each with random numbers of its own.
 
     Args:
-        losses: A mapping of losses to positive weights, or pairs of them.
+        losses: A mapping of losses to positive weights, or pairs of them. A loss may be a plain function, see
+            `risk.as_risk_estimate`.
 
     Raises:
-        InputError: There is no loss, or a weight is not positive.
+        InputError: There is no loss, one cannot be called, or a weight is not positive.
 
     Example:
 
@@ -223,53 +223,49 @@ class WeightedSum(RiskEstimate):
     """
 
     def __init__(self, losses):
-        self.terms = [(loss, weight) for loss, weight in (losses.items() if isinstance(losses, Mapping) else losses)]
+        given = losses.items() if isinstance(losses, Mapping) else losses
+        self.terms = [(as_risk_estimate(loss), weight) for loss, weight in given]
         if not self.terms:
             raise InputError("WeightedSum expects at least one loss, received none")
-        for loss, weight in self.terms:
-            if not callable(loss):
-                raise InputError(f"WeightedSum expects losses such as MonteCarloSURE(), received {loss!r}")
+        for _, weight in self.terms:
             if not (isinstance(weight, numbers.Real) and 0 < weight < float("inf")):
                 raise InputError(f"WeightedSum expects positive weights, received {weight!r}")
 
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
-        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`. All is passed on."""
+        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
         seeds = tf.unstack(tf.random.split(seed, len(self.terms), alg="philox"))
         return tf.add_n(
             [
-                weight * loss(denoise, noisy, noise, seed=key, reference=reference)
+                weight * loss.of(denoise, noisy, noise, seed=key, reference=reference)
                 for (loss, weight), key in zip(self.terms, seeds, strict=True)
             ]
         )
 
     @property
+    def criterion(self) -> RiskEstimate:
+        """The sum of the criteria of the losses."""
+        return WeightedSum([(loss.criterion, weight) for loss, weight in self.terms])
+
+    @property
     def noise(self):
         """The noise of the first loss that has its own."""
-        return next((loss.noise for loss, _ in self.terms if getattr(loss, "noise", None) is not None), None)
+        return next((loss.noise for loss, _ in self.terms if loss.noise is not None), None)
 
     @property
     def needs_noise(self):
         """Whether one of the losses needs to be told the noise."""
-        return any(getattr(loss, "needs_noise", True) for loss, _ in self.terms)
+        return any(loss.needs_noise for loss, _ in self.terms)
 
     @property
     def uses_reference(self):
         """Whether `reference` makes a difference to one of the losses."""
-        return any(getattr(loss, "uses_reference", False) for loss, _ in self.terms)
+        return any(loss.uses_reference for loss, _ in self.terms)
 
     @property
     def step(self):
         """None if one of the losses leaves the length of its finite difference open, else 0."""
-        return None if any(getattr(loss, "step", 0) is None for loss, _ in self.terms) else 0.0
+        return None if any(loss.step is None for loss, _ in self.terms) else 0.0
 
-    @step.setter
-    def step(self, value):
-        # On copies: a loss may be part of other sums.
-        self.terms = [(_with_step(loss, value), weight) for loss, weight in self.terms]
-
-
-def _with_step(loss, step):
-    if getattr(loss, "step", 0) is None:
-        loss = copy.copy(loss)
-        loss.step = step
-    return loss
+    def at_step(self, step: float) -> RiskEstimate:
+        """The sum of the losses with this step where theirs is open."""
+        return WeightedSum([(loss.at_step(step), weight) for loss, weight in self.terms])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -15,13 +18,13 @@ class RiskEstimate:
     """Base of the losses: a number for each image that tuning minimises.
 
     Called as `loss(denoise, noisy, noise, seed=seed, reference=reference)` with the same numbers,
-    it returns the same risks: nothing is kept between calls. A loss whose finite difference has
-    a length has it in the attribute `step`, None for one that suits the network's precision.
+    it returns the same risks: nothing is kept between calls.
 
     Attributes:
         noise: The loss's own noise, in the units of the images, or None.
         needs_noise: Whether a call without any noise is refused.
-        uses_reference: Whether `reference` makes a difference.
+        uses_reference: Whether `reference` makes a difference; without, the tuner does not pass it.
+        step: Length of the finite difference, None for one that suits the network's precision; 0 where there is none.
         criterion: What results are compared by, on probes that tuning has not seen.
 
     Example, a loss of one's own:
@@ -38,6 +41,7 @@ class RiskEstimate:
     noise: NoiseModel | None = None
     needs_noise = True
     uses_reference = False
+    step: float | None = 0.0
 
     @property
     def criterion(self) -> RiskEstimate:
@@ -69,6 +73,73 @@ class RiskEstimate:
                 f"{name} expects the noise level: {name}(...) or tune(...) with a sigma or a model such as PoissonNoise"
             )
         return as_level(noise, noisy.dtype)
+
+    def at_step(self, step: float) -> RiskEstimate:
+        """The loss with this length of the finite difference, if its own is left open: a copy, or itself."""
+        if self.step is not None:
+            return self
+        chosen = copy.copy(self)
+        chosen.step = step
+        return chosen
+
+    def of(self, denoise: Denoise, noisy: tf.Tensor, noise, *, seed, reference) -> tf.Tensor:
+        """Call the loss with `reference` if it uses one: losses of the user's own need not know of it.
+
+        Returns:
+            The risk of each image, (N,).
+        """
+        options = {"reference": reference} if self.uses_reference else {}
+        return self(denoise, noisy, noise, seed=seed, **options)
+
+
+class _Function(RiskEstimate):
+    """A callable that is no `RiskEstimate`, with those of its attributes that it has."""
+
+    def __init__(self, function: Callable[..., tf.Tensor]):
+        self.function = function
+        for name in ("noise", "needs_noise", "uses_reference", "step"):
+            setattr(self, name, getattr(function, name, getattr(RiskEstimate, name)))
+
+    @property
+    def criterion(self) -> RiskEstimate:
+        """That of the callable, or the callable itself."""
+        return as_risk_estimate(self.function.criterion) if hasattr(self.function, "criterion") else self
+
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, **options) -> tf.Tensor:
+        """What the callable returns for the same arguments."""
+        return self.function(denoise, noisy, noise, **options)
+
+    def at_step(self, step: float) -> RiskEstimate:
+        """The same of a copy of the callable, whose step it is."""
+        if self.step is not None:
+            return self
+        function = copy.copy(self.function)
+        function.step = step
+        return _Function(function)
+
+
+def as_risk_estimate(loss) -> RiskEstimate:
+    """Wrap a plain function, `loss(denoise, noisy, noise, seed=seed)`, so that it can be asked what a loss is asked.
+
+    Args:
+        loss: A `RiskEstimate`, which is returned as it is, or any callable.
+
+    Raises:
+        InputError: It cannot be called, or is a class in place of an object.
+
+    Example:
+
+    >>> def fit(denoise, noisy, noise=None, *, seed):
+    ...     return tf.reduce_mean(tf.square(denoise(noisy) - noisy), axis=(1, 2, 3))
+    >>> loss = as_risk_estimate(fit)
+    >>> loss.uses_reference, loss.criterion is loss, as_risk_estimate(loss) is loss
+    (False, True, True)
+    """
+    if isinstance(loss, RiskEstimate):
+        return loss
+    if not callable(loss) or isinstance(loss, type):
+        raise InputError(f"expected a loss such as MonteCarloSURE(), received {loss!r}")
+    return _Function(loss)
 
 
 def own_noise(noise) -> NoiseModel | None:

@@ -71,7 +71,8 @@ class GainTuner(Core):
     Args:
         model: A denoiser (N, H, W, C) to the same shape. One without gains is copied
             and left untouched; the gains of one that has them are what is tuned.
-        loss: A risk estimate such as `CoupledBootstrap` or `MonteCarloSURE`, see `RiskEstimate`.
+        loss: A risk estimate such as `CoupledBootstrap` or `MonteCarloSURE`, see `RiskEstimate`, or a plain
+            function, see `risk.as_risk_estimate`.
         optimizer: Any Keras optimizer; a copy is used, with the plain gradient. By default
             Gauss-Newton steps or, without a prior, Adam with a learning rate of 3e-3; of both,
             the learning rate falls to zero along a half cosine over the steps of each call of `tune`.
@@ -202,7 +203,7 @@ class GainTuner(Core):
             before, after = run.rounds(rounds, listeners, progress)
         if steps and equal(self._gains(), run.start):
             warnings.warn("tuning changed nothing: no gains with a lower risk were found", stacklevel=2)
-        if getattr(self.loss, "needs_noise", True) and np.any(after < -3 * standard_error(noise, noisy)):
+        if self.loss.needs_noise and np.any(after < -3 * standard_error(noise, noisy)):
             warnings.warn("the risk estimate is negative: the noise is probably less than was said", stacklevel=2)
         risk = np.stack(run.risks, -1) if run.risks else np.zeros((len(before), 0))
         if self._images is None:
@@ -259,10 +260,9 @@ class GainTuner(Core):
 
     def _noise(self, sigma, noisy):
         """As in `Scene`."""
-        own = getattr(self.loss, "noise", None)
-        noise = own if sigma is None else sigma
+        noise = self.loss.noise if sigma is None else sigma
         if noise is None:
-            if getattr(self.loss, "needs_noise", True):
+            if self.loss.needs_noise:
                 raise InputError("expected the noise level: give sigma to the loss or to tune()")
             return ()
         if not isinstance(noise, NoiseModel):

@@ -14,6 +14,7 @@ from gaintuning_tf.graph import as_keras_model
 from gaintuning_tf.graph_network import GraphNetwork
 from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel
 from gaintuning_tf.rewriting import Rewriter
+from gaintuning_tf.risk import as_risk_estimate
 from gaintuning_tf.surgery import strip_gains
 from gaintuning_tf.tuning import PLAIN_STEPS
 
@@ -65,9 +66,9 @@ class WeightTuner:
         self.model = _copy(strip_gains(model))
         self._variables = _weights(self.model, which)
         self._start = [keras.ops.convert_to_numpy(variable) for variable in self._variables]
-        if getattr(loss, "uses_reference", False):
+        self.loss = as_risk_estimate(loss)
+        if self.loss.uses_reference:
             raise InputError(f"tuning weights expects a loss of the noisy image alone, received {type(loss).__name__}")
-        self.loss = loss
         self.learning_rate = LEARNING_RATES[which] if learning_rate is None else float(learning_rate)
         self._optimizer = keras.optimizers.Adam(self.learning_rate)
         self._optimizer.build(self._variables)

@@ -8,6 +8,7 @@ from denoisers import blur, curved, image
 from gaintuning_tf import (
     UNSURE,
     BlindSpotLoss,
+    CoupledBootstrap,
     GainTuner,
     GaussianNoise,
     InputError,
@@ -246,6 +247,7 @@ def test_a_sum_is_weighted_and_passes_everything_on():
         seen.append((noise, seed.numpy().tolist(), reference))
         return tf.fill([2], float(len(seen)))
 
+    spy.uses_reference = True
     total = WeightedSum([(spy, 2.0), (spy, 3.0)])(blur, tf.zeros((2, 8, 8, 1)), 0.1, seed=(4, 5), reference="x0")
     np.testing.assert_allclose(total, 2 * 1 + 3 * 2)
     assert [s[0] for s in seen] == [0.1, 0.1]
@@ -258,11 +260,65 @@ def test_a_sum_has_the_noise_and_the_open_step_of_its_parts():
     total = WeightedSum({UNSURE(step=0.5): 1, inner: 1, BlindSpotLoss(): 1})
     assert total.noise == GaussianNoise(0.1)
     assert total.step is None
-    total.step = 0.25
-    assert [getattr(loss, "step", None) for loss, _ in total.terms] == [0.5, 0.25, None]
-    assert total.step is not None
+    chosen = total.at_step(0.25)
+    assert [loss.step for loss, _ in chosen.terms] == [0.5, 0.25, 0]
+    assert chosen.step is not None
     assert inner.step is None, "a loss that others may use was changed"
     assert WeightedSum({BlindSpotLoss(): 1}).noise is None
+
+
+def test_a_sum_is_compared_by_the_criteria_of_its_parts():
+    inner = WeightedSum({CoupledBootstrap(SIGMA, probes=2): 2.0})
+    total = WeightedSum([(CoupledBootstrap(SIGMA), 1.0), (BlindSpotLoss(), 0.5), (inner, 3.0)])
+    criterion = total.criterion
+    assert [weight for _, weight in criterion.terms] == [1.0, 0.5, 3.0]
+    assert criterion.terms[0][0].width == 0.1
+    assert criterion.terms[1] == total.terms[1]
+    assert criterion.terms[2][0].terms[0][0].width == 0.1
+    y, options = tf.constant(image()), {"seed": (1, 2)}
+    alone = WeightedSum({CoupledBootstrap(SIGMA, width=0.1): 1.0})
+    np.testing.assert_array_equal(
+        WeightedSum({CoupledBootstrap(SIGMA): 1.0}).criterion(curved, y, **options), alone(curved, y, **options)
+    )
+
+
+def fit(denoise, noisy, noise=None, *, seed):
+    """A loss of the user's own, which knows of no reference."""
+    return tf.reduce_mean(tf.square(denoise(noisy) - noisy), axis=(1, 2, 3))
+
+
+def test_a_plain_function_is_tuned_in_a_sum_as_alone(tiny):
+    noisy = 0.5 + SIGMA * np.random.default_rng(0).standard_normal((1, 32, 32, 1)).astype("float32")
+    alone, summed = (GainTuner(tiny, loss) for loss in (fit, WeightedSum([(fit, 1.0)])))
+    histories = [tuner.tune(noisy, sigma=SIGMA, steps=2, progress=False) for tuner in (alone, summed)]
+    assert histories[0].after < histories[0].before
+    np.testing.assert_array_equal(histories[1].risk, histories[0].risk)
+    assert (histories[1].before, histories[1].after) == (histories[0].before, histories[0].after)
+    for one, other in zip(alone.gains(), summed.gains(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Beside a loss with a reference, which the tuner then passes to the sum.
+    beside = GainTuner(tiny, WeightedSum([(fit, 1.0), (NoiseResamplingLoss(), 1.0)]))
+    assert np.isfinite(beside.tune(noisy, sigma=SIGMA, steps=1, progress=False).after)
+
+
+def test_the_held_out_risk_of_a_sum_is_that_of_the_narrow_difference(tiny):
+    """Alone and in a sum, at the width that tells the risk of the image's own noise."""
+    noisy = 0.5 + SIGMA * np.random.default_rng(0).standard_normal((1, 32, 32, 1)).astype("float32")
+    seen = []
+
+    class Spy(CoupledBootstrap):
+        def __call__(self, *arguments, **options):
+            seen.append(self.width)
+            return super().__call__(*arguments, **options)
+
+        @property
+        def criterion(self):
+            return Spy(width=super().criterion.width)
+
+    for loss in (Spy(), WeightedSum({Spy(): 1.0})):
+        seen.clear()
+        GainTuner(tiny, loss).tune(noisy, sigma=SIGMA, steps=0, progress=False)
+        assert set(seen) == {0.1}
 
 
 @pytest.mark.parametrize(
@@ -272,6 +328,7 @@ def test_a_sum_has_the_noise_and_the_open_step_of_its_parts():
         ([(MonteCarloSURE(), 0)], "positive"),
         ([(MonteCarloSURE(), "1")], "positive"),
         ([("sure", 1)], "'sure'"),
+        ([(MonteCarloSURE, 1)], "such as MonteCarloSURE\\(\\)"),
     ],
 )
 def test_sums_refuse_what_they_cannot_add(terms, message):

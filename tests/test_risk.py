@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import GaussianNoise, InputError
+from gaintuning_tf import GaussianNoise, InputError, MonteCarloSURE
 from gaintuning_tf.noise import NoiseLevel, PoissonGaussianNoise, PoissonNoise
-from gaintuning_tf.risk import RiskEstimate, as_level, draw_noise, is_gaussian, own_noise, standard_error
+from gaintuning_tf.risk import (
+    RiskEstimate,
+    as_level,
+    as_risk_estimate,
+    draw_noise,
+    is_gaussian,
+    own_noise,
+    standard_error,
+)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +109,32 @@ def test_one_image_of_a_batch_may_have_no_shot_noise():
     np.testing.assert_allclose(noise.var(axis=(1, 2, 3)), [1, 9], rtol=4 * np.sqrt(2.2 / 100**2))
     assert len(np.unique(np.round(noise[0], 4))) > 1000
     assert len(np.unique(np.round(noise[1], 4))) < 100
+
+
+def test_a_callable_keeps_what_it_says_of_itself():
+    class Duck:
+        """Of the user's own, of no base."""
+
+        needs_noise, uses_reference, step = False, True, None
+
+        def __call__(self, denoise, noisy, noise=None, *, seed, reference=None):
+            return self.step, reference
+
+    duck = Duck()
+    loss = as_risk_estimate(duck)
+    assert (loss.noise, loss.needs_noise, loss.uses_reference, loss.step) == (None, False, True, None)
+    chosen = loss.at_step(0.25)
+    assert chosen.of(None, None, None, seed=None, reference="x0") == (0.25, "x0")
+    assert duck.step is None, "the user's loss was changed"
+    assert chosen.at_step(0.5) is chosen
+    duck.criterion = MonteCarloSURE()
+    assert loss.criterion is duck.criterion
+
+
+@pytest.mark.parametrize("loss", ["sure", None, MonteCarloSURE])
+def test_what_is_no_loss_is_refused(loss):
+    with pytest.raises(InputError, match="expected a loss such as"):
+        as_risk_estimate(loss)
 
 
 def test_the_base_asks_for_a_risk():
