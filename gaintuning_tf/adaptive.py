@@ -79,13 +79,13 @@ def tune_one(tuner: GainTuner, noisy, sigma, steps, *, seed: int = 0, window: in
     """
     windows = tuner.windows(noisy, window)
     start, state = tuner.initial()
-    # Without steps there is nothing to prepare for.
-    unprepared = tuner.unprepared(noisy, sigma, windows)
-    gains, scene, before = tf.cond(
-        steps > 0,
-        lambda: tuner.prepared(start, noisy, sigma, seed, windows),
-        lambda: (start, unprepared, tuner.held_out(start, unprepared, seed)),
-    )
+
+    def unprepared():
+        # Without steps there is nothing to prepare for.
+        scene = tuner.referenced(start, tuner.unprepared(noisy, sigma, windows))
+        return start, scene, tuner.held_out(start, scene, seed)
+
+    gains, scene, before = tf.cond(steps > 0, lambda: tuner.prepared(start, noisy, sigma, seed, windows), unprepared)
 
     def unfinished(number, risk, *_):
         # As the loop in Python: a risk that is not finite ends it.

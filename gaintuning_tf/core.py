@@ -216,9 +216,7 @@ class Core:
         Returns:
             Gains, `Scene`, and the held-out risk of the gains as they were, (rows,).
         """
-        scene = self.unprepared(noisy, noise, windows)
-        if self.loss.uses_reference or self.criterion.uses_reference:
-            scene = scene._replace(reference=self.apply(gains, noisy))
+        scene = self.referenced(gains, self.unprepared(noisy, noise, windows))
         if self.contrast:
             gains, risk = self._contrasted(gains, scene, seed)
         else:
@@ -226,6 +224,12 @@ class Core:
         if self.prior is not None:
             scene = self._curved(gains, scene, seed)
         return gains, scene, risk
+
+    def referenced(self, gains, scene):
+        """The scene with the images as these gains denoise them, if the loss uses a reference."""
+        if not (self.loss.uses_reference or self.criterion.uses_reference):
+            return scene
+        return scene._replace(reference=self.apply(gains, scene.noisy))
 
     def _curved(self, gains, scene, seed):
         derivative = functools.partial(self._twin.derivative, self._run, gains)
@@ -271,7 +275,7 @@ class Core:
         return bytes_per_pixel(self.model)
 
     def unprepared(self, noisy, noise, windows):
-        """The scene of a tuning without steps."""
+        """The scene of a tuning without steps, but for the reference, see `referenced`."""
         rows = tf.zeros([self._images or 1, 0, sum(self._sizes)])
         return Scene(noisy, noise, noisy[..., :0], rows, windows, self.reach())
 

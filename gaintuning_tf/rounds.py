@@ -59,6 +59,8 @@ class Run:
         listeners.on_train_begin()
         with tqdm(total=self.total, desc="tuning", unit="step", disable=not progress, leave=False) as bar:
             before = self._steps(listeners, bar, prepare=self._prepare)
+            if before is None:
+                self.scene = self.tuner.referenced(self.start, self.scene)
             base, after = self._keep_best(self.start, before)
             before = base if before is None else before
             further = most - 1 and not self.stopped

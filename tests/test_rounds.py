@@ -1,5 +1,9 @@
 """Further rounds of tuning: for networks far from the image alone, each kept only where it pays."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -54,6 +58,42 @@ def test_a_round_that_fits_the_noise_is_not_kept(monkeypatch, tiny):
     history = tune(tuner, y)
     assert history.risk.shape == (2 * STEPS,)
     np.testing.assert_array_equal(gains(tuner.model), short)
+
+
+# In a process of its own, which without the reference convolves an image of no channels and dies of it.
+WITHOUT_STEPS = """
+import numpy as np, tensorflow as tf
+from conftest import make_tiny
+from gaintuning_tf import GainTuner, NoiseResamplingLoss
+from gaintuning_tf.adaptive import denoise_adaptively
+from gaintuning_tf.rounds import Run
+
+noisy = np.random.default_rng(0).normal(0.5, 0.1, (1, 32, 32, 1)).astype("float32")
+options = {"sigma": 0.1, "progress": False}
+tuner = GainTuner(make_tiny(), NoiseResamplingLoss(), contrast=False)
+print(tuner.tune(noisy, steps=1, **options).before)
+tuner.reset()
+print(tuner.tune(noisy, steps=0, **options).before)
+print(float(denoise_adaptively(tuner, tf.constant(noisy), tf.constant([0.1]), tf.constant(0), window=512)[1][0]))
+
+def interrupt(run):
+    raise KeyboardInterrupt
+
+Run._prepare = interrupt
+history = tuner.tune(noisy, steps=1, **options)
+print(history.before)
+assert history.interrupted
+"""
+
+
+def test_a_loss_with_a_reference_has_it_without_steps_too():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_STEPS], capture_output=True, text=True, cwd=Path(__file__).parent
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    stepped, *others = map(float, done.stdout.split())
+    np.testing.assert_allclose(others, stepped, rtol=1e-4)
+    assert len(others) == 3 and stepped > 0
 
 
 def test_no_further_round_follows_a_risk_that_is_impossible():
