@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from gaintuning_tf import draws
@@ -53,12 +55,13 @@ class CountSplitting(RiskEstimate):
         self.share = float(share)
 
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
-        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
+        """The risk of each image, (N,), in squared units of the image, NaN at a slope of zero: see `RiskEstimate`."""
         level = self._level(noise, noisy)
-        gain = along_images(level.slope * tf.ones([1], noisy.dtype), noisy)
+        # What is no count has no risk, where a graph does not know its noise beforehand.
+        slope = level.slope * tf.ones([1], noisy.dtype)
+        gain = along_images(tf.where(slope > 0, slope, tf.constant(math.nan, slope.dtype)), noisy)
         counts = tf.maximum(tf.round(tf.cast(noisy / gain, tf.float64)), 0)
-        share = tf.constant(self.share, tf.float64)
-        drawn = draws.of_images(lambda n: tf.random.stateless_binomial(tf.shape(n), seed, n, share, tf.float64), counts)
+        drawn = draws.binomial(counts, self.share, seed)
         counts, second = tf.cast(counts, noisy.dtype), tf.cast(drawn, noisy.dtype)
         rest, part = gain * (counts - second) / (1 - self.share), gain * second / self.share
         from_rest, whole = tf.split(denoise(tf.concat([rest, noisy], 0)), 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
@@ -50,3 +51,36 @@ def of_images(draw: Callable[..., tf.Tensor], *images: tf.Tensor) -> tf.Tensor:
     kind = tf.TensorSpec(images[0].shape[1:], images[0].dtype)
     one = tf.map_fn(lambda parts: draw(*(part[None] for part in parts))[0], images, fn_output_signature=kind)
     return tf.reshape(one, tf.shape(images[0]))
+
+
+def poisson(rate: tf.Tensor, seed) -> tf.Tensor:
+    """Poisson numbers of the means `rate` (N, ...), of its dtype; NaN where that is not finite.
+
+    TensorFlow's own loop never ends at a mean of NaN, and no Ctrl-C gets through to it.
+
+    Example:
+
+    >>> poisson(tf.constant([[0.0, float("nan")]]), (0, 1)).numpy().tolist()
+    [[0.0, nan]]
+    """
+    return _of_finite(lambda mean: tf.random.stateless_poisson(tf.shape(mean), seed, mean, dtype=mean.dtype), rate)
+
+
+def binomial(counts: tf.Tensor, share: float, seed) -> tf.Tensor:
+    """How many of `counts` (N, ...) are drawn, each with the probability `share`; NaN where that is not finite.
+
+    TensorFlow's own loop never ends at a count of NaN, and no Ctrl-C gets through to it.
+
+    Example:
+
+    >>> binomial(tf.constant([[0.0, float("nan")]], tf.float64), 0.5, (0, 1)).numpy().tolist()
+    [[0.0, nan]]
+    """
+    chance = tf.constant(share, counts.dtype)
+    return _of_finite(lambda n: tf.random.stateless_binomial(tf.shape(n), seed, n, chance, n.dtype), counts)
+
+
+def _of_finite(draw, values):
+    finite = tf.math.is_finite(values)
+    drawn = of_images(draw, tf.where(finite, values, tf.zeros_like(values)))
+    return tf.where(finite, drawn, tf.constant(math.nan, values.dtype))

@@ -219,9 +219,7 @@ def draw_noise(level: NoiseLevel, images: tf.Tensor, seed) -> tf.Tensor:
     # A count in less than 24 bits would be too far from a whole number to be one.
     exact = tf.float64 if images.dtype == tf.float64 else tf.float32
     mean = tf.where(shot, tf.maximum(images - offset, 0) / gain, tf.zeros_like(images))
-    counts = draws.of_images(
-        lambda rate: tf.random.stateless_poisson(tf.shape(rate), poisson_seed, rate, dtype=exact), tf.cast(mean, exact)
-    )
+    counts = draws.poisson(tf.cast(mean, exact), poisson_seed)
     return noise + gain * tf.cast(counts - tf.cast(mean, exact), images.dtype)
 
 
