@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf import draws
 from gaintuning_tf.divergence import Denoise, mean
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import NoiseModel, along_images
-from gaintuning_tf.risk import RiskEstimate, own_noise
+from gaintuning_tf.risk import RiskEstimate, as_level, is_gaussian, known_slope, own_noise
 
 
 class CountSplitting(RiskEstimate):
@@ -37,7 +38,7 @@ class CountSplitting(RiskEstimate):
         share: p.
 
     Raises:
-        InputError: `share` is not between 0 and 1.
+        InputError: `share` is not between 0 and 1. Of a call: the noise is none of counts.
 
     Example:
 
@@ -54,9 +55,25 @@ class CountSplitting(RiskEstimate):
         self.noise = own_noise(noise)
         self.share = float(share)
 
+    def check_noise(self, noise) -> None:
+        """Refuse noise without counts, whose slope is zero.
+
+        Raises:
+            InputError: It is.
+        """
+        level = as_level(noise)
+        slope = known_slope(level)
+        if slope is not None and not np.all(np.greater(slope, 0)):
+            raise InputError(
+                "CountSplitting expects noise of counts, whose variance grows with the signal, received "
+                f"{'Gaussian noise' if is_gaussian(level) else 'a slope that is not above zero'}: say noise='poisson' "
+                "or pass a model such as PoissonNoise(1.0), or take the loss 'sure'"
+            )
+
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
         """The risk of each image, (N,), in squared units of the image, NaN at a slope of zero: see `RiskEstimate`."""
         level = self._level(noise, noisy)
+        self.check_noise(level)
         # What is no count has no risk, where a graph does not know its noise beforehand.
         slope = level.slope * tf.ones([1], noisy.dtype)
         gain = along_images(tf.where(slope > 0, slope, tf.constant(math.nan, slope.dtype)), noisy)

@@ -13,7 +13,7 @@ from gaintuning_tf.argument_types import count, positive
 from gaintuning_tf.denoise_summary import facts, sentence, summary_of, tell_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.formats import READABLE
-from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PRIOR_HELP, loss_of
+from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PRIOR_HELP, check_noise_kind, loss_of
 from gaintuning_tf.stack_files import open_stack
 from gaintuning_tf.tensorboard_log import check_tensorboard
 
@@ -104,6 +104,7 @@ def sigma_level(text):
 
 def run(options, start_tensorflow):
     """Check everything, then denoise: a stack frame by frame, an image whole."""
+    check_noise_kind(loss_of(options), options.noise)
     _check_files(options)
     known = pretrained.list_denoisers().get(options.model)
     # Of a file of the user's own, the channels are known only once TensorFlow has loaded it.

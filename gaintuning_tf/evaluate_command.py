@@ -15,7 +15,7 @@ from gaintuning_tf.argument_types import count, positive
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.image_sources import check_source
 from gaintuning_tf.journal import Journal
-from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PLAIN_LOSS, PRIOR_HELP
+from gaintuning_tf.loss_names import LOSSES, PLAIN_HELP, PLAIN_LOSS, PRIOR_HELP, check_noise_kind
 
 AUTO = "auto"
 _DESCRIPTION = """\
@@ -164,6 +164,8 @@ def _checked(options):
         pretrained.find_denoiser(model)
     _check_sources(options)
     losses = options.loss or [PLAIN_LOSS if options.plain else next(iter(LOSSES))]
+    for loss in losses:
+        check_noise_kind(loss, "gaussian")  # which is what is drawn, or estimated
     combinations = itertools.product(options.folders, models, options.sigma, losses)
     return [_settings(options, *one) for one in dict.fromkeys(combinations)]
 

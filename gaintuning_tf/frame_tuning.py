@@ -19,8 +19,16 @@ from gaintuning_tf.gain_files import fingerprint
 from gaintuning_tf.graph import as_keras_model
 from gaintuning_tf.kept_networks import network_in
 from gaintuning_tf.loss_names import loss_named
-from gaintuning_tf.noise import KINDS, GaussianNoise, NoiseModel, PoissonNoise, estimate_noise
+from gaintuning_tf.noise import (
+    KINDS,
+    GaussianNoise,
+    NoiseModel,
+    PoissonGaussianNoise,
+    PoissonNoise,
+    estimate_noise,
+)
 from gaintuning_tf.padding import check_denoiser
+from gaintuning_tf.risk import as_risk_estimate
 from gaintuning_tf.surgery import gain_layers, strip_gains
 from gaintuning_tf.tuning import GainTuner, TuningHistory
 
@@ -39,6 +47,9 @@ class Recipe:
 
     Attributes:
         sigma, noise, loss, prior, contrast, steps, seed: See `gaintune`.
+
+    Raises:
+        InputError: The loss is not for such noise.
     """
 
     sigma: float | np.ndarray | None = None
@@ -48,6 +59,11 @@ class Recipe:
     contrast: bool | None = None
     steps: int | None = None
     seed: int = 0
+
+    def __post_init__(self):
+        known = self.noise if isinstance(self.noise, NoiseModel) else _of_kind(self.noise)
+        if known is not None:
+            as_risk_estimate(_loss(self.loss, counts=False)).check_noise(known)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,6 +264,16 @@ def _given_noise(recipe, scale, offset, frames):
     if known.images not in (1, frames):
         raise InputError(f"expected one sigma, or one for each of {frames} frames, received {known.images}")
     return known.scaled(1 / scale, -offset / scale).each(frames)
+
+
+def _of_kind(kind):
+    """Some noise of that kind; None if there is none of that name."""
+    examples = {
+        "gaussian": GaussianNoise(1.0),
+        "poisson": PoissonNoise(1.0),
+        "poisson-gaussian": PoissonGaussianNoise(1.0, 1.0),
+    }
+    return examples.get(kind) if isinstance(kind, str) else None
 
 
 def _loss(loss, counts):

@@ -13,6 +13,8 @@ LOSSES = {
     "noise-resampling": "NoiseResamplingLoss",
     "unsure": "UNSURE",
 }
+# For which kinds of noise those are that are not for all: what the classes themselves refuse, once they are imported.
+_KINDS = {"count-splitting": ("poisson", "poisson-gaussian"), "monte-carlo-sure": ("gaussian",)}
 # The paper's own method, as an option of the command line.
 PLAIN_LOSS = "monte-carlo-sure"
 PLAIN_HELP = "the paper's plain method: Adam, no prior, no contrast, and by default the loss monte-carlo-sure"
@@ -29,6 +31,28 @@ def loss_of(options) -> str:
     'monte-carlo-sure'
     """
     return options.loss or (PLAIN_LOSS if options.plain else next(iter(LOSSES)))
+
+
+def check_noise_kind(name: str, noise: str) -> None:
+    """Refuse a loss that is not for such noise, by their names alone.
+
+    Args:
+        name: One of `LOSSES`.
+        noise: One of `noise.KINDS`.
+
+    Raises:
+        InputError: It is not.
+
+    Example:
+
+    >>> check_noise_kind("count-splitting", "poisson")
+    """
+    kinds = _KINDS.get(name, (noise,))
+    if noise not in kinds:
+        raise InputError(
+            f"expected {' or '.join(kinds)} noise with the loss {name}, received {noise}: choose such noise, or "
+            f"another loss, such as {next(iter(LOSSES))}"
+        )
 
 
 def loss_named(name: str, *, counts: bool = False):

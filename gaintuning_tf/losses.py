@@ -241,6 +241,15 @@ class WeightedSum(RiskEstimate):
             ]
         )
 
+    def check_noise(self, noise) -> None:
+        """Refuse noise that one of the losses is not for.
+
+        Raises:
+            InputError: It is.
+        """
+        for loss, _ in self.terms:
+            loss.check_noise(noise)
+
     @property
     def criterion(self) -> RiskEstimate:
         """The sum of the criteria of the losses."""

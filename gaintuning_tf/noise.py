@@ -38,6 +38,16 @@ class NoiseLevel(NamedTuple):
         """The line at each pixel of `images` (N, ..., C): not cut off at zero, so that it is unbiased at noisy ones."""
         return along_images(self.slope, images) * images + along_images(self.intercept, images)
 
+    def for_images(self, images: int) -> NoiseLevel:
+        """The same with a number for each image of a batch, (images,) each.
+
+        Raises:
+            InputError: It is of another number of images.
+        """
+        if any(np.shape(part) not in ((), (1,), (images,)) for part in self):
+            raise InputError(f"expected the noise of one image or of each of {images}, received {self}")
+        return NoiseLevel(*(np.broadcast_to(part, (images,)).copy() for part in self))
+
 
 class NoiseModel:
     """Noise of independent pixels whose variance is a line of the clean image.
@@ -101,10 +111,7 @@ class NoiseModel:
             InputError: The parameters are for another number of images.
         """
         gain, sigma, offset = (np.asarray(part, np.float64) for part in self._parts())
-        lines = gain, np.square(sigma) - gain * offset
-        if any(line.shape not in ((), (1,), (images,)) for line in lines):
-            raise InputError(f"expected the noise of one image or of each of {images}, received {self}")
-        return NoiseLevel(*(np.broadcast_to(line, (images,)).copy() for line in lines))
+        return NoiseLevel(gain, np.square(sigma) - gain * offset).for_images(images)
 
     def each(self, images: int) -> list[NoiseModel]:
         """A model of its own for each image of a batch of `images`.

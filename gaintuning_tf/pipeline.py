@@ -120,11 +120,11 @@ def gaintune(
     >>> result.denoised.dtype, result.denoised.shape
     (dtype('uint8'), (64, 64))
     """
+    recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
     image = np.asarray(image)
     network, start_contrast = network_of(model)
     arrangement = layout(image, network.inputs[0].shape[-1], axes=axes, data_range=data_range)
     frames = arrangement.frames(image)
-    recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
     tuner = FrameTuner(
         with_contrast(network, start_contrast),
         recipe,

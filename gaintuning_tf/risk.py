@@ -74,6 +74,16 @@ class RiskEstimate:
             )
         return as_level(noise, noisy.dtype)
 
+    def check_noise(self, noise) -> None:
+        """Refuse noise that the loss is not for, as far as that is known before anything is computed.
+
+        Args:
+            noise: As for a call.
+
+        Raises:
+            InputError: The loss is not for such noise.
+        """
+
     def at_step(self, step: float) -> RiskEstimate:
         """The loss with this length of the finite difference, if its own is left open: a copy, or itself."""
         if self.step is not None:
@@ -104,6 +114,10 @@ class _Function(RiskEstimate):
     def criterion(self) -> RiskEstimate:
         """That of the callable, or the callable itself."""
         return as_risk_estimate(self.function.criterion) if hasattr(self.function, "criterion") else self
+
+    def check_noise(self, noise) -> None:
+        """Ask the callable, if it can be asked."""
+        getattr(self.function, "check_noise", super().check_noise)(noise)
 
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, **options) -> tf.Tensor:
         """What the callable returns for the same arguments."""
@@ -178,8 +192,13 @@ def as_level(noise, dtype=tf.float32) -> NoiseLevel:
 
 def is_gaussian(level: NoiseLevel) -> bool:
     """Whether the slope is known to be zero, while the graph is built."""
-    slope = tf.get_static_value(level.slope) if tf.is_tensor(level.slope) else level.slope
+    slope = known_slope(level)
     return slope is not None and not np.any(slope)
+
+
+def known_slope(level: NoiseLevel):
+    """The slope as a number or array; None if it is a tensor whose value the graph does not know while it is built."""
+    return tf.get_static_value(level.slope) if tf.is_tensor(level.slope) else level.slope
 
 
 def draw_noise(level: NoiseLevel, images: tf.Tensor, seed) -> tf.Tensor:

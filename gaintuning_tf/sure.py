@@ -7,7 +7,7 @@ import tensorflow as tf
 from gaintuning_tf.divergence import PROBES, Denoise, draw_probe, mean, monte_carlo_divergence, probe_step, total
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import GaussianNoise, NoiseModel
-from gaintuning_tf.risk import RiskEstimate, is_gaussian, own_noise
+from gaintuning_tf.risk import RiskEstimate, as_level, is_gaussian, own_noise
 
 
 class _Probed(RiskEstimate):
@@ -74,11 +74,20 @@ class MonteCarloSURE(_Probed):
             raise InputError(f"MonteCarloSURE expects Gaussian noise, received {sigma}; use PoissonGaussianSURE")
         super().__init__(sigma, probe, probes, step)
 
-    def _estimate(self, denoise, noisy, level, seed):
-        if not is_gaussian(level):
+    def check_noise(self, noise) -> None:
+        """Refuse noise that grows with the signal.
+
+        Raises:
+            InputError: It does, or may.
+        """
+        if not is_gaussian(as_level(noise)):
             raise InputError(
-                "MonteCarloSURE expects Gaussian noise, received one with a slope; use PoissonGaussianSURE"
+                "MonteCarloSURE expects Gaussian noise, received one with a slope; use PoissonGaussianSURE, or the "
+                "loss 'sure'"
             )
+
+    def _estimate(self, denoise, noisy, level, seed):
+        self.check_noise(level)
         divergence, denoised = monte_carlo_divergence(denoise, noisy, seed, probe=self.probe, step=self.step)
         pixels = tf.cast(tf.reduce_prod(tf.shape(noisy)[1:]), noisy.dtype)
         return (total(tf.square(denoised - noisy)) + 2 * level.intercept * divergence) / pixels - level.intercept

@@ -168,7 +168,7 @@ class GainTuner(Core):
         Args:
             image: Noisy, (N, H, W, C); in [0, 1] for a network trained on that.
             sigma: Standard deviation of its noise in the same units, a number or one
-                per image, or a noise model such as `PoissonNoise`; the loss's own by default.
+                per image, a noise model such as `PoissonNoise`, or a `NoiseLevel`; the loss's own by default.
             steps: Steps; by default 40 without a prior, else 10, and 10 or 20 more for an image that the network is
                 far from: where these have lowered the risk by 5 % or more, beyond what fitting noise accounts for
                 (`gauss_newton.freedom`), with a wider prior and longer steps.
@@ -185,7 +185,7 @@ class GainTuner(Core):
             What happened. `KeyboardInterrupt` ends tuning early and is not raised.
 
         Raises:
-            InputError: Wrong shape, wrong number of images, not finite, or no sigma.
+            InputError: Wrong shape, wrong number of images, not finite, no sigma, or noise that the loss is not for.
         """
         start = time.perf_counter()
         noisy = self._check(image)
@@ -265,14 +265,11 @@ class GainTuner(Core):
             if self.loss.needs_noise:
                 raise InputError("expected the noise level: give sigma to the loss or to tune()")
             return ()
-        if not isinstance(noise, NoiseModel):
+        if not isinstance(noise, (NoiseModel, NoiseLevel)):
             noise = GaussianNoise(noise)
+        self.loss.check_noise(noise)
         images = noisy.shape[0]
-        if noise.images not in (1, images):
-            raise InputError(
-                f"expected one sigma or noise for all images, or one per image of {images}, received {noise}"
-            )
-        level = noise.level(images)
+        level = noise.for_images(images) if isinstance(noise, NoiseLevel) else noise.level(images)
         if isinstance(noise, GaussianNoise):
             return tf.cast(np.sqrt(level.intercept), noisy.dtype)
         return NoiseLevel(*(tf.cast(part, noisy.dtype) for part in level))

@@ -90,7 +90,11 @@ class WeightTuner:
 
         Returns:
             The denoised image, (1, H, W, C), float32.
+
+        Raises:
+            InputError: The loss is not for such noise.
         """
+        self.loss.check_noise(sigma)
         noisy = tf.convert_to_tensor(image, tf.float32)
         padding.check_size(self.model, noisy.shape)
         self._set(self._start)

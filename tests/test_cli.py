@@ -140,6 +140,8 @@ BAD = {
     "reference of another size": (["noisy.png", "--reference", "pixel.png"], "shape"),
     "gains of another network": (["noisy.png", "--load-gains", "other.gains.h5"], "gains of"),
     "gains absent": (["noisy.png", "--load-gains", "no.gains.h5"], "no such file"),
+    "counts without counts": (["noisy.png", "--loss", "count-splitting"], "expected poisson or poisson-gaussian noise"),
+    "plain with counts": (["noisy.png", "--plain", "--noise", "poisson"], "expected gaussian noise"),
     "unknown option": (["noisy.png", "--sharpen"], "--sharpen"),
     "no command": ([], ""),
 }
@@ -188,6 +190,22 @@ def test_bad_input_is_one_line_status_two_and_nothing_written(case, bad_files, c
         assert error.count("\n") == 1
         assert message in error
     assert {file: file.read_bytes() for file in bad_files.iterdir()} == before
+
+
+@pytest.mark.parametrize("command", [["denoise", "a.png", "-o", "b.png"], ["evaluate", ".", "--sigma", "25"]])
+def test_a_loss_of_counts_with_gaussian_noise_is_refused_before_tensorflow_starts(tmp_path, command):
+    imsave(tmp_path / "a.png", camera()[:64, :64])
+    program = "import sys, gaintuning_tf.cli as c; print(c.main(sys.argv[1:]), 'tensorflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command, "--loss", "count-splitting"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,  # it had no end
+    )
+    assert done.stdout == "2 False\n"
+    assert done.stderr.startswith("error: expected poisson or poisson-gaussian noise") and done.stderr.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_models_lists_the_networks(capsys):

@@ -1,10 +1,14 @@
 """Splitting counts: exact for Poisson noise and any denoiser, at the dose of what is left."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from denoisers import SIDE, blur, curved64, image, matrix
 
-from gaintuning_tf import CountSplitting, InputError, gaintune
+from gaintuning_tf import CountSplitting, GainTuner, InputError, NoiseLevel, gaintune
 from gaintuning_tf.noise import PoissonNoise
 
 GAIN = 0.25
@@ -50,3 +54,59 @@ def test_it_is_what_sure_means_for_counts(tiny, photograph):
 def test_refuses_a_share_that_is_none(share):
     with pytest.raises(InputError, match="share"):
         CountSplitting(share=share)
+
+
+# In a process of its own: refused too late, the sampler never ended, and was deaf to Ctrl-C.
+REFUSED = """
+import numpy as np
+from conftest import make_tiny
+from gaintuning_tf import *
+
+image, model = np.zeros((1, 16, 16, 1), "float32"), make_tiny()
+line = NoiseLevel(np.zeros(1), np.ones(1))
+both = WeightedSum([(CoupledBootstrap(), 1.0), (CountSplitting(), 1.0)])
+tuner = GainTuner(model, CountSplitting(), contrast=False)
+calls = [
+    lambda: CountSplitting(0.1)(None, image, seed=(0, 0)),
+    lambda: CountSplitting()(None, image, line, seed=(0, 0)),
+    lambda: tuner.tune(image, sigma=0.1, progress=False),
+    lambda: tuner.tune(image, sigma=line, progress=False),
+    lambda: tuner.tune(image, sigma=PoissonGaussianNoise(0.0, 0.1), progress=False),
+    lambda: GainTuner(model, both).tune(image, sigma=0.1, progress=False),
+    *(
+        lambda options=options: gaintune(image[0, ..., 0], "absent.keras", progress=False, **options)
+        for options in (
+            {"loss": "count-splitting"},
+            {"loss": "count-splitting", "sigma": 0.1},
+            {"loss": CountSplitting(PoissonNoise(0.1))},
+            {"loss": both},
+            {"loss": "count-splitting", "noise": PoissonGaussianNoise(0.0, 0.1)},
+        )
+    ),
+]
+for call in calls:
+    try:
+        call()
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_noise_without_counts_is_refused_before_anything_is_computed():
+    command = [sys.executable, "-c", REFUSED]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    errors = done.stdout.splitlines()
+    assert len(errors) == 11
+    for error in errors:
+        assert "expects noise of counts" in error and "PoissonNoise(1.0)" in error and "'sure'" in error
+
+
+def test_a_noise_level_is_a_noise_of_the_tuner(tiny, photograph):
+    noisy = counts(photograph[None, :32, :32, None], GAIN, 1, 1).astype("float32")
+    model, level = PoissonNoise(GAIN), NoiseLevel(GAIN, np.zeros(1))
+    tuner = GainTuner(tiny, CountSplitting(), contrast=False)
+    known, given = (tuner.tune(noisy, sigma=noise, steps=0, progress=False) for noise in (model, level))
+    assert known.after == given.after
+    with pytest.raises(InputError, match="of each of 1"):
+        tuner.tune(noisy, sigma=NoiseLevel(np.ones(2), 0.0), steps=0, progress=False)
