@@ -113,10 +113,8 @@ def run(options, start_tensorflow):
         # A colour picture stays whole, though a grey network sees its channels one by one.
         picture = stack.frame_count == 1 or (stack.axes == "YXC" and stack.shape[-1] == 3)
         if not picture or stack_command.wanted(options):
-            stack_command.check(options, stack)
-            start_tensorflow(options.threads)
-            return stack_command.run(options, stack.frame_count)
-    image, reference = _read(options, stack.axes, channels)
+            return stack_command.run(options, stack, start_tensorflow)
+        image, reference = _read(options, stack, channels)
     start_tensorflow(options.threads)
     return _denoise(options, image, reference, stack.axes)
 
@@ -142,10 +140,10 @@ def _check_files(options):
         files.check_folder(folder)
 
 
-def _read(options, axes, channels):
+def _read(options, stack, channels):
     """The image and its reference, checked."""
-    image = images.load_image(options.input)
-    images.layout(image, channels, axes=axes, data_range=options.data_range)
+    image = stack.array()
+    images.layout(image, channels, axes=stack.axes, data_range=options.data_range)
     reference = images.load_image(options.reference) if options.reference else None
     if reference is not None and reference.shape != image.shape:
         raise InputError(f"expected a reference of the image's shape {image.shape}, received {reference.shape}")

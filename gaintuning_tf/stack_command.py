@@ -62,12 +62,30 @@ def wanted(options) -> bool:
     return any(getattr(options, name) for name in _OPTIONS)
 
 
-def check(options, stack: Stack) -> None:
-    """What can be wrong with the options, before anything slow is imported.
+def run(options, stack: Stack, start_tensorflow) -> None:
+    """Check the options and denoise the stack; ends the program with status 130 for Ctrl-C.
 
     Raises:
-        InputError: Something is.
+        InputError: Something is wrong with the options.
     """
+    _check(options, stack)
+    with _reference(options, stack) as reference:
+        start_tensorflow(options.threads)
+        start = time.perf_counter()
+        result = _interruptible(options, stack, reference)
+    summary = _summary(options, result, time.perf_counter() - start)
+    _write_pages(options, result, stack, summary)
+    _tell_failures(result, options.on_failure or "pass")
+    tell_if_coarse(summary, result.layout.dtype)
+    if options.json:
+        print(json.dumps(summary))
+    elif not options.quiet:
+        failures = f"; {len(result.failed)} of {len(result.rows)} frames failed" if result.failed else ""
+        print(f"{sentence(summary)}, {len(result.rows)} frames{failures}", file=sys.stderr)
+
+
+def _check(options, stack):
+    """What can be wrong with the options, before anything slow is imported."""
     import numpy as np
 
     try:
@@ -82,43 +100,47 @@ def check(options, stack: Stack) -> None:
         from gaintuning_tf.distributed import check_available
 
         check_available()
-    if options.reference:
-        with open_stack(options.reference, axes=stack.axes) as reference:
-            if reference.shape != stack.shape:
-                raise InputError(f"expected a reference of the image's shape {stack.shape}, received {reference.shape}")
 
 
-def run(options, frames: int) -> None:
-    """Denoise the stack; ends the program with status 130 for Ctrl-C."""
-    start = time.perf_counter()
+@contextlib.contextmanager
+def _reference(options, stack):
+    """The clean stack, open, or None: opened once, so that what there is to say of it is said once."""
+    if not options.reference:
+        yield None
+        return
+    with open_stack(options.reference, axes=stack.axes) as reference:
+        if reference.shape != stack.shape:
+            raise InputError(f"expected a reference of the image's shape {stack.shape}, received {reference.shape}")
+        yield reference
+
+
+def _interruptible(options, stack, reference):
     try:
-        result = _run(options, frames)
+        return _run(options, stack, reference)
     except KeyboardInterrupt:
         from gaintuning_tf.stack_record import kept_frames
 
         kept = kept_frames(options.output)
-        done = f"{kept} of {frames} frames are kept; the same command continues" if kept else "nothing written"
+        done = (
+            f"{kept} of {stack.frame_count} frames are kept; the same command continues" if kept else "nothing written"
+        )
         print(f"interrupted: {done}", file=sys.stderr)
         raise SystemExit(130) from None
-    summary = _summary(options, result, time.perf_counter() - start)
-    if options.report or options.figures:
-        from gaintuning_tf.stack_report import write_stack_figures, write_stack_report
-
-        with open_stack(options.input, axes=options.axes, model_channels=result.layout.channels) as noisy:
-            if options.report:
-                write_stack_report(options.report, result, noisy, facts=_few(summary))
-            if options.figures:
-                write_stack_figures(options.figures, result)
-    _tell_failures(result, options.on_failure or "pass")
-    tell_if_coarse(summary, result.layout.dtype)
-    if options.json:
-        print(json.dumps(summary))
-    elif not options.quiet:
-        failures = f"; {len(result.failed)} of {len(result.rows)} frames failed" if result.failed else ""
-        print(f"{sentence(summary)}, {len(result.rows)} frames{failures}", file=sys.stderr)
 
 
-def _run(options, frames):
+def _write_pages(options, result, stack, summary):
+    if not (options.report or options.figures):
+        return
+    from gaintuning_tf.stack_report import write_stack_figures, write_stack_report
+
+    if options.report:
+        noisy = open_stack(stack, model_channels=result.layout.channels)
+        write_stack_report(options.report, result, noisy, facts=_few(summary))
+    if options.figures:
+        write_stack_figures(options.figures, result)
+
+
+def _run(options, stack, reference):
     from gaintuning_tf.gain_files import load_gains
     from gaintuning_tf.stacks import denoise_stack
 
@@ -126,7 +148,7 @@ def _run(options, frames):
     if options.load_gains:
         model = load_gains(model, options.load_gains)
     with contextlib.ExitStack() as opened:
-        log = log_of(options, frames)
+        log = log_of(options, stack.frame_count)
         if log:
             opened.callback(log.close)
         client = None
@@ -136,7 +158,7 @@ def _run(options, frames):
             cluster = distributed.cluster(options.scheduler, workers=options.workers, threads=options.threads)
             client = opened.enter_context(cluster)
         return denoise_stack(
-            options.input,
+            stack,
             options.output,
             model,
             sigma=options.sigma,
@@ -144,7 +166,6 @@ def _run(options, frames):
             loss=loss_of(options),
             **({"prior": options.prior} if options.plain or options.prior else {}),
             steps=0 if options.no_tune else options.steps,
-            axes=options.axes,
             data_range=options.data_range,
             seed=options.seed,
             share_gains=options.share_gains,
@@ -152,7 +173,7 @@ def _run(options, frames):
             on_failure=options.on_failure or "pass",
             dtype=options.dtype,
             gains=options.save_gains,
-            reference=options.reference,
+            reference=reference,
             restart=options.restart,
             client=client,
             listeners=[log.frame] if log else [],

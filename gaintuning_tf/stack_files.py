@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from gaintuning_tf import formats, picture_stacks
-from gaintuning_tf.array_file import Source, Target
+from gaintuning_tf.array_file import Source, Target, parsing
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.files import put, remove, written_to
 from gaintuning_tf.frame_order import FrameOrder
@@ -21,7 +22,8 @@ def open_stack(path, *, axes: str | None = None, model_channels: int = 1) -> Sta
     """Open an image file as a sequence of frames.
 
     Args:
-        path: Any image file that can be read; a single image is a stack of one frame.
+        path: Any image file that can be read; a single image is a stack of one frame. Or a stack that is open, to be
+            seen as frames for another network: it stays open, and nothing is read again.
         axes: A letter per axis of the file's array: Y and X; C, T, Z where present. By default what the file
             says; if it says nothing, (H, W), (H, W, 1) and (H, W, 3) are understood.
         model_channels: Channels that the network takes. If 1, every channel is a frame of its own.
@@ -41,6 +43,9 @@ def open_stack(path, *, axes: str | None = None, model_channels: int = 1) -> Sta
     ...     stack.frame_count, stack.frame_shape, float(stack.frame(1).max()), stack.extent()
     (5, (4, 3), 23.0, (0.0, 59.0))
     """
+    if isinstance(path, Stack):
+        shared = dataclasses.replace(path._source, close=lambda: None)
+        return Stack(path.path, shared, path.axes if axes is None else axes, model_channels)
     path = Path(path)
     formats.check_readable(path)
     source = (picture_stacks if _is_picture(path) else formats).open_source(path)
@@ -83,6 +88,11 @@ class Stack:
         """Frame `i`, in the axes `frame_axes`; T, then Z, then C (where it is not in the frame) count slowest."""
         part = self._source.read(self._order.index(i))
         return np.ascontiguousarray(self._order.frame(part))
+
+    def array(self) -> np.ndarray:
+        """The whole array, all its frames at once."""
+        with parsing(self.path):
+            return self._source.read((slice(None),) * len(self.shape))
 
     def extent(self) -> tuple[float, float]:
         """Smallest and largest finite value of all frames, each read once; NaN if nothing is finite."""

@@ -40,7 +40,7 @@ class StackScores:
 
 @contextlib.contextmanager
 def scores_for(reference, stack: Stack, model_channels: int) -> Iterator[StackScores]:
-    """The scores of a stack by the clean one at `reference`, a path; by none if it is None.
+    """The scores of a stack by the clean one, `reference`, as for `open_stack`; by none if it is None.
 
     Raises:
         InputError: It cannot be read, or has another shape.

@@ -117,7 +117,7 @@ def denoise_stack(
     tuning fails) does not end the run.
 
     Args:
-        source: Path of an image file, see `stack_files.open_stack`.
+        source: Path of an image file, or a stack that is open, see `stack_files.open_stack`.
         output: Path of the denoised stack; its suffix says the format.
         model: As for `gaintune`, and so are `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `data_range`
             and `seed`.
@@ -128,7 +128,7 @@ def denoise_stack(
             the output has integers; `"blank"`, zeros; `"stop"`: end the run, to be continued.
         dtype: Of the output; by default the input's.
         gains: Path to write the gains of all frames to, see `save_gains`.
-        reference: Path of the clean stack: the rows then have `mse`, mean squared errors of the noisy, pretrained and
+        reference: The clean stack, likewise: the rows then have `mse`, mean squared errors of the noisy, pretrained and
             tuned frame.
         restart: Forget what an interrupted run has done.
         client: A `distributed.Client`, to have the frames done by its workers.
@@ -188,7 +188,7 @@ def denoise_stack(
         result = StackResult(Path(output), job.layout, tuner, record)
         if len(result.failed) == stack.frame_count:
             record.discard()
-            raise InputError(f"no frame of {source} could be denoised; the first: {result.failed[0]}")
+            raise InputError(f"no frame of {stack.path} could be denoised; the first: {result.failed[0]}")
         if gains:
             result.save_gains(gains)
         record.commit()

@@ -351,3 +351,20 @@ def test_two_at_the_same_output_do_not_mix(tmp_path, suffix):
         np.testing.assert_array_equal(load_image(tmp_path / f"b{suffix}"), load_image(tmp_path / "a.npy"))
         copy(stack, tmp_path / f"link{suffix}")  # free again
         assert (tmp_path / f"link{suffix}").is_symlink()
+
+
+def test_an_open_stack_is_seen_for_another_network_without_being_read_again(tmp_path, monkeypatch):
+    image = draw((9, 8, 3), "uint8")
+    imsave(tmp_path / "a.png", image, check_contrast=False)
+    with open_stack(tmp_path / "a.png") as grey:
+        monkeypatch.setattr("gaintuning_tf.images._read", lambda path: pytest.fail("read again"))
+        with open_stack(grey, model_channels=3) as colour:
+            assert (grey.frame_count, colour.frame_count, colour.identity()) == (3, 1, grey.identity())
+            np.testing.assert_array_equal(colour.frame(0), image)
+        np.testing.assert_array_equal(grey.frame(2), image[..., 2])
+        np.testing.assert_array_equal(grey.array(), image)
+    source = make(tmp_path / "a.npy", draw((4, 5, 6), "uint16"))
+    with open_stack(source, axes="TYX") as stack:
+        open_stack(stack).close()
+        assert open_stack(stack).axes == "TYX"
+        np.testing.assert_array_equal(stack.array(), np.load(source))
