@@ -44,6 +44,7 @@ _HOMES = {
     "psnr": "metrics",
     "ssim": "metrics",
     "InputError": "errors",
+    "GainTuningWarning": "errors",
 }
 __all__ = [*_HOMES, "__version__"]
 

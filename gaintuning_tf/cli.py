@@ -17,7 +17,7 @@ from gaintuning_tf import (
     pretrained,
     train_command,
 )
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, show_warning
 from gaintuning_tf.start import start_tensorflow as _start_tensorflow
 
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = show_warning
             options.run(options)
     except (InputError, OSError) as error:
         # OSError: a full disk, a folder that has gone.
@@ -40,12 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted: nothing written", file=sys.stderr)
         return 130
     return 0
-
-
-def _show_warning(message, category, filename, lineno, file=None, line=None):
-    # Those of the libraries below are not the user's business.
-    if issubclass(category, UserWarning) and "gaintuning_tf" in filename:
-        print(f"warning: {message}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

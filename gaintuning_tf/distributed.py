@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from urllib.parse import urlparse
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError, show_warning
 from gaintuning_tf.shipping import ShippedNetwork, run_frame
 from gaintuning_tf.start import start_tensorflow
 
@@ -85,6 +85,7 @@ def _plugin(client, threads, *, ours):
                 # ends them. Killed at work, they would leave the semaphore of tqdm, with a warning.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 tqdm.set_lock(threading.RLock())
+                warnings.showwarning = show_warning  # on the stderr of the process that started them
             beside = max(hosts.count(urlparse(worker.address).hostname), 1)
             start_tensorflow(threads or max(available_cores() // beside, 1))
 
@@ -206,7 +207,7 @@ def _block(frames, recipe, channels, how, block, lowest, highest, *, network, bl
     index = order.index(0)
     result = run_frame(network, job, number, order.frame(block[index]))
     if result.row["failed"]:
-        warnings.warn(f"frame {number}: {result.row['failed']}", stacklevel=2)
+        warnings.warn(f"frame {number}: {result.row['failed']}", GainTuningWarning, stacklevel=2)
     denoised = np.empty(block.shape, result.image.dtype)
     denoised[index] = order.part(result.image)
     return denoised

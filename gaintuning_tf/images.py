@@ -11,7 +11,7 @@ import numpy as np
 
 from gaintuning_tf import formats
 from gaintuning_tf.array_file import check_declared, parsing
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.files import replacing
 from gaintuning_tf.formats import check_suffix
 
@@ -141,7 +141,7 @@ def load_image(path) -> np.ndarray:
     image = _read(path)
     if image.ndim == 3 and image.shape[-1] in (2, 4):
         if np.any(image[..., -1] != np.iinfo(image.dtype).max):
-            warnings.warn(f"{path}: the alpha channel is dropped", stacklevel=2)
+            warnings.warn(f"{path}: the alpha channel is dropped", GainTuningWarning, stacklevel=2)
         image = image[..., :-1]
         image = image[..., 0] if image.shape[-1] == 1 else image
     return image

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gaintuning_tf.array_file import ArrayFile
+from gaintuning_tf.errors import GainTuningWarning
 from gaintuning_tf.files import written_to
 from gaintuning_tf.frame_results import FrameResult, flat
 from gaintuning_tf.journal import Journal
@@ -54,7 +55,7 @@ class StackRecord:
         self._take_rows(on_failure)
         committed = self._committed(output)
         if self._beside["jsonl"].exists() and not (committed or self._resumable()):
-            warnings.warn(f"{self._partial} is gone: all frames are done again", stacklevel=3)
+            warnings.warn(f"{self._partial} is gone: all frames are done again", GainTuningWarning, stacklevel=3)
             self._journal.remove()
         resume = self._beside["jsonl"].exists()
         if not committed:

@@ -7,6 +7,8 @@ import sys
 import tempfile
 import warnings
 
+from gaintuning_tf.errors import GainTuningWarning
+
 
 def start_tensorflow(threads: int | None = None) -> None:
     """Import TensorFlow, which takes seconds, without its start-up chatter, unless the user asked for it.
@@ -43,4 +45,4 @@ def _set_threads(threading, count):
         threading.set_intra_op_parallelism_threads(count)
         threading.set_inter_op_parallelism_threads(count)
     except RuntimeError:
-        warnings.warn("TensorFlow has started already, with as many threads as it has", stacklevel=3)
+        warnings.warn("TensorFlow has started already, with as many threads as it has", GainTuningWarning, stacklevel=3)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gaintuning_tf.array_file import ArrayFile, Source, Target, check_declared, parsing, reserve
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 
@@ -43,7 +43,9 @@ def open_source(path) -> Source:
             shape, dtype = tuple(series.shape), np.dtype(series.dtype).newbyteorder("=")
             check_declared(path, series.keyframe.shape, dtype)
             if len(tif.series) > 1:
-                warnings.warn(f"{path}: the first of {len(tif.series)} series of images is read", stacklevel=2)
+                warnings.warn(
+                    f"{path}: the first of {len(tif.series)} series of images is read", GainTuningWarning, stacklevel=2
+                )
             source = _in_one_piece(path, tif, series) if _is_plain(series) else _Pages(path, series)
             metadata = _metadata(tif, series)
             axes = _axes(series)

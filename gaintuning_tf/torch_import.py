@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 
 if TYPE_CHECKING:
     import keras
@@ -122,7 +122,11 @@ def _stacked_dncnn(state):
             norms[-1] = f"model.{number}"
     if len(convolutions) == 7:
         # Same names, other dilations: nothing in the file tells them apart.
-        warnings.warn("taken for a DnCNN of 7 layers; IRCNN, which looks the same, is not supported", stacklevel=3)
+        warnings.warn(
+            "taken for a DnCNN of 7 layers; IRCNN, which looks the same, is not supported",
+            GainTuningWarning,
+            stacklevel=3,
+        )
     return convolutions, norms
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gaintuning_tf import padding, search
 from gaintuning_tf.core import PRIOR, Core
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.noise import GaussianNoise, NoiseLevel, NoiseModel
 from gaintuning_tf.risk import standard_error
 from gaintuning_tf.rounds import ROUNDS, Run, equal
@@ -202,9 +202,15 @@ class GainTuner(Core):
             )
             before, after = run.rounds(rounds, listeners, progress)
         if steps and equal(self._gains(), run.start):
-            warnings.warn("tuning changed nothing: no gains with a lower risk were found", stacklevel=2)
+            warnings.warn(
+                "tuning changed nothing: no gains with a lower risk were found", GainTuningWarning, stacklevel=2
+            )
         if self.loss.needs_noise and np.any(after < -3 * standard_error(noise, noisy)):
-            warnings.warn("the risk estimate is negative: the noise is probably less than was said", stacklevel=2)
+            warnings.warn(
+                "the risk estimate is negative: the noise is probably less than was said",
+                GainTuningWarning,
+                stacklevel=2,
+            )
         risk = np.stack(run.risks, -1) if run.risks else np.zeros((len(before), 0))
         if self._images is None:
             risk, before, after = risk[0], before[0], after[0]

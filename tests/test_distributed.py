@@ -1,12 +1,14 @@
 """Dask arrays are denoised as the whole array is."""
 
+import warnings
+
 import dask
 import dask.array as da
 import keras
 import numpy as np
 import pytest
 
-from gaintuning_tf import InputError, gaintune
+from gaintuning_tf import GainTuningWarning, InputError, gaintune
 from gaintuning_tf.distributed import cluster, gaintune_array
 
 
@@ -20,6 +22,17 @@ def movie(photograph):
 def test_as_many_workers_are_started_as_were_asked_for():
     with cluster(workers=1, threads=1) as client:
         assert len(client.nthreads()) == 1
+
+
+def warn():
+    warnings.warn("ours", GainTuningWarning, stacklevel=1)
+    warnings.warn("a library's", UserWarning, stacklevel=1)
+
+
+def test_workers_of_this_machine_show_the_warnings_of_the_package_in_a_line_and_no_others(capfd):
+    with cluster(workers=1, threads=1) as client:
+        client.submit(warn).result()
+    assert capfd.readouterr().err == "warning: ours\n"
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])
@@ -76,7 +89,7 @@ def test_a_frame_that_cannot_be_denoised_is_passed_on_with_a_warning(tiny, movie
     image = movie.astype(np.float32)
     image[1, 2, 3] = np.nan
     lazy = gaintune_array(da.from_array(image), tiny, sigma=20, steps=1)
-    with pytest.warns(UserWarning, match="frame 1: 1 pixels are NaN"):
+    with pytest.warns(GainTuningWarning, match="frame 1: 1 pixels are NaN"):
         denoised = lazy.compute(scheduler="sync")
     np.testing.assert_array_equal(denoised[1], image[1])
     strict = gaintune_array(da.from_array(image), tiny, sigma=20, steps=1, on_failure="stop")

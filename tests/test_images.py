@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 from skimage.io import imsave
 
-from gaintuning_tf import InputError
+from gaintuning_tf import GainTuningWarning, InputError
 from gaintuning_tf.images import layout, load_image, save_image
 
 RNG = np.random.default_rng(0)
@@ -176,13 +176,13 @@ def test_a_canvas_that_a_small_webp_file_cannot_hold_is_refused_before_it_is_dec
 def test_alpha_is_dropped_with_a_warning_unless_opaque(tmp_path):
     rgba = draw((6, 5, 4), "uint8")
     Image.fromarray(rgba).save(tmp_path / "a.png")
-    with pytest.warns(UserWarning, match="alpha"):
+    with pytest.warns(GainTuningWarning, match="alpha"):
         assert load_image(tmp_path / "a.png").shape == (6, 5, 3)
     rgba[..., 3] = 255
     Image.fromarray(rgba).save(tmp_path / "a.png")
     np.testing.assert_array_equal(load_image(tmp_path / "a.png"), rgba[..., :3])
     Image.fromarray(draw((6, 5, 2), "uint8"), "LA").save(tmp_path / "b.png")
-    with pytest.warns(UserWarning, match="alpha"):
+    with pytest.warns(GainTuningWarning, match="alpha"):
         assert load_image(tmp_path / "b.png").shape == (6, 5)
 
 

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from conftest import make_tiny
 
-from gaintuning_tf import InputError, gain_layers, gaintune, insert_gains, load_gains
+from gaintuning_tf import GainTuningWarning, InputError, gain_layers, gaintune, insert_gains, load_gains
 from gaintuning_tf.stack_record import StackRecord
 from gaintuning_tf.stacks import denoise_stack
 
@@ -256,7 +256,7 @@ def test_what_was_kept_without_its_partial_file_is_done_again(tmp_path, network,
     with pytest.raises(KeyboardInterrupt):
         stack(tmp_path, network, movie, listeners=[interrupted_at(1)])
     (tmp_path / ".out.tif.partial").unlink()
-    with pytest.warns(UserWarning, match="all frames are done again"):
+    with pytest.warns(GainTuningWarning, match="all frames are done again"):
         result, _ = stack(tmp_path, network, movie)
     assert len(result.rows) == 5
 

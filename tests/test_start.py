@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from gaintuning_tf import GainTuningWarning
 from gaintuning_tf.start import start_tensorflow
 
 PROGRAM = """
@@ -59,5 +60,5 @@ def test_once_it_has_started_it_keeps_its_threads(monkeypatch):
     for name in ("INTRA", "INTER"):
         monkeypatch.setenv(f"TF_NUM_{name}OP_THREADS", "0")
     tf.config.list_logical_devices()
-    with pytest.warns(UserWarning, match="has started already"):
+    with pytest.warns(GainTuningWarning, match="has started already"):
         start_tensorflow(3)

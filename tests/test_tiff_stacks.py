@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from samples import draw
 
-from gaintuning_tf import InputError, tiff_stacks
+from gaintuning_tf import GainTuningWarning, InputError, tiff_stacks
 from gaintuning_tf.stack_files import create_stack, open_stack
 
 STACK = draw((4, 9, 8))
@@ -161,7 +161,7 @@ def test_other_series_are_not_dropped_in_silence(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(STACK[0], metadata=None)
         writer.write(STACK[0, :5, :5], metadata=None)
-    with pytest.warns(UserWarning, match="first of 2 series"):
+    with pytest.warns(GainTuningWarning, match="first of 2 series"):
         open_stack(tmp_path / "a.tif").close()
 
 

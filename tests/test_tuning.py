@@ -12,6 +12,7 @@ from gaintuning_tf import (
     CountSplitting,
     CoupledBootstrap,
     GainTuner,
+    GainTuningWarning,
     GaussianNoise,
     InputError,
     MonteCarloSURE,
@@ -228,14 +229,14 @@ def test_any_keras_optimizer_lowers_the_risk(tiny, optimizer):
 
 def test_a_reckless_learning_rate_cannot_make_it_worse(tiny):
     tuner = GainTuner(tiny, MonteCarloSURE(SIGMA), keras.optimizers.SGD(1e3))
-    with pytest.warns(UserWarning, match="changed nothing"):
+    with pytest.warns(GainTuningWarning, match="changed nothing"):
         history = tune(tuner, noisy(), steps=10)
     assert history.after == history.before
     assert set(gains(tuner.model)) == {1}
 
 
 def test_a_sigma_that_is_too_large_is_told(tiny):
-    with pytest.warns(UserWarning, match="noise is probably less"):
+    with pytest.warns(GainTuningWarning, match="noise is probably less"):
         tune(GainTuner(tiny, MonteCarloSURE(1.0)), noisy(), steps=1)
 
 

@@ -1,0 +1,56 @@
+"""The program shows the package's own warnings, wherever the package lies, and no others."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+from conftest import ROOT
+
+from gaintuning_tf import GainTuningWarning, cli
+
+# The virtual environment of a clone whose folder has the package's name.
+LIBRARY = """
+import warnings
+
+def read():
+    warnings.warn("a library's", UserWarning, stacklevel=1)
+"""
+PROGRAM = """
+import sys, warnings, library
+from gaintuning_tf import GainTuningWarning, cli
+
+def models(options):
+    library.read()
+    warnings.warn("ours", GainTuningWarning, stacklevel=1)
+
+cli._models = models
+sys.exit(cli.main(["models"]))
+"""
+
+
+def test_a_folder_of_the_name_of_the_package_makes_no_warning_its_own(tmp_path):
+    folder = tmp_path / "gaintuning_tf" / "venv"
+    folder.mkdir(parents=True)
+    (folder / "library.py").write_text(LIBRARY)
+    (folder / "program.py").write_text(PROGRAM)
+    done = subprocess.run([sys.executable, folder / "program.py"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "warning: ours\n")
+
+
+def test_a_warning_of_ours_is_shown_whoever_called_for_it(monkeypatch, capsys):
+    def models(options):
+        warnings.warn_explicit("of ours", GainTuningWarning, "/home/me/script.py", 3)
+        warnings.warn_explicit("of a library", UserWarning, cli.__file__, 3)
+
+    monkeypatch.setattr(cli, "_models", models)
+    shown = warnings.showwarning
+    assert cli.main(["models"]) == 0
+    assert capsys.readouterr().err == "warning: of ours\n"
+    assert warnings.showwarning is shown
+
+
+def test_every_warning_of_the_package_has_its_category():
+    for file in sorted(Path(ROOT, "gaintuning_tf").glob("*.py")):
+        calls = file.read_text().split("warnings.warn(")[1:]
+        assert all("GainTuningWarning" in call.partition("stacklevel")[0] for call in calls), file.name
