@@ -48,7 +48,7 @@ class StackRecord:
         self._frames, self._numbers = like.frame_count, numbers
         self.rows: dict[int, dict] = {}
         self.shared: dict | None = None
-        self._writer = self._gains = None
+        self._writer = self._gains = self._table = None
         if restart:
             self._forget()
         self._journal = Journal(self._beside["jsonl"], [settings])
@@ -93,16 +93,22 @@ class StackRecord:
 
     def gains(self, number: int | None) -> np.ndarray:
         """Those of a frame that is done, in one row, ones if it failed; or, for None, the shared ones."""
-        return self._gains.read((self._frames if number is None else number, slice(None)))
+        row = self._frames if number is None else number
+        return self._gains.read((row, slice(None))) if self._table is None else self._table[row].copy()
 
     def commit(self) -> None:
         """The output takes its place, and what lay beside it goes; `gains` can still be called.
+
+        From here on the gains are in memory, 4 bytes each, and no file is open: what is open cannot be deleted
+        everywhere, and whoever has the result may keep it for long.
 
         Raises:
             RuntimeError: Not all frames are done.
         """
         if self.todo:
             raise RuntimeError(f"frames are missing: {self.todo}")
+        self._table = self._gains.read((slice(None), slice(None)))
+        self._gains.close()
         if self._writer is not None:
             self._writer.commit()
             self._writer = None
@@ -112,12 +118,15 @@ class StackRecord:
 
     def discard(self) -> None:
         """Delete all that was written."""
+        self._gains.close()
         self._journal.remove()
         self._beside["gains"].unlink(missing_ok=True)
         self._writer.discard()
 
     def close(self) -> None:
         """Leave what is done for a later run."""
+        if self._gains is not None:
+            self._gains.close()
         if self._writer is not None:
             self._writer.close()
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +16,7 @@ import tifffile
 from conftest import make_tiny
 
 from gaintuning_tf import GainTuningWarning, InputError, gain_layers, gaintune, insert_gains, load_gains
+from gaintuning_tf.journal import Journal
 from gaintuning_tf.stack_record import StackRecord
 from gaintuning_tf.stacks import denoise_stack
 
@@ -275,6 +278,72 @@ def test_ended_after_the_output_took_its_place_nothing_is_done_again(tmp_path, n
     assert len(result.rows) == 5
     assert (tmp_path / "out.tif").read_bytes() == written
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.tif", "out.tif"]
+
+
+def opened(folder):
+    """What this process has open there, deleted or not."""
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
+        pytest.skip("open files are found in /proc")
+    names = [os.readlink(file) for file in descriptors.iterdir() if file.is_symlink()]
+    return [name for name in names if name.startswith(str(folder))]
+
+
+def deleted_closed(folder, monkeypatch):
+    """From here on, the gains must not be deleted while they are open: not every system can."""
+
+    def unlink(path, **options):
+        assert path.suffix != ".gains" or str(path) not in opened(folder)
+        return plain(path, **options)
+
+    plain = Path.unlink
+    monkeypatch.setattr(Path, "unlink", unlink)
+
+
+@pytest.mark.parametrize("how", ["at once", "saved", "shared", "continued", "after the output took its place"])
+def test_the_result_has_its_gains_and_no_file_when_the_run_is_over(tmp_path, network, movie, monkeypatch, how):
+    movie[1] = 0
+    options = {"saved": {"gains": tmp_path / "a.gains.h5"}, "shared": {"share_gains": 2}}.get(how, {})
+    expected, _ = stack(tmp_path, network, movie, **options)
+    expected = [expected.gains(number) for number in range(5)]
+    (tmp_path / "out.tif").unlink()
+    if how == "continued":
+        with pytest.raises(KeyboardInterrupt):
+            stack(tmp_path, network, movie, listeners=[interrupted_at(2)])
+        assert opened(tmp_path) == []
+    if how == "after the output took its place":
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "remove", full)
+            with pytest.raises(OSError, match="full"):
+                stack(tmp_path, network, movie)
+        assert (tmp_path / "out.tif").exists()
+        assert opened(tmp_path) == []
+    deleted_closed(tmp_path, monkeypatch)
+    result, _ = stack(tmp_path, network, movie, **options)
+    assert opened(tmp_path) == []
+    shutil.rmtree(tmp_path)
+    for number, gains in enumerate(expected):
+        for found, known in zip(result.gains(number), gains, strict=True):
+            np.testing.assert_array_equal(found, known)
+            found[:] = 0  # theirs, not the result's
+    assert any(np.any(gains != 1) for gains in result.gains(0))
+    assert all(np.all(gains == 1) for gains in result.gains(1))
+    tmp_path.mkdir()
+    result.save_gains(tmp_path / "b.gains.h5")
+    rows = [layer.gain[3].numpy() for layer in gain_layers(load_gains(network, tmp_path / "b.gains.h5"))]
+    for found, known in zip(rows, expected[3], strict=False):
+        np.testing.assert_array_equal(found, known)
+
+
+def full(journal):
+    raise OSError("the disk is full")
+
+
+def test_a_run_of_which_nothing_comes_leaves_no_file_open(tmp_path, network, movie, monkeypatch):
+    deleted_closed(tmp_path, monkeypatch)
+    with pytest.raises(InputError, match="no frame"):
+        stack(tmp_path, network, 0 * movie)
+    assert opened(tmp_path) == []
 
 
 def test_two_at_one_output_are_refused(tmp_path, network, movie):
