@@ -41,16 +41,20 @@ def open_source(path) -> Source:
         check_declared(path, shape, dtype)
         letters = _axes(found[0]["axes"], shape)
 
+    # The file is open as long as somebody has the array: RosettaSciIO has nothing to close it by.
+    held = [data]
+    del data
+
     def read(index):
         with parsing(path):
-            part = data[index]
+            part = held[0][index]
             found = np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
             # What is read in parts has the shape of the header until it is read.
             if found.shape != part.shape:
                 raise InputError(f"{path} is damaged: its header says {part.shape}, it holds {found.shape}")
             return found.astype(dtype.newbyteorder("="), copy=False)
 
-    return Source(shape, dtype.newbyteorder("="), letters, {}, read, lambda: None)
+    return Source(shape, dtype.newbyteorder("="), letters, {}, read, held.clear)
 
 
 def _images(path):

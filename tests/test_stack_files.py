@@ -368,3 +368,15 @@ def test_an_open_stack_is_seen_for_another_network_without_being_read_again(tmp_
         open_stack(stack).close()
         assert open_stack(stack).axes == "TYX"
         np.testing.assert_array_equal(stack.array(), np.load(source))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="open files are found in /proc")
+def test_a_closed_stack_has_no_file_open_whatever_the_format(tmp_path):
+    for module in ("mrcfile", "rsciio", "zarr"):
+        pytest.importorskip(module, reason="needs the extra `microscopy`")
+    for path in samples.write_samples(tmp_path):
+        axes = "TYX" if len(load_image(path).shape) == 3 else None
+        with open_stack(path, axes=axes) as stack:
+            stack.frame(0)
+        names = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+        assert [name for name in names if name.startswith(str(tmp_path))] == [], stack.path.name
