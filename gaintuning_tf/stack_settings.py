@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 
 import numpy as np
@@ -83,14 +84,18 @@ def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range, **m
 
 
 def _described(value):
-    """A loss or noise by its name, and what it was made with."""
+    """A loss or noise by its name, and what it was made with: a sum by its parts, a function by where it is from."""
     if isinstance(value, str):
         return value
+    if inspect.isroutine(value):
+        return f"{value.__module__}.{value.__qualname__}"
     own = vars(value) if hasattr(value, "__dict__") else {}
     return {"class": type(value).__qualname__, **{name: _plain(part) for name, part in sorted(own.items())}}
 
 
 def _plain(value):
-    if isinstance(value, NoiseModel):
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, NoiseModel) or callable(value):
         return _described(value)
     return np.asarray(value).tolist() if isinstance(value, (np.ndarray, np.generic)) else repr(value)

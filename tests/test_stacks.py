@@ -12,10 +12,20 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tifffile
 from conftest import make_tiny
 
-from gaintuning_tf import GainTuningWarning, InputError, gain_layers, gaintune, insert_gains, load_gains
+from gaintuning_tf import (
+    CoupledBootstrap,
+    GainTuningWarning,
+    InputError,
+    WeightedSum,
+    gain_layers,
+    gaintune,
+    insert_gains,
+    load_gains,
+)
 from gaintuning_tf.journal import Journal
 from gaintuning_tf.stack_record import StackRecord
 from gaintuning_tf.stacks import denoise_stack
@@ -240,6 +250,34 @@ def test_other_settings_do_not_continue(tmp_path, network, movie, changed, messa
         stack(tmp_path, network, movie, **changed)
     result, _ = stack(tmp_path, network, movie, restart=True, **changed)
     assert len(result.rows) == 5
+
+
+def fit(denoise, noisy, noise=None, *, seed):
+    """A loss of the user's own."""
+    return tf.reduce_mean(tf.square(denoise(noisy) - noisy), axis=(1, 2, 3))
+
+
+def doubled(denoise, noisy, noise=None, *, seed):
+    """Another."""
+    return 2 * fit(denoise, noisy, noise, seed=seed)
+
+
+def summed(function=fit, weight=0.5):
+    return WeightedSum([(CoupledBootstrap(), 1.0), (function, weight)])
+
+
+@pytest.mark.parametrize(
+    ("make", "others"), [(summed, [summed(doubled), summed(weight=0.25)]), (lambda: fit, [doubled])], ids=["sum", "own"]
+)
+def test_a_loss_is_the_same_if_it_is_made_of_the_same(tmp_path, network, movie, make, others):
+    with pytest.raises(KeyboardInterrupt):
+        stack(tmp_path, network, movie, loss=make(), listeners=[interrupted_at(1)])
+    for other in others:
+        with pytest.raises(InputError, match="another loss"):
+            stack(tmp_path, network, movie, loss=other)
+    done = []
+    stack(tmp_path, network, movie, loss=make(), listeners=[lambda result, noisy: done.append(result.number)])
+    assert done == [2, 3, 4]
 
 
 def test_another_input_or_network_does_not_continue(tmp_path, network, movie):
