@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -105,7 +105,7 @@ class RiskEstimate:
 class _Function(RiskEstimate):
     """A callable that is no `RiskEstimate`, with those of its attributes that it has."""
 
-    def __init__(self, function: Callable[..., tf.Tensor]):
+    def __init__(self, function: Any):
         self.function = function
         for name in ("noise", "needs_noise", "uses_reference", "step"):
             setattr(self, name, getattr(function, name, getattr(RiskEstimate, name)))
