@@ -1,61 +1,29 @@
 """GainTuning for TensorFlow and Keras: adapt a trained denoiser to the one noisy image at hand.
 
-Nothing heavy is imported before a name is used, so `import gaintuning_tf` is fast.
+Nothing heavy is imported before a name is used, so `import gaintuning_tf` is fast. The
+names are those of `__init__.pyi`, where editors and type checkers find them, too.
+
+Twelve rooms on a ladder, of which each imports only from those below it:
+
+    cli                      the command line
+    evaluation, reports      measuring; what tuning did, to look at
+    denoising, serving       one array, a movie, a cluster; a SavedModel that tunes itself
+    tuning, training         from network, loss and image to gains; a network of one's own
+    networks                 which there are, and what they take
+    gains, losses            gains into networks and out again; what tuning minimises
+    images, noise            axes, range, files; what is assumed of the noise
+    support                  files, locks, limits, optional packages
+
+`stacks`, `distributed`, `models` and `image_pairs` are short names of modules in them.
 """
 
-from importlib import import_module as _import_module
+import lazy_loader as _lazy
 
 __version__ = "0.1.0"
 
-# The function `gaintune` lives in `pipeline`: a module of its name would take its place on import.
-_HOMES = {
-    "Gain": "layers",
-    "insert_gains": "surgery",
-    "gain_layers": "surgery",
-    "fold_gains": "surgery",
-    "save_gains": "gain_files",
-    "load_gains": "gain_files",
-    "NoiseModel": "noise",
-    "GaussianNoise": "noise",
-    "PoissonNoise": "noise",
-    "PoissonGaussianNoise": "noise",
-    "NoiseLevel": "noise",
-    "estimate_noise": "noise",
-    "RiskEstimate": "risk",
-    "CountSplitting": "count_splitting",
-    "CoupledBootstrap": "coupled_bootstrap",
-    "MonteCarloSURE": "losses",
-    "PoissonGaussianSURE": "losses",
-    "UNSURE": "losses",
-    "BlindSpotLoss": "losses",
-    "NoiseResamplingLoss": "losses",
-    "SupervisedLoss": "losses",
-    "WeightedSum": "losses",
-    "GainTuner": "tuning",
-    "gaintune": "pipeline",
-    "GainTuningResult": "pipeline",
-    "analyse": "analysis",
-    "gain_changes": "analysis",
-    "equivalent_filter": "equivalent",
-    "net_bias": "equivalent",
-    "export_saved_model": "export",
-    "load_denoiser": "pretrained",
-    "list_denoisers": "pretrained",
-    "psnr": "metrics",
-    "ssim": "metrics",
-    "InputError": "errors",
-    "GainTuningWarning": "errors",
-}
-__all__ = [*_HOMES, "__version__"]
-
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, _, __all__ = _lazy.attach_stub(__name__, __file__)
+__all__ = [*__all__, "__version__"]
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return __all__

@@ -2,6 +2,6 @@
 
 import sys
 
-from gaintuning_tf.cli import main
+from gaintuning_tf.cli.program import main
 
 sys.exit(main())

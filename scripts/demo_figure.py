@@ -12,7 +12,8 @@ import tifffile
 from PIL import Image
 
 from gaintuning_tf import gaintune, psnr
-from gaintuning_tf.figures import difference, most_changed
+from gaintuning_tf.denoising.result_figure import difference
+from gaintuning_tf.reports.figures import most_changed
 
 GAP, SCALE = 6, 4
 

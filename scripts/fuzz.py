@@ -31,9 +31,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 
-import samples  # noqa: E402
 from fuzz_reader import Reader  # noqa: E402
-from mutations import mutate  # noqa: E402
+
+from helpers import samples  # noqa: E402
+from helpers.mutations import mutate  # noqa: E402
 
 NETWORKS = ("keras", "h5", "savedmodel", "gains")
 KEPT = 20

@@ -39,8 +39,8 @@ class WrongError(Exception):
 def read_image(path):
     """Whole, and frame by frame, which must be the same."""
     from gaintuning_tf.errors import InputError
-    from gaintuning_tf.images import load_image
-    from gaintuning_tf.stack_files import open_stack
+    from gaintuning_tf.images.files import load_image
+    from gaintuning_tf.images.stack_files import open_stack
 
     refusal = None
     for axes in (None, *AXES.values()):
@@ -94,9 +94,8 @@ def read_network(path):
 
 
 def read_gains(path):
-    from samples import tiny_network
-
     from gaintuning_tf import gain_layers, load_gains
+    from helpers.samples import tiny_network
 
     gains = [np.asarray(layer.gain) for layer in gain_layers(load_gains(tiny_network(), path))]
     if not gains or not all(np.isfinite(gain).all() for gain in gains):
@@ -109,7 +108,11 @@ NETWORKS = {"keras": read_network, "h5": read_network, "savedmodel": read_networ
 def prepare(kind):
     """Import what reading a kind needs, which takes longer than any input may."""
     names = ["tifffile", "mrcfile", "zarr", "dask.array", "rsciio.digitalmicrograph", "rsciio.tia", "rsciio.emd"]
-    names = ["gaintuning_tf.graph", "gaintuning_tf.models", "samples"] if kind in NETWORKS else [*names, "skimage.io"]
+    names = (
+        ["gaintuning_tf.gains.graph_models", "gaintuning_tf.networks.architectures", "helpers.samples"]
+        if kind in NETWORKS
+        else [*names, "skimage.io"]
+    )
     for name in names:
         importlib.import_module(name)
 

@@ -19,9 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from gaintuning_tf import gain_layers, gaintune, insert_gains, load_denoiser, psnr, ssim
-from gaintuning_tf.evaluate import evaluate
-from gaintuning_tf.image_sources import image_files
-from gaintuning_tf.images import load_image
+from gaintuning_tf.evaluation.measure import evaluate
+from gaintuning_tf.images.files import image_files, load_image
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"

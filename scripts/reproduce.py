@@ -63,7 +63,7 @@ def imported(name, options):
 
 def run(arguments):
     """The command line, in this process: TensorFlow is started once."""
-    from gaintuning_tf.cli import main
+    from gaintuning_tf.cli.program import main
 
     if main(arguments):
         raise SystemExit(f"failed: gaintuning-tf {' '.join(arguments)}")
@@ -84,10 +84,9 @@ def measure(table, options):
 
 def reopened(file, limit):
     """Whether more images are wanted than a table has: then its rows are where `evaluate` goes on from."""
-    from gaintuning_tf.evaluate_command import network_digest
-    from gaintuning_tf.image_sources import image_files
-    from gaintuning_tf.journal import Journal
-    from gaintuning_tf.pretrained import find_denoiser
+    from gaintuning_tf.images.files import image_files
+    from gaintuning_tf.networks.pretrained import find_denoiser, network_digest
+    from gaintuning_tf.support.journal import Journal
 
     table = json.loads(file.read_text())
     settings = table["settings"]
@@ -120,12 +119,11 @@ def processor():
 def measure_tem(options):
     """Counts of simulated micrographs: pretrained, tuned by gains, tuned in all weights, BM3D after Anscombe."""
     from gaintuning_tf import gaintune, load_denoiser, psnr, ssim
-    from gaintuning_tf.baselines import anscombe_bm3d
-    from gaintuning_tf.image_sources import image_files
-    from gaintuning_tf.images import load_image
-    from gaintuning_tf.losses import CountSplitting
-    from gaintuning_tf.noise import PoissonNoise
-    from gaintuning_tf.weight_tuning import WeightTuner
+    from gaintuning_tf.evaluation.baselines import anscombe_bm3d
+    from gaintuning_tf.evaluation.weight_tuning import WeightTuner
+    from gaintuning_tf.images.files import image_files, load_image
+    from gaintuning_tf.losses.count_splitting import CountSplitting
+    from gaintuning_tf.noise.models import PoissonNoise
 
     for name in TEM_NETWORKS:
         model = load_denoiser(name)

@@ -11,9 +11,10 @@ import argparse
 import sys
 
 from gaintuning_tf import InputError
-from gaintuning_tf.files import check_writable
-from gaintuning_tf.images import layout, load_image, save_image
-from gaintuning_tf.serving import PROTOCOLS, ServingClient
+from gaintuning_tf.images.array_layout import layout
+from gaintuning_tf.images.files import load_image, save_image
+from gaintuning_tf.serving.client import PROTOCOLS, ServingClient
+from gaintuning_tf.support.atomic_files import check_writable
 
 
 def main():

@@ -1,17 +1,13 @@
-"""What several test modules share."""
+"""Options and fixtures of all tests."""
 
 import os
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared"
-README = ROOT / "README.md"
-BEGIN, END = "<!-- surgery table: begin -->", "<!-- surgery table: end -->"
+from helpers.places import BEGIN, END, README, SHARED
 
 
 def pytest_addoption(parser):
@@ -58,26 +54,10 @@ def photograph():
     return camera()[100:196, 200:280].astype(np.float32) / 255
 
 
-def make_tiny():
-    """A small denoiser with an activation and a batch norm: the mean of neighbours, perturbed."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((None, None, 1))
-    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(inputs)
-    x = keras.layers.BatchNormalization(name="norm")(x)
-    x = keras.layers.Conv2D(1, 3, padding="same", name="last")(x)
-    model = keras.Model(inputs, x)
-    kernel = np.random.default_rng(0).normal(0, 0.05, (3, 3, 1, 4)) + 1 / 9
-    model.get_layer("first").kernel.assign(kernel)
-    last = np.random.default_rng(1).normal(0, 0.01, (3, 3, 4, 1))
-    last[1, 1] += 0.25
-    model.get_layer("last").kernel.assign(last)
-    return model
-
-
 @pytest.fixture
 def tiny():
+    from helpers.networks import make_tiny
+
     return make_tiny()
 
 
@@ -85,6 +65,7 @@ def tiny():
 def served(tmp_path_factory):
     """The tiny denoiser, exported: the model and the folder of its version."""
     from gaintuning_tf import export_saved_model
+    from helpers.networks import make_tiny
 
     model = make_tiny()
     return model, export_saved_model(model, tmp_path_factory.mktemp("served") / "tiny")

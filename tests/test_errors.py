@@ -5,9 +5,9 @@ import sys
 import warnings
 from pathlib import Path
 
-from conftest import ROOT
-
-from gaintuning_tf import GainTuningWarning, cli
+from gaintuning_tf import GainTuningWarning
+from gaintuning_tf.cli import program
+from helpers.places import ROOT
 
 # The virtual environment of a clone whose folder has the package's name.
 LIBRARY = """
@@ -41,11 +41,11 @@ def test_a_folder_of_the_name_of_the_package_makes_no_warning_its_own(tmp_path):
 def test_a_warning_of_ours_is_shown_whoever_called_for_it(monkeypatch, capsys):
     def models(options):
         warnings.warn_explicit("of ours", GainTuningWarning, "/home/me/script.py", 3)
-        warnings.warn_explicit("of a library", UserWarning, cli.__file__, 3)
+        warnings.warn_explicit("of a library", UserWarning, program.__file__, 3)
 
-    monkeypatch.setattr(cli, "_models", models)
+    monkeypatch.setattr(program, "_models", models)
     shown = warnings.showwarning
-    assert cli.main(["models"]) == 0
+    assert program.main(["models"]) == 0
     assert capsys.readouterr().err == "warning: of ours\n"
     assert warnings.showwarning is shown
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mutations import mutate
+
+from helpers.mutations import mutate
 
 for library in ("mrcfile", "rsciio", "zarr"):
     pytest.importorskip(library, reason="needs the extra `microscopy`")

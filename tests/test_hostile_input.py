@@ -10,10 +10,10 @@ import zlib
 
 import numpy as np
 import pytest
-import samples
 import tifffile
 
-from gaintuning_tf.cli import main
+from gaintuning_tf.cli.program import main
+from helpers import samples
 
 OUTPUTS = ("out.tif", "out.npy", "out.png")
 
@@ -208,7 +208,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_previous_output(here, model, cap
 
 HOLDER = """
 import sys
-from gaintuning_tf.partial import PartialLock, partial_path
+from gaintuning_tf.support.locks import PartialLock, partial_path
 lock = PartialLock(partial_path(sys.argv[1]), folder=False, resume=False)
 print("held", flush=True)
 sys.stdin.read()

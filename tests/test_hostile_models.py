@@ -12,11 +12,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
-import samples
 
 from gaintuning_tf import InputError, load_denoiser
-from gaintuning_tf.cli import main
-from gaintuning_tf.pretrained import list_denoisers
+from gaintuning_tf.cli.program import main
+from gaintuning_tf.networks.pretrained import list_denoisers
+from helpers import samples
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +293,7 @@ def test_the_command_line_says_it_in_one_line_and_leaves_the_previous_output(tmp
 
 
 def test_no_network_that_comes_with_the_package_is_a_suspect(tmp_path):
-    from gaintuning_tf.network_files import check_network_file
+    from gaintuning_tf.networks.file_check import check_network_file
 
     for info in list_denoisers().values():
         check_network_file(info.path)

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from conftest import ROOT
+
+from helpers.places import ROOT
 
 SCRIPT = ROOT / "scripts" / "microscopy.py"
 

@@ -1,0 +1,238 @@
+"""`gaintuning-tf denoise`: its arguments, and what it does with one image."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from gaintuning_tf.cli import common, denoise_stack
+from gaintuning_tf.cli.common import PLAIN_HELP, PRIOR_HELP, count, loss_of, positive
+from gaintuning_tf.cli.summary import facts, sentence, summary_of, tell_if_coarse
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.images import array_layout, files, formats
+from gaintuning_tf.images.formats import READABLE
+from gaintuning_tf.images.stack_files import open_stack
+from gaintuning_tf.losses.names import LOSSES, check_noise_kind
+from gaintuning_tf.networks import pretrained
+from gaintuning_tf.reports.tensorboard import check_tensorboard
+from gaintuning_tf.support import atomic_files
+
+_EPILOG = (
+    "Ctrl-C while tuning one image ends it early and writes the result of the best gains so far. A stack goes frame by "
+    "frame; stopped or killed, the same command continues it."
+)
+
+
+def add(commands, start_tensorflow):
+    """Add the command to the program's; `start_tensorflow` is called once the arguments have been checked."""
+    command = commands.add_parser(
+        "denoise",
+        help="denoise an image, or a stack of them",
+        description="Adapt a denoiser to one noisy image, without a clean one, and write the denoised image.",
+        epilog=_EPILOG,
+    )
+    add = command.add_argument
+    add("input", metavar="INPUT", help=f"noisy image: {', '.join(READABLE)}")
+    add("-o", "--output", required=True, metavar="OUTPUT", help="denoised image, in the format of its suffix")
+    _add_settings(add)
+    recipe = command.add_mutually_exclusive_group()
+    recipe.add_argument("--prior", type=positive, metavar="X", help=PRIOR_HELP)
+    recipe.add_argument("--plain", action="store_true", help=PLAIN_HELP)
+    _add_outputs(add)
+    denoise_stack.add_options(command)
+    command.set_defaults(run=lambda options: run(options, start_tensorflow))
+
+
+def _add_settings(add):
+    add(
+        "--model",
+        default=pretrained.DEFAULT,
+        metavar="NAME|PATH",
+        help="network: a name from `models`, a .keras file or a SavedModel folder [%(default)s]",
+    )
+    add(
+        "--sigma",
+        default="auto",
+        type=sigma_level,
+        metavar="auto|X",
+        help="standard deviation of the noise in the image's own units, such as 25 for 8 bits [estimated]",
+    )
+    add(
+        "--noise",
+        default="gaussian",
+        choices=["gaussian", "poisson", "poisson-gaussian"],
+        help="kind of noise: gaussian; poisson, of counts; poisson-gaussian, of cameras [%(default)s]",
+    )
+    add("--loss", choices=LOSSES, help=f"what tuning minimises [{next(iter(LOSSES))}]")
+    add("--steps", type=count, metavar="N", help="steps of tuning [10 to 30, with --plain 40]")
+    add("--seed", type=int, default=0, metavar="N", help="same seed, same result [%(default)s]")
+    add(
+        "--axes",
+        metavar="AXES",
+        help="a letter per axis of the image, such as YX, YXC, TYX [what the file says, or found from the shape]",
+    )
+    add(
+        "--data-range",
+        type=float,
+        metavar="X",
+        help="value of the image that the network is to see as 1 [found from the dtype]",
+    )
+    add("--no-tune", action="store_true", help="use the network as it is")
+    add("--load-gains", metavar="F", help="start from these gains; with --no-tune: use them")
+
+
+def _add_outputs(add):
+    add("--reference", metavar="CLEAN", help="clean image to measure PSNR and SSIM against; never used for tuning")
+    add(
+        "--report",
+        metavar="OUT.html",
+        help="write a page with images, risk, and what tuning did to the network; needs [report]",
+    )
+    add("--figures", metavar="DIR", help="write the drawings of the page there, as PNG and PDF; needs [report]")
+    add("--tensorboard", metavar="DIR", help="write risk, gains and images for TensorBoard; needs the extra [train]")
+    add("--save-gains", metavar="F", help="write the tuned gains, by convention NAME.gains.h5")
+    add("--json", action="store_true", help="print what was done as JSON on stdout")
+    add("--quiet", action="store_true", help="no progress bar, no summary")
+
+
+def sigma_level(text):
+    """The noise level of an argument: a positive number, or None for `auto`."""
+    if text == "auto":
+        return None
+    return positive(text)
+
+
+def run(options, start_tensorflow):
+    """Check everything, then denoise: a stack frame by frame, an image whole."""
+    check_noise_kind(loss_of(options), options.noise)
+    _check_files(options)
+    known = pretrained.list_denoisers().get(options.model)
+    # Of a file of the user's own, the channels are known only once TensorFlow has loaded it.
+    channels = known.channels if known else 1
+    with open_stack(options.input, axes=options.axes, model_channels=channels) as stack:
+        # A colour picture stays whole, though a grey network sees its channels one by one.
+        picture = stack.frame_count == 1 or (stack.axes == "YXC" and stack.shape[-1] == 3)
+        if not picture or denoise_stack.wanted(options):
+            return denoise_stack.run(options, stack, start_tensorflow)
+        image, reference = _read(options, stack, channels)
+    start_tensorflow(options.threads)
+    return _denoise(options, image, reference, stack.axes)
+
+
+def _check_files(options):
+    """What can be wrong with names of files, before anything slow is imported."""
+    outputs = [path for path in (options.output, options.report, options.save_gains) if path]
+    for path in outputs:
+        atomic_files.check_writable(path, folder=formats.suffix_of(path) in formats.FOLDERS)
+        if outputs.count(path) > 1 or os.path.realpath(path) == os.path.realpath(options.input):
+            raise InputError(f"expected outputs that differ from the input and from each other, received {path} twice")
+    formats.check_suffix(options.output)
+    pretrained.find_denoiser(options.model)
+    if options.load_gains and not Path(options.load_gains).is_file():
+        raise InputError(f"no such file: {options.load_gains}")
+    if options.report or options.figures:
+        from gaintuning_tf.support.plotting import check_available
+
+        check_available()
+    if options.tensorboard:
+        check_tensorboard()
+    for folder in filter(None, (options.figures, options.tensorboard)):
+        atomic_files.check_folder(folder)
+
+
+def _read(options, stack, channels):
+    """The image and its reference, checked."""
+    image = stack.array()
+    array_layout.layout(image, channels, axes=stack.axes, data_range=options.data_range)
+    reference = files.load_image(options.reference) if options.reference else None
+    if reference is not None and reference.shape != image.shape:
+        raise InputError(f"expected a reference of the image's shape {image.shape}, received {reference.shape}")
+    return image, reference
+
+
+def _denoise(options, image, reference, axes):
+    start = time.perf_counter()
+    from gaintuning_tf.denoising.pipeline import gaintune
+    from gaintuning_tf.gains.gain_files import load_gains, save_gains
+
+    model = pretrained.load_denoiser(options.model)
+    if options.load_gains:
+        model = load_gains(model, options.load_gains)
+    log = common.log_of(options)
+    result = gaintune(
+        image,
+        model,
+        sigma=options.sigma,
+        noise=options.noise,
+        loss=loss_of(options),
+        **({"prior": options.prior} if options.plain or options.prior else {}),
+        steps=0 if options.no_tune else options.steps,
+        axes=axes,
+        data_range=options.data_range,
+        seed=options.seed,
+        progress=not options.quiet,
+    )
+    summary = _summary(options, result, time.perf_counter() - start)
+    scores = _scores(result, image, reference)
+    if options.report:
+        from gaintuning_tf.reports.image_report import write_report
+
+        rows = [{"": name, **_formatted(row)} for name, row in scores.items()]
+        write_report(options.report, result, image, facts=facts(summary), scores=rows, clean=reference)
+    if options.figures:
+        from gaintuning_tf.reports.image_report import write_figures
+
+        write_figures(options.figures, result, image)
+    if log:
+        log.image(result, image)
+        log.close()
+    if options.save_gains:
+        save_gains(result.model, options.save_gains)
+    files.save_image(options.output, result.denoised, result.layout)
+    tell_if_coarse(summary, result.layout.dtype)
+    summary.update({f"{key}_{name}": value for name, row in scores.items() for key, value in row.items()})
+    if options.json:
+        print(json.dumps(summary))
+    elif not options.quiet:
+        print(sentence(summary), file=sys.stderr)
+
+
+def _summary(options, result, seconds):
+    import numpy as np
+
+    return summary_of(
+        options,
+        noise={name: np.asarray(value).tolist() for name, value in vars(result.noise).items()},
+        contrast=np.asarray(result.contrast).tolist(),
+        data_range=result.layout.data_range,
+        steps=int(np.isfinite(np.atleast_2d(result.history["risk"])).sum(-1).max()),
+        before=result.history["risk_before"].tolist(),
+        after=result.history["risk_after"].tolist(),
+        interrupted=bool(np.any(result.history["interrupted"])),
+        seconds=seconds,
+    )
+
+
+def _scores(result, noisy, reference):
+    """PSNR and SSIM of the noisy, pretrained and tuned image against the reference."""
+    if reference is None:
+        return {}
+    from gaintuning_tf.evaluation.metrics import psnr, ssim
+
+    options = {"data_range": result.layout.data_range}
+    shown = {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised}
+    scores = {name: {"psnr": psnr(reference, image, **options)} for name, image in shown.items()}
+    axes = result.layout.axes
+    if set(axes) <= set("YXC") and min(reference.shape[axes.index(letter)] for letter in "YX") >= 7:
+        channel_axis = axes.index("C") if "C" in axes else None
+        for name, image in shown.items():
+            scores[name]["ssim"] = ssim(reference, image, channel_axis=channel_axis, **options)
+    return scores
+
+
+def _formatted(row):
+    named = {"psnr": ("PSNR, dB", ".2f"), "ssim": ("SSIM", ".4f")}
+    return {named[key][0]: format(value, named[key][1]) for key, value in row.items()}

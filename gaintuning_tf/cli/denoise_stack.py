@@ -1,0 +1,216 @@
+"""`gaintuning-tf denoise` of a stack: frame by frame, here or on a cluster, and on where it was interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+
+from gaintuning_tf.cli.common import at_least_one, log_of, loss_of
+from gaintuning_tf.cli.summary import facts, sentence, summary_of, tell_if_coarse
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.images.stack_files import Stack, open_stack
+from gaintuning_tf.networks import pretrained
+
+# Of the frames that failed, this many are told of one by one.
+TOLD = 20
+SHARED_FRAMES = 8
+# Options whose being there asks for this way even of a single image.
+_OPTIONS = ("share_gains", "warm_start", "dtype", "on_failure", "restart", "scheduler", "workers")
+_INSTEAD = {"pass": "passed on as it is", "blank": "blank"}
+
+
+def add_options(command) -> None:
+    """Add the options for stacks to the command's."""
+    group = command.add_argument_group("stacks")
+    add = group.add_argument
+    how = group.add_mutually_exclusive_group()
+    how.add_argument(
+        "--share-gains",
+        nargs="?",
+        type=at_least_one,
+        const=SHARED_FRAMES,
+        metavar="N",
+        help="tune one set of gains, on N frames evenly spaced, and apply it to all [every frame has its own; N = 8]",
+    )
+    how.add_argument("--warm-start", action="store_true", help="start each frame from the gains of the one before")
+    add("--dtype", metavar="DTYPE", help="of the output, such as uint16 or float32 [that of the input]")
+    add(
+        "--on-failure",
+        choices=["pass", "blank", "stop"],
+        help="a frame that cannot be denoised is passed on as it is, or blank, or stops the run; with the first two, "
+        "such frames are listed at the end and the exit status is 0 as long as any frame went well [pass]",
+    )
+    add("--restart", action="store_true", help="do not go on where an interrupted run ended: start anew")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=at_least_one, metavar="N", help="that many processes here; needs [dask]")
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="the workers of a Dask cluster, such as tcp://host:8786; needs [dask]"
+    )
+    add(
+        "--threads",
+        type=at_least_one,
+        metavar="N",
+        help="threads of TensorFlow, in each worker if there are any [one per core, shared among the workers]",
+    )
+
+
+def wanted(options) -> bool:
+    """Whether any option is there that only stacks have."""
+    return any(getattr(options, name) for name in _OPTIONS)
+
+
+def run(options, stack: Stack, start_tensorflow) -> None:
+    """Check the options and denoise the stack; ends the program with status 130 for Ctrl-C.
+
+    Raises:
+        InputError: Something is wrong with the options.
+    """
+    _check(options, stack)
+    with _reference(options, stack) as reference:
+        start_tensorflow(options.threads)
+        start = time.perf_counter()
+        result = _interruptible(options, stack, reference)
+    summary = _summary(options, result, time.perf_counter() - start)
+    _write_pages(options, result, stack, summary)
+    _tell_failures(result, options.on_failure or "pass")
+    tell_if_coarse(summary, result.layout.dtype)
+    if options.json:
+        print(json.dumps(summary))
+    elif not options.quiet:
+        failures = f"; {len(result.failed)} of {len(result.rows)} frames failed" if result.failed else ""
+        print(f"{sentence(summary)}, {len(result.rows)} frames{failures}", file=sys.stderr)
+
+
+def _check(options, stack):
+    """What can be wrong with the options, before anything slow is imported."""
+    import numpy as np
+
+    try:
+        dtype = np.dtype(options.dtype or stack.dtype)
+    except TypeError as error:
+        raise InputError(f"expected --dtype such as uint16 or float32, received {options.dtype!r}") from error
+    if dtype.kind not in "iuf":
+        raise InputError(f"expected --dtype of integers or floats, received {options.dtype}")
+    if options.workers or options.scheduler:
+        if options.warm_start:
+            raise InputError("expected --warm-start without workers: each frame waits for the one before")
+        from gaintuning_tf.denoising.clusters import check_available
+
+        check_available()
+
+
+@contextlib.contextmanager
+def _reference(options, stack):
+    """The clean stack, open, or None: opened once, so that what there is to say of it is said once."""
+    if not options.reference:
+        yield None
+        return
+    with open_stack(options.reference, axes=stack.axes) as reference:
+        if reference.shape != stack.shape:
+            raise InputError(f"expected a reference of the image's shape {stack.shape}, received {reference.shape}")
+        yield reference
+
+
+def _interruptible(options, stack, reference):
+    try:
+        return _run(options, stack, reference)
+    except KeyboardInterrupt:
+        from gaintuning_tf.denoising.stack_record import kept_frames
+
+        kept = kept_frames(options.output)
+        done = (
+            f"{kept} of {stack.frame_count} frames are kept; the same command continues" if kept else "nothing written"
+        )
+        print(f"interrupted: {done}", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _write_pages(options, result, stack, summary):
+    if not (options.report or options.figures):
+        return
+    from gaintuning_tf.reports.stack_report import write_stack_figures, write_stack_report
+
+    if options.report:
+        noisy = open_stack(stack, model_channels=result.layout.channels)
+        write_stack_report(options.report, result, noisy, facts=_few(summary))
+    if options.figures:
+        write_stack_figures(options.figures, result)
+
+
+def _run(options, stack, reference):
+    from gaintuning_tf.denoising.stack_run import denoise_stack
+    from gaintuning_tf.gains.gain_files import load_gains
+
+    model = pretrained.load_denoiser(options.model)
+    if options.load_gains:
+        model = load_gains(model, options.load_gains)
+    with contextlib.ExitStack() as opened:
+        log = log_of(options, stack.frame_count)
+        if log:
+            opened.callback(log.close)
+        client = None
+        if options.workers or options.scheduler:
+            from gaintuning_tf.denoising import clusters
+
+            cluster = clusters.cluster(options.scheduler, workers=options.workers, threads=options.threads)
+            client = opened.enter_context(cluster)
+        return denoise_stack(
+            stack,
+            options.output,
+            model,
+            sigma=options.sigma,
+            noise=options.noise,
+            loss=loss_of(options),
+            **({"prior": options.prior} if options.plain or options.prior else {}),
+            steps=0 if options.no_tune else options.steps,
+            data_range=options.data_range,
+            seed=options.seed,
+            share_gains=options.share_gains,
+            warm_start=options.warm_start,
+            on_failure=options.on_failure or "pass",
+            dtype=options.dtype,
+            gains=options.save_gains,
+            reference=reference,
+            restart=options.restart,
+            client=client,
+            listeners=[log.frame] if log else [],
+            progress=not options.quiet,
+        )
+
+
+def _summary(options, result, seconds):
+    from gaintuning_tf.denoising.stack_scores import stack_psnr
+
+    noises = [row.get("noise") for row in result.rows]
+    names = next(noise for noise in noises if noise)
+    summary = summary_of(
+        options,
+        noise={name: [noise and noise[name] for noise in noises] for name in names},
+        contrast=result.column("contrast"),
+        data_range=result.layout.data_range,
+        steps=result.steps,
+        before=result.column("risk_before"),
+        after=result.column("risk_after"),
+        interrupted=False,
+        seconds=seconds,
+    )
+    summary["failed"] = [{"frame": number, "reason": reason} for number, reason in result.failed.items()]
+    if result.tuned_on is not None:
+        summary["tuned_on"] = result.tuned_on
+    psnr = stack_psnr(result.rows, result.layout.data_range)
+    return summary | {f"psnr_{name}": value for name, value in psnr.items()}
+
+
+def _few(summary):
+    """The facts that are no lists over frames."""
+    return facts({name: value for name, value in summary.items() if not isinstance(value, list)})
+
+
+def _tell_failures(result, on_failure):
+    failed = list(result.failed.items())
+    for number, reason in failed[:TOLD]:
+        print(f"warning: frame {number} is {_INSTEAD[on_failure]}: {reason}", file=sys.stderr)
+    if len(failed) > TOLD:
+        print(f"warning: and {len(failed) - TOLD} frames more; --json lists them", file=sys.stderr)

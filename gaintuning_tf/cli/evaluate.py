@@ -1,0 +1,285 @@
+"""`gaintuning-tf evaluate`: its arguments, and what it does with them."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import sys
+from pathlib import Path
+
+from gaintuning_tf import __version__
+from gaintuning_tf.cli.common import PLAIN_HELP, PRIOR_HELP, count, positive
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.evaluation import baselines
+from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS, check_noise_kind
+from gaintuning_tf.networks import pretrained
+from gaintuning_tf.networks.pretrained import network_digest
+from gaintuning_tf.reports import evaluation_report
+from gaintuning_tf.support import atomic_files
+from gaintuning_tf.support.journal import Journal
+from gaintuning_tf.training.image_sources import check_source
+
+AUTO = "auto"
+_DESCRIPTION = """\
+Denoise every image of a folder with and without tuning, and measure PSNR and SSIM against the clean image.
+Gaussian noise is drawn on clean images: the i-th of the sorted folder gets numpy.random.RandomState(i).randn(H, W) *
+SIGMA / 255. With --clean, SOURCE holds images that are noisy already. Several of SOURCE, --model, --sigma or --loss:
+every combination is measured."""
+_EPILOG = """\
+examples:
+  gaintuning-tf evaluate set12 --sigma 30 --json set12.json --html set12.html
+  gaintuning-tf evaluate set12 --sigma 30 --sigma 50 --model unet-bf-natural --model unet-piecewise --oracle
+  gaintuning-tf evaluate set12 --sigma 30 --compare nlm all-weights last-layer
+  gaintuning-tf evaluate noisy --clean clean --sigma auto
+
+FILE of --json, for one combination:
+  {"images": [{"image", "psnr_noisy", "psnr_pretrained", "psnr_tuned", "ssim_pretrained", "ssim_tuned", "seconds"},
+              ...], "mean": {the same}, "spread": {"below_pretrained", "least_gain", "most_gain"}, "settings": {...}}
+for several, a list of these in the order of "settings":
+  {"results": [{"images": ..., "mean": ..., "spread": ..., "settings": ...}, ...]}
+A method of --compare adds psnr_NAME, ssim_NAME and seconds_NAME, --oracle the same of oracle, and to the mean
+"fraction", tuning's part of the oracle's gain. Until it is whole, the rows are in FILE.partial.jsonl.
+
+BM3D's licence (--compare bm3d) allows non-commercial use only; it comes with the extra [evaluate]."""
+
+
+def add(commands, start_tensorflow):
+    """Add the command to the program's; `start_tensorflow` is called once the arguments have been checked."""
+    command = commands.add_parser(
+        "evaluate",
+        help="PSNR and SSIM over folders of images, beside other methods",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_settings(command.add_argument)
+    recipe = command.add_mutually_exclusive_group()
+    recipe.add_argument("--prior", type=positive, metavar="X", help=PRIOR_HELP)
+    recipe.add_argument("--plain", action="store_true", help=PLAIN_HELP)
+    _add_outputs(command.add_argument)
+    command.set_defaults(run=lambda options: run(options, start_tensorflow))
+
+
+def _add_settings(add):
+    add(
+        "folders",
+        nargs="+",
+        metavar="SOURCE",
+        help="a folder of clean images, 8 bits or floats in [0, 1], or tfds:NAME; colour is taken as grey",
+    )
+    add("--clean", metavar="FOLDER", help="clean images of the same names as those in SOURCE, which are noisy")
+    add(
+        "--sigma",
+        required=True,
+        action="append",
+        type=sigma_level,
+        metavar="S|auto",
+        help="noise level on the 0-255 scale; auto, with --clean: estimated from each image; may be repeated",
+    )
+    add(
+        "--model",
+        action="append",
+        metavar="NAME|PATH",
+        help=f"network; may be repeated [{pretrained.DEFAULT}]",
+    )
+    add(
+        "--loss",
+        action="append",
+        choices=LOSSES,
+        help=f"what tuning minimises; may be repeated [{next(iter(LOSSES))}]",
+    )
+    add("--steps", type=count, metavar="N", help="steps of tuning [10 to 30, with --plain 40]")
+    add("--seed", type=int, default=0, metavar="N", help="seed of tuning [%(default)s]")
+    add("--limit", type=count, metavar="N", help="only the first N images")
+    add("--no-tune", action="store_true", help="measure the network as it is")
+    add(
+        "--compare",
+        nargs="+",
+        action="extend",
+        default=[],
+        choices=baselines.BASELINES,
+        metavar="METHOD",
+        help="measure these too: " + "; ".join(f"{name}: {text}" for name, text in baselines.BASELINES.items()),
+    )
+    add(
+        "--scratch-iterations",
+        type=count,
+        metavar="N",
+        help="steps of training of --compare scratch, of which its authors use 450000 [1000]",
+    )
+    add(
+        "--oracle",
+        action="store_true",
+        help="measure the bound too: gains tuned on the clean image with other noise, applied to the noisy one",
+    )
+
+
+def _add_outputs(add):
+    add("--json", metavar="FILE", help="write all figures to this file; interrupted, the same command continues")
+    add("--restart", action="store_true", help="with --json: measure anew what an interrupted run has measured")
+    add("--html", metavar="FILE", help="write a page with tables and scatter plots; needs the extra [report]")
+    add("--quiet", action="store_true", help="no line per image")
+
+
+def run(options, start_tensorflow):
+    """Check everything, then measure what is not measured yet."""
+    settings = _checked(options)
+    journal = _journal(options, settings)
+    start_tensorflow()
+    try:
+        results = _results(options, settings, journal)
+    except KeyboardInterrupt:
+        kept = sum(map(len, journal.rows)) if journal else 0
+        done = f"{kept} rows kept in {journal.path}; the same command continues" if kept else "nothing written"
+        print(f"interrupted: {done}", file=sys.stderr)
+        raise SystemExit(130) from None
+    if options.json:
+        with atomic_files.replacing(options.json) as temporary:
+            whole = results[0] if len(results) == 1 else {"results": results}
+            temporary.write_text(json.dumps(whole, indent=2))
+    if options.html:
+        evaluation_report.write_page(options.html, results)
+    if journal:
+        journal.remove()
+
+
+def _checked(options):
+    """The settings of each table, or an error before anything slow is imported."""
+    outputs = [path for path in (options.json, options.html) if path]
+    for path in outputs:
+        atomic_files.check_writable(path)
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
+        raise InputError(f"expected outputs that differ from each other, received {options.json} twice")
+    if options.limit == 0:
+        raise InputError("expected --limit of at least 1, received 0")
+    if options.scratch_iterations == 0:
+        raise InputError("expected --scratch-iterations of at least 1, received 0")
+    if options.restart and not options.json:
+        raise InputError("expected --json FILE with --restart: only such a run can be continued or started anew")
+    baselines.check_baselines(options.compare)
+    if options.html:
+        from gaintuning_tf.support.plotting import check_available
+
+        check_available()
+    models = options.model or [pretrained.DEFAULT]
+    for model in models:
+        pretrained.find_denoiser(model)
+    _check_sources(options)
+    losses = options.loss or [PLAIN_LOSS if options.plain else next(iter(LOSSES))]
+    for loss in losses:
+        check_noise_kind(loss, "gaussian")  # which is what is drawn, or estimated
+    combinations = itertools.product(options.folders, models, options.sigma, losses)
+    return [_settings(options, *one) for one in dict.fromkeys(combinations)]
+
+
+def _check_sources(options):
+    if options.clean:
+        from gaintuning_tf.evaluation.samples import check_pairs
+    elif AUTO in options.sigma:
+        raise InputError("expected --sigma with a number, the noise to draw; auto is for noisy images, with --clean")
+    for folder in options.folders:
+        check_pairs(folder, options.clean) if options.clean else check_source(folder)
+
+
+def _settings(options, folder, model, sigma, loss):
+    names = ("steps", "seed", "limit", "no_tune", "plain", "prior")
+    more = {"loss": loss, "clean": options.clean, "compare": list(dict.fromkeys(options.compare))}
+    if "scratch" in options.compare:
+        more["scratch_iterations"] = options.scratch_iterations
+    return {
+        "folder": folder,
+        "sigma": sigma,
+        "model": model,
+        **{key: getattr(options, key) for key in names},
+        **more,
+        "oracle": options.oracle,
+        "version": __version__,
+    }
+
+
+def _journal(options, settings):
+    if not options.json:
+        return None
+    path = Path(f"{options.json}.partial.jsonl")
+    if options.restart:
+        path.unlink(missing_ok=True)
+    # A network that was trained further meanwhile has the same name, and other results.
+    digests = {one["model"]: network_digest(pretrained.find_denoiser(one["model"])) for one in settings}
+    return Journal(path, [{**one, "network": digests[one["model"]]} for one in settings])
+
+
+def _results(options, settings, journal):
+    models, results = {}, []
+    for number, one in enumerate(settings):
+        if one["model"] not in models:
+            models[one["model"]] = pretrained.load_denoiser(one["model"])
+        known = list(journal.rows[number]) if journal else []
+        results.append(_result(options, number, one, models[one["model"]], known, journal))
+    return results
+
+
+def _result(options, number, settings, model, known, journal):
+    """One table, printed row by row as it comes to be."""
+    from gaintuning_tf.evaluation.measure import evaluate
+
+    lines = _Lines(options.quiet)
+
+    def keep(row):
+        if journal:
+            journal.append(number, row)
+        lines.row(row["image"], row)
+
+    lines.title(evaluation_report.name(settings))
+    for row in known:
+        lines.row(row["image"], row)
+    tuning = {"loss": settings["loss"], "steps": settings["steps"], "seed": settings["seed"]}
+    table = evaluate(
+        settings["folder"],
+        model,
+        sigma=None if settings["sigma"] == AUTO else settings["sigma"],
+        clean=settings["clean"],
+        limit=settings["limit"],
+        tune=not settings["no_tune"],
+        compare=baselines.methods(settings["compare"], model, **tuning, iterations=options.scratch_iterations),
+        oracle=settings["oracle"],
+        rows=known,
+        report=keep,
+        **tuning,
+        **({"prior": settings["prior"]} if settings["plain"] or settings["prior"] else {}),
+    )
+    result = {**table, "settings": settings}
+    lines.row("MEAN", table["mean"])
+    lines.say(evaluation_report.sentence(result))
+    return result
+
+
+class _Lines:
+    """The table on stdout: a column per measure, as wide as its name at least."""
+
+    def __init__(self, quiet):
+        self.quiet = quiet
+        self.keys = None
+
+    def say(self, text):
+        if not self.quiet:
+            print(text, flush=True)
+
+    def title(self, text):
+        self.say(text)
+
+    def row(self, name, row):
+        if self.keys is None:
+            self.keys = [key for key in row if key != "image"]
+            self.say(f"{'image':>24}" + "".join(f"{key:>{_width(key)}}" for key in self.keys))
+        self.say(f"{name:>24}" + "".join(f"{row[key]:>{_width(key)}.4f}" for key in self.keys))
+
+
+def _width(key):
+    return max(16, len(key) + 2)
+
+
+def sigma_level(text):
+    """The noise level of an argument: a positive number, or `auto`."""
+    return AUTO if text == AUTO else positive(text)

@@ -1,0 +1,54 @@
+"""`gaintuning-tf models` and `gaintuning-tf import-torch`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.networks import pretrained
+from gaintuning_tf.support import atomic_files
+from gaintuning_tf.support.tensorflow_start import start_tensorflow as _start_tensorflow
+
+
+def _add_import(commands):
+    command = commands.add_parser(
+        "import-torch",
+        help="turn a PyTorch checkpoint into a .keras file",
+        description="Read a PyTorch checkpoint of a DnCNN or UNet into a Keras model with the same outputs.",
+    )
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="a .pt or .pth file")
+    command.add_argument("output", metavar="OUT.keras", help="the Keras model")
+    trust = "read a file that holds more than tensors, which runs code from it: only if you trust its maker"
+    command.add_argument("--allow-pickle", action="store_true", help=trust)
+    command.set_defaults(run=_import_torch)
+
+
+def _models(options):
+    known = pretrained.list_denoisers()
+    if options.json:
+        rows = [{**vars(info), "path": str(info.path)} for info in known.values()]
+        print(json.dumps(rows, indent=2))
+        return
+    for info in known.values():
+        scores = ", ".join(f"{where} {value:.2f} dB" for where, value in info.psnr.items())
+        print(f"{info.name}{'  (default)' if info.name == pretrained.DEFAULT else ''}")
+        print(f"    {info.architecture}; {info.parameters:,} weights, {info.gains} gains, {info.channels} channel(s)")
+        print(f"    trained on {info.trained_on}; {info.noise}")
+        print(f"    PSNR before tuning: {scores}")
+
+
+def _import_torch(options):
+    if Path(options.output).suffix != ".keras":
+        raise InputError(f"expected an output file with the suffix .keras, received {options.output}")
+    atomic_files.check_writable(options.output)
+    if not Path(options.checkpoint).is_file():
+        raise InputError(f"no such file: {options.checkpoint}")
+    _start_tensorflow()
+    from gaintuning_tf.networks.torch_checkpoints import import_torch
+
+    model = import_torch(options.checkpoint, allow_pickle=options.allow_pickle)
+    with atomic_files.replacing(options.output) as temporary:
+        model.save(temporary)
+    print(f"{options.output}: {model.name}, {model.count_params():,} weights", file=sys.stderr)

@@ -1,0 +1,112 @@
+"""What `gaintuning-tf denoise` says it has done: as JSON, as rows of a page, as a sentence."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from gaintuning_tf.cli.common import loss_of
+
+
+def summary_of(options, *, noise: dict, contrast, data_range, steps, before, after, interrupted, seconds) -> dict:
+    """What was done, for JSON: numbers, or lists with one of each frame.
+
+    Args:
+        options: Of the command line.
+        noise: Parameters of the noise, in units of the image.
+        contrast: At which the network saw the image.
+        data_range: Value that it saw as 1.
+        steps: Of tuning.
+        before: Risk before tuning.
+        after: Risk after.
+        interrupted: Whether Ctrl-C ended it.
+        seconds: Wall time.
+    """
+    return {
+        "input": str(options.input),
+        "output": str(options.output),
+        "model": str(options.model),
+        "loss": loss_of(options),
+        **noise,
+        "contrast": contrast,
+        "sigma_estimated": options.sigma is None,
+        "data_range": data_range,
+        "seed": options.seed,
+        "steps": steps,
+        "risk_pretrained": before,
+        "risk_tuned": after,
+        "interrupted": interrupted,
+        "seconds": round(seconds, 2),
+    }
+
+
+def facts(summary: dict) -> dict:
+    """A summary as names and values to show."""
+    rounded = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in summary.items()}
+    return {name.replace("_", " "): value for name, value in rounded.items()}
+
+
+def sentence(summary: dict) -> str:
+    """A summary in a line: of several frames, the means.
+
+    Example:
+
+    >>> sentence({"output": "a.tif", "sigma": [24.0, None, 26.0], "sigma_estimated": True, "steps": 10,
+    ...           "risk_pretrained": [5.0, None, 3.0], "risk_tuned": [1.0, None, 1.0], "seconds": 7.25})
+    'a.tif: sigma 25 (estimated), 10 steps, estimated RMS error 2 -> 1, 7.2 s'
+    """
+    source = "estimated" if summary["sigma_estimated"] else "given"
+    before, after = (_mean(summary[key]) for key in ("risk_pretrained", "risk_tuned"))
+    # A risk below zero is no error to take the root of: the noise is less than was said.
+    root = min(before, after) > 0
+    before, after = (before**0.5, after**0.5) if root else (before, after)
+    risk = f"{'RMS error' if root else 'risk'} {before:.4g} -> {after:.4g}"
+    names = [name for name in ("sigma", "gain", "offset") if name in summary]
+    level = ", ".join(f"{name} {_mean(summary[name]):.4g}" for name in names)
+    text = (
+        f"{summary['output']}: {level} ({source}), {summary['steps']} steps, "
+        f"estimated {risk}, {summary['seconds']:.1f} s"
+    )
+    if "psnr_tuned" in summary:
+        values = [f"{name} {summary[f'psnr_{name}']:.2f}" for name in ("noisy", "pretrained", "tuned")]
+        text += f"; PSNR in dB: {', '.join(values)}"
+    return text
+
+
+# Of values rounded to whole numbers, the mean squared error.
+_ROUNDED = 1 / 12
+
+
+def coarse(summary: dict, dtype) -> str | None:
+    """What to say if rounding the output to its dtype adds more error than is left: few counts, in integers.
+
+    Args:
+        summary: As `summary_of` makes it.
+        dtype: Of the output.
+
+    Example:
+
+    >>> coarse({"output": "a.tif", "risk_tuned": [0.003, 0.001]}, np.dtype("uint16"))
+    'a.tif is rounded to uint16, a squared error of 0.083 where 0.002 is left: --dtype float32 keeps what is between'
+    >>> coarse({"output": "a.tif", "risk_tuned": 30.0}, np.dtype("uint8"))
+    """
+    left = _mean(summary["risk_tuned"])
+    if dtype.kind not in "iu" or left >= _ROUNDED:
+        return None
+    return (
+        f"{summary['output']} is rounded to {dtype}, a squared error of {_ROUNDED:.2g} where {left:.2g} is left: "
+        "--dtype float32 keeps what is between"
+    )
+
+
+def tell_if_coarse(summary: dict, dtype) -> None:
+    """Print a warning on stderr if the output is rounded too coarsely, see `coarse`."""
+    message = coarse(summary, dtype)
+    if message:
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def _mean(values):
+    """Of a number, or of those of a list that are not None."""
+    return float(np.mean([value for value in np.atleast_1d(np.array(values, object)).ravel() if value is not None]))

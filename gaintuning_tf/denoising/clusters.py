@@ -1,0 +1,94 @@
+"""Frames on a Dask cluster: its workers made ready, and the denoising of a Dask array."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from urllib.parse import urlparse
+
+from gaintuning_tf.errors import InputError, show_warning
+from gaintuning_tf.support.tensorflow_start import start_tensorflow
+
+# Seconds until a scheduler that does not answer, or has no worker, is given up.
+PATIENCE = 30
+
+
+def check_available() -> None:
+    """Refuse to promise a cluster where Dask is missing.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        import dask.array  # noqa: F401
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise InputError("clusters and Dask arrays need Dask: pip install 'gaintuning-tf[dask]'") from error
+
+
+@contextlib.contextmanager
+def cluster(address: str | None = None, *, workers: int | None = None, threads: int | None = None) -> Iterator:
+    """A `distributed.Client` of a cluster that is ready to denoise: one there is, or processes on this machine.
+
+    Args:
+        address: Of a scheduler, such as `"tcp://host:8786"`. Its workers need this package.
+        workers: Processes to start here instead; a script that does so needs `if __name__ == "__main__":`.
+        threads: Threads of TensorFlow in each worker; by default the cores of its machine, shared among the workers
+            there. Their number changes the last bits of the result, see the README.
+
+    Raises:
+        InputError: Dask is not installed, or no worker answers.
+
+    Example:
+
+        with cluster(workers=3) as client:
+            denoise_stack("movie.tif", "clean.tif", "unet-bf-natural", client=client)
+    """
+    check_available()
+    from distributed import Client, LocalCluster
+
+    with contextlib.ExitStack() as opened:
+        ours = address is None
+        if ours:
+            # No limit of memory, by which Dask would kill workers: TensorFlow takes what a frame needs.
+            options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
+            address = opened.enter_context(LocalCluster(n_workers=workers, silence_logs=logging.ERROR, **options))
+        try:
+            client = opened.enter_context(Client(address, timeout=PATIENCE, set_as_default=False))
+            client.wait_for_workers(workers or 1, timeout=PATIENCE)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise InputError(f"no worker answers at {address}: {' '.join(str(error).split())}") from error
+        client.register_plugin(_plugin(client, threads, ours=ours))
+        yield client
+
+
+def _plugin(client, threads, *, ours):
+    from distributed import WorkerPlugin
+    from tqdm import tqdm
+
+    hosts = [urlparse(address).hostname for address in client.nthreads()]
+
+    class Ready(WorkerPlugin):
+        name = "gaintuning-tf"
+
+        def setup(self, worker):
+            if ours:
+                # Ctrl-C in a terminal goes to workers, too, which would print tracebacks: the process that started them
+                # ends them. Killed at work, they would leave the semaphore of tqdm, with a warning.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                tqdm.set_lock(threading.RLock())
+                warnings.showwarning = show_warning  # on the stderr of the process that started them
+            beside = max(hosts.count(urlparse(worker.address).hostname), 1)
+            start_tensorflow(threads or max(available_cores() // beside, 1))
+
+    return Ready()
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

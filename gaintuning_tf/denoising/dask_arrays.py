@@ -1,0 +1,128 @@
+"""A Dask array denoised lazily, a task for each frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import warnings
+
+from gaintuning_tf.denoising.clusters import check_available
+from gaintuning_tf.denoising.shipped_network import ShippedNetwork, run_frame
+from gaintuning_tf.errors import GainTuningWarning, InputError
+
+
+def gaintune_array(
+    array, model, *, axes: str = "TYX", data_range: float | None = None, dtype=None, on_failure: str = "pass", **recipe
+):
+    """Denoise a Dask array, lazily, a task for each frame, as `gaintune` would the whole.
+
+    Nothing is computed until the result is, by whatever scheduler Dask then uses, nor is more than a few frames ever
+    in memory: write it with `to_zarr`, say. If the range of the values is neither told nor that of the dtype, all of
+    the array is read twice.
+
+    Args:
+        array: Dask array of integers or floats, with the axes `axes`; a frame is made to be one chunk.
+        model: As for `gaintune`; it is sent to each worker once.
+        axes: A letter per axis: Y and X; C, T, Z where present.
+        data_range: As for `gaintune`.
+        dtype: Of the result; by default the array's.
+        on_failure: What becomes of a frame that cannot be denoised, see `denoise_stack`; with `"stop"` its task fails.
+            A warning tells which, where the frame was done.
+        **recipe: `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `seed` of `gaintune`.
+
+    Returns:
+        Dask array of the same shape.
+
+    Raises:
+        InputError: An argument cannot be used, or Dask is not installed.
+
+    Example:
+
+    >>> import dask.array, numpy
+    >>> noisy = dask.array.random.default_rng(0).normal(128, 25, (2, 32, 32), chunks=(2, 16, 16))
+    >>> denoised = gaintune_array(noisy, "unet-bf-natural", data_range=255, steps=1, dtype="uint8")
+    >>> denoised.chunks, denoised.dtype, denoised[1].compute(scheduler="sync").shape
+    (((1, 1), (32,), (32,)), dtype('uint8'), (32, 32))
+    """
+    check_available()
+    import dask
+    import dask.array as da
+    import numpy as np
+
+    from gaintuning_tf.denoising.frame_job import ON_FAILURE
+    from gaintuning_tf.denoising.recipe import Recipe
+    from gaintuning_tf.gains.contrast import with_contrast
+    from gaintuning_tf.images.array_layout import check_axes
+    from gaintuning_tf.images.frame_order import FrameOrder
+    from gaintuning_tf.networks.any_network import network_of
+
+    if on_failure not in ON_FAILURE:
+        raise InputError(f"expected on_failure to be one of {', '.join(ON_FAILURE)}, received {on_failure!r}")
+    axes = check_axes(axes, array.shape)
+    # Loaded once: the file may change before the network is sent.
+    model = with_contrast(*network_of(model))
+    channels = model.inputs[0].shape[-1]
+    order = FrameOrder(axes, array.shape, channels)
+    whole = [letter in order.frame_axes for letter in axes]
+    array = array.rechunk(tuple(-1 if kept else 1 for kept in whole))
+    dtype = np.dtype(array.dtype if dtype is None else dtype)
+    frames = _Frames(axes, array.shape, order.frame_axes, order.frame_shape, order.frame_count, array.dtype)
+    how = {"data_range": data_range, "dtype": dtype, "on_failure": on_failure}
+    return da.map_blocks(
+        functools.partial(_block, frames, Recipe(**recipe), channels, how),
+        array,
+        *(_extent(array) if data_range is None and array.dtype != np.uint8 else (0, 255)),
+        network=dask.delayed(ShippedNetwork.of(model), pure=True),
+        dtype=dtype,
+        meta=np.empty((0,) * array.ndim, dtype),
+    )
+
+
+@dataclasses.dataclass
+class _Frames:
+    """What `frame_job` asks of a stack, of an array."""
+
+    axes: str
+    shape: tuple[int, ...]
+    frame_axes: str
+    frame_shape: tuple[int, ...]
+    frame_count: int
+    dtype: object
+    path: str = "the array"
+    limits: tuple[float, float] = (0.0, 0.0)
+
+    def extent(self):
+        return self.limits
+
+
+def _extent(array):
+    """The smallest and the largest finite value, lazily."""
+    import dask.array as da
+    import numpy as np
+
+    if array.dtype.kind == "f":
+        finite = da.isfinite(array)
+        return da.where(finite, array, np.inf).min(), da.where(finite, array, -np.inf).max()
+    return array.min(), array.max()
+
+
+def _block(frames, recipe, channels, how, block, lowest, highest, *, network, block_id):
+    """One chunk, which is one frame."""
+    import numpy as np
+
+    from gaintuning_tf.denoising.frame_job import frame_job
+    from gaintuning_tf.images.frame_order import FrameOrder
+
+    frames = dataclasses.replace(frames, limits=(float(lowest), float(highest)))
+    job = frame_job(frames, recipe, channels, **how)
+    place = [frames.axes.index(letter) for letter in "TZC" if letter in frames.axes and letter not in frames.frame_axes]
+    counts = tuple(frames.shape[axis] for axis in place)
+    number = int(np.ravel_multi_index([block_id[axis] for axis in place], counts)) if place else 0
+    order = FrameOrder(frames.axes, block.shape, channels)
+    index = order.index(0)
+    result = run_frame(network, job, number, order.frame(block[index]))
+    if result.row["failed"]:
+        warnings.warn(f"frame {number}: {result.row['failed']}", GainTuningWarning, stacklevel=2)
+    denoised = np.empty(block.shape, result.image.dtype)
+    denoised[index] = order.part(result.image)
+    return denoised

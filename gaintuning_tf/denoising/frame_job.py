@@ -1,0 +1,256 @@
+"""What becomes of one frame of a stack: its denoised picture and a row of figures, or the reason why not."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gaintuning_tf.denoising.frame_tuner import FrameTuner
+from gaintuning_tf.denoising.recipe import Recipe
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.images.array_layout import Layout, convert, nominal_range
+from gaintuning_tf.images.stack_files import Stack
+from gaintuning_tf.noise.models import stacked
+
+# What happens to a frame that cannot be denoised: passed on as it is, zeros, or the end of the run.
+ON_FAILURE = ("pass", "blank", "stop")
+# A frame of which more than this share is at the camera's limit has no noise to tell from its signal.
+SATURATED = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameResult:
+    """One frame, done.
+
+    Attributes:
+        number: Which.
+        image: Denoised, (H, W) or (H, W, C), in the output's dtype and the image's units.
+        gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
+        row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`; if it did not fail, `noise`
+            (the parameters), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in units of the image.
+        pretrained: The network's output before tuning, as `image`; where asked for.
+    """
+
+    number: int
+    image: np.ndarray
+    gains: list[np.ndarray] | None
+    row: dict
+    pretrained: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameJob:
+    """How the frames of a stack are done, but for the network. Can be sent to other processes.
+
+    Attributes:
+        recipe: How to tune.
+        layout: Of one frame; its dtype is the output's.
+        frames: How many the stack has.
+        white: Value at which pixels are saturated, or None.
+        on_failure: One of `ON_FAILURE`.
+        keep_pretrained: Whether results have `pretrained`.
+    """
+
+    recipe: Recipe
+    layout: Layout
+    frames: int = 1
+    white: float | None = None
+    on_failure: str = "pass"
+    keep_pretrained: bool = False
+
+    def tuner(self, model) -> FrameTuner:
+        """The network, made ready.
+
+        Raises:
+            InputError: The model or the recipe cannot be used.
+        """
+        return FrameTuner(
+            model, self.recipe, scale=self.layout.data_range, offset=self.layout.offset, frames=self.frames
+        )
+
+    def run(self, tuner: FrameTuner, number: int, image: np.ndarray, **options) -> FrameResult:
+        """Do frame `number`.
+
+        Args:
+            tuner: What `tuner` made.
+            number: Which frame.
+            image: It, as it came from the file.
+            **options: `shared`, gains that are to be applied as they are; `previous`, gains to start from if they are
+                better than the model's own: each in one row, see `flat`; `progress`, whether to show a bar.
+
+        Raises:
+            InputError: It cannot be done, and `on_failure` is `"stop"`.
+            KeyboardInterrupt: Ctrl-C.
+        """
+        start = time.perf_counter()
+        try:
+            result = self._tuned(tuner, *_prepared(self, tuner, number, image), **options)
+        except InputError as error:
+            if self.on_failure == "stop":
+                raise InputError(f"frame {number}: {error}") from error
+            result = self._failed(number, image, str(error))
+        result.row["seconds"] = round(time.perf_counter() - start, 3)
+        return result
+
+    def _tuned(self, tuner, number, frame, noise, *, shared=None, previous=None, progress=False):
+        own, before = tuner.start(number), None
+        if shared is not None or previous is not None:
+            before = tuner.tune(frame, noise, own, steps=0).history.before
+        if shared is not None:
+            tuned = tuner.tune(frame, noise, tuner.split(shared), steps=0)
+        else:
+            start = own if previous is None else _better(tuner, frame, noise, own, tuner.split(previous), before)
+            tuned = tuner.tune(frame, noise, start, progress=progress)
+        if tuned.history.interrupted:
+            raise KeyboardInterrupt
+        before = tuned.history.before if before is None else before
+        if not (np.isfinite(tuned.denoised).all() and np.isfinite([before, tuned.history.after]).all()):
+            raise InputError("the result is not finite")
+        row = self._row(number, tuned, noise, before)
+        pretrained = self.layout.image(tuned.pretrained) if self.keep_pretrained else None
+        return FrameResult(number, self.layout.image(tuned.denoised), tuned.gains, row, pretrained)
+
+    def _row(self, number, tuned, noise, before):
+        scale = self.layout.data_range
+        known = noise.scaled(scale, self.layout.offset)
+        return {
+            "frame": number,
+            "failed": None,
+            "noise": {name: float(value) for name, value in vars(known).items()},
+            "contrast": float(tuned.gains[-1].reshape(())),
+            "risk": [float(risk) * scale**2 for risk in tuned.history.risk],
+            "risk_before": float(before) * scale**2,
+            "risk_after": float(tuned.history.after) * scale**2,
+        }
+
+    def _failed(self, number, image, reason):
+        dtype = self.layout.dtype
+        if self.on_failure == "blank":
+            passed = np.zeros(image.shape, dtype)
+        else:
+            passed = convert(np.nan_to_num(image) if dtype.kind in "iu" and image.dtype.kind == "f" else image, dtype)
+        row = {"frame": number, "failed": reason, "instead": self.on_failure}
+        return FrameResult(number, passed, None, row, passed if self.keep_pretrained else None)
+
+
+def _better(tuner, frame, noise, own, previous, before):
+    """The previous frame's gains, unless they are worse here than the start of any frame: then it is another scene."""
+    carried = tuner.tune(frame, noise, previous, steps=0).history.before
+    return previous if carried < before else own
+
+
+def unusable(image: np.ndarray, white: float | None = None) -> str | None:
+    """Why a frame cannot be denoised, if so.
+
+    Args:
+        image: Any shape, integers or floats.
+        white: Value at which pixels are saturated.
+
+    Example:
+
+    >>> unusable(np.zeros((4, 4)))
+    'all pixels are 0'
+    """
+    if image.dtype.kind == "f":
+        bad = np.count_nonzero(~np.isfinite(image))
+        if bad:
+            return f"{bad} pixels are NaN or infinite"
+    lowest = image.min()
+    if lowest == image.max():
+        return f"all pixels are {lowest:g}"
+    share = 0.0 if white is None else float(np.mean(image >= white))
+    return f"{share:.0%} of the pixels are saturated, at {white:g}" if share > SATURATED else None
+
+
+def shared_gains(
+    job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndarray], count: int, *, progress: bool = False
+):
+    """One set of gains, tuned on `count` frames of the stack at once.
+
+    The frames lie evenly over the stack. Where one cannot be used, the next one that can is taken.
+
+    Args:
+        job: How.
+        tuner: What `job.tuner` made.
+        read: The frame of a number.
+        count: How many frames.
+        progress: Whether to show a bar.
+
+    Returns:
+        The gains in one row, see `flat`, the numbers of the frames, and how many steps were taken.
+
+    Raises:
+        InputError: No frame can be used.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    bounds = np.linspace(0, job.frames, min(count, job.frames) + 1).round().astype(int).tolist()
+    usable, reason = [], None
+    for first, end in itertools.pairwise(bounds):
+        middle = (first + end) // 2
+        for number in [*range(middle, end), *range(first, middle)]:
+            try:
+                usable.append(_prepared(job, tuner, number, read(number)))
+                break
+            except InputError as error:
+                reason = error
+    if not usable:
+        raise InputError(f"no frame can be tuned on: {reason}")
+    chosen, frames, models = zip(*usable, strict=True)
+    gains, history = tuner.tune_together(np.stack(frames), stacked(models), tuner.start(chosen[0]), progress=progress)
+    if history.interrupted:
+        raise KeyboardInterrupt
+    return flat(gains), list(chosen), len(history.risk)
+
+
+def _prepared(job, tuner, number, image):
+    """The number, the frame in the units of the network, and its noise."""
+    reason = unusable(image, job.white)
+    if reason:
+        raise InputError(reason)
+    frame = job.layout.frames(image)[0]
+    return number, frame, tuner.noise(frame, number)
+
+
+def flat(gains: Sequence[np.ndarray]) -> np.ndarray:
+    """Gains of layers and contrast in one row."""
+    return np.concatenate([np.asarray(value, np.float32).reshape(-1) for value in gains])
+
+
+def frame_job(stack: Stack, recipe: Recipe, channels: int, *, data_range=None, dtype=None, **options) -> FrameJob:
+    """How the frames of a stack are done: in the range that `array_layout.layout` would find for the whole.
+
+    Args:
+        stack: Of which every frame is read once, if the range is not known without.
+        recipe: How to tune.
+        channels: Those that the network takes.
+        data_range: As for `gaintune`.
+        dtype: Of the output; by default the stack's.
+        **options: Of `FrameJob`.
+
+    Raises:
+        InputError: Nothing in the stack is finite, or the range or dtype cannot be used.
+    """
+    dtype = np.dtype(stack.dtype if dtype is None else dtype)
+    if dtype.kind not in "iuf":
+        raise InputError(f"expected an output of integers or floats, received dtype {dtype}")
+    white = float(np.iinfo(stack.dtype).max) if stack.dtype.kind in "iu" else None
+    if data_range is not None:
+        if not (math.isfinite(data_range) and data_range > 0):
+            raise InputError(f"expected data_range to be a positive number, received {data_range}")
+        offset, scale = 0.0, float(data_range)
+    else:
+        extent = (0.0, 255.0) if stack.dtype == np.uint8 else stack.extent()
+        if not all(map(math.isfinite, extent)):
+            raise InputError(f"expected finite pixels, received none in {stack.path}")
+        offset, scale = nominal_range(stack.dtype, *extent)
+        # Cameras put 12 bits into 16: there, 4095 is white.
+        white = min(white, scale) if stack.dtype.kind == "u" and offset == 0 else white
+    layout = Layout(
+        stack.frame_axes, stack.frame_shape, dtype, offset, scale, channels if "C" in stack.frame_axes else 1
+    )
+    return FrameJob(recipe, layout, stack.frame_count, white, **options)

@@ -1,0 +1,192 @@
+"""One frame through one network: its noise, the tuning, and the denoised frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+import weakref
+
+import keras
+import numpy as np
+
+from gaintuning_tf.denoising.recipe import Recipe, _given_noise, _loss
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.gains.gain_files import fingerprint
+from gaintuning_tf.gains.surgery import gain_layers, strip_gains
+from gaintuning_tf.networks import tiles
+from gaintuning_tf.networks.any_network import network_of
+from gaintuning_tf.noise.estimation import estimate_noise
+from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
+from gaintuning_tf.tuning.defaults import WINDOW
+from gaintuning_tf.tuning.tuner import GainTuner, TuningHistory
+
+# Beyond this many pixels, the denoised image is put together from tiles, so that memory
+# does not grow with the image.
+TILED_PIXELS = 1536 * 1536
+
+
+@dataclasses.dataclass(frozen=True)
+class TunedFrame:
+    """What tuning made of one frame, in the units of the network.
+
+    Attributes:
+        denoised: After tuning, (1, H, W, C) float32.
+        pretrained: The network's output before tuning, likewise.
+        gains: As `GainTuner.gains` has them: of each layer, and the contrast.
+        history: What happened.
+    """
+
+    denoised: np.ndarray
+    pretrained: np.ndarray
+    gains: list[np.ndarray]
+    history: TuningHistory
+
+
+class FrameTuner:
+    """A network and a recipe, ready for frame after frame of one image.
+
+    Args:
+        model: As for `gaintune`.
+        recipe: How to tune.
+        scale: Difference of values of the image that is 1 to the network.
+        offset: Value of the image that is 0 to the network.
+        frames: Their number, which noise with parameters of its own for each must have.
+
+    Attributes:
+        model: The network, a Keras model without contrast layers; with gains if it had some.
+        start_rows: Gains and contrast that it came with, of each layer (1, channels) or (frames, channels).
+
+    Raises:
+        InputError: The model or an option cannot be used.
+    """
+
+    def __init__(self, model, recipe: Recipe, *, scale: float, offset: float, frames: int = 1):
+        self.model, contrast = network_of(model)
+        self.recipe, self.scale, self.offset = recipe, scale, offset
+        self.start_rows = _start(self.model, contrast, frames)
+        self._given = _given_noise(recipe, scale, offset, frames)
+        known = self._given[0] if self._given else None
+        if known is None and recipe.noise == "poisson":
+            known = PoissonNoise(1.0).scaled(1, -offset)  # with a black level it is a camera's
+        self._counts = isinstance(known, PoissonNoise)
+
+    @functools.cached_property
+    def denoiser(self) -> _Denoiser:
+        """The compiled tuner, shared by all with this model and this kind of tuning."""
+        recipe = self.recipe
+        return _denoiser_for(self.model, recipe.loss, self._counts, prior=recipe.prior, contrast=recipe.contrast)
+
+    def noise(self, frame: np.ndarray, number: int = 0) -> NoiseModel:
+        """The noise of frame `number`, (H, W, C), in the units of the network: the one given, or estimated.
+
+        Raises:
+            InputError: It cannot be estimated.
+        """
+        if self._given:
+            return self._given[number]
+        # In the image's own units: a count is a whole number there.
+        found = estimate_noise(frame * self.scale + self.offset, self.recipe.noise)
+        return found.scaled(1 / self.scale, -self.offset / self.scale)
+
+    def sizes(self) -> list[int]:
+        """How many gains each layer has, and behind them 1 for the contrast."""
+        return [value.size for value in self.denoiser.tuner.gains()]
+
+    def split(self, row: np.ndarray) -> list[np.ndarray]:
+        """Gains and contrast in one row as a list of those of each layer."""
+        return np.split(row, np.cumsum(self.sizes())[:-1])
+
+    def start(self, number: int = 0) -> list[np.ndarray]:
+        """Gains and contrast that the model came with, for frame `number`; empty if it had none."""
+        return [value[number if len(value) > 1 else 0] for value in self.start_rows]
+
+    def tune(
+        self, frame: np.ndarray, noise: NoiseModel, start=(), *, steps=None, callbacks=(), progress=False
+    ) -> TunedFrame:
+        """Tune on one frame.
+
+        Args:
+            frame: (H, W, C), in the units of the network.
+            noise: Its noise in the same units.
+            start: Gains and contrast to start from; ones if empty.
+            steps: By default the recipe's.
+            callbacks: See `GainTuner.tune`.
+            progress: Whether to show a bar.
+        """
+        return self.denoiser.tune(frame[None], start, **self._options(noise, steps, callbacks, progress))
+
+    def tune_together(self, frames: np.ndarray, noise: NoiseModel, start=(), *, callbacks=(), progress=False):
+        """Tune one set of gains on several frames (N, H, W, C); returns gains, contrast and `TuningHistory`."""
+        return self.denoiser.gains(frames, start, **self._options(noise, None, callbacks, progress))
+
+    def _options(self, noise, steps, callbacks, progress):
+        steps = self.recipe.steps if steps is None else steps
+        return {"sigma": noise, "steps": steps, "seed": self.recipe.seed, "callbacks": callbacks, "progress": progress}
+
+
+class _Denoiser:
+    """One tuner for frame after frame, large ones in windows and tiles."""
+
+    def __init__(self, tuner):
+        self.tuner = tuner
+        self._reach = None
+        self._lock = threading.Lock()
+
+    def tune(self, frame, start, **options):
+        # The gains are the tuner's state: one image at a time, whichever thread asks.
+        with self._lock:
+            return self._tune(frame, start, **options)
+
+    def _tune(self, frame, start, **options):
+        self.tuner.reset()
+        pretrained = self._denoise(frame)
+        if start:
+            self.tuner.set_gains(start)
+        history = self.tuner.tune(frame, window=WINDOW, **options)
+        unchanged = not start and history.risk.size == 0
+        denoised = pretrained if unchanged else self._denoise(frame)
+        return TunedFrame(denoised, pretrained, self.tuner.gains(), history)
+
+    def gains(self, frames, start, **options):
+        """Of one tuning on all frames."""
+        with self._lock:
+            self.tuner.reset()
+            if start:
+                self.tuner.set_gains(start)
+            history = self.tuner.tune(frames, window=WINDOW, **options)
+            return self.tuner.gains(), history
+
+    def _denoise(self, frame):
+        if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.tuner.model.inputs[0].shape[1:3]:
+            return self.tuner.denoise(frame)
+        if self._reach is None:
+            self._reach = tiles.reach(self.tuner.model)
+        return tiles.denoise_tiled(self.tuner.denoise, frame, reach=self._reach)
+
+
+# A tuner per model and loss, so that image after image finds its step compiled. Weak, and no
+# value refers to its key: the tuner of a model goes with the model.
+_denoisers: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
+
+
+def _denoiser_for(model, loss, counts, **options):
+    # By its weights too: a model that was trained further needs a new copy.
+    key = (fingerprint(model), loss, counts, *options.items())
+    known = _denoisers.setdefault(model, {})
+    if key not in known:
+        known.clear()
+        known[key] = _Denoiser(GainTuner(strip_gains(model), _loss(loss, counts), **options))
+    return known[key]
+
+
+def _start(model, contrast, frames):
+    """Of each layer, and of the contrast, the values that the model has: a row, or a row for each frame."""
+    layers = gain_layers(model)
+    if not layers:
+        return []
+    images = layers[0].images
+    if images not in (None, frames):
+        raise InputError(f"the model has gains for each of {images} frames, the image has {frames}")
+    values = [keras.ops.convert_to_numpy(layer.gain) for layer in layers]
+    return [*(value if images else value[None] for value in values), contrast.reshape(-1, 1)]

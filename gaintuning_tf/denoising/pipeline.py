@@ -1,0 +1,171 @@
+"""The whole way of an image, from noisy array to denoised array, in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from gaintuning_tf.denoising.frame_tuner import FrameTuner
+from gaintuning_tf.denoising.recipe import Recipe
+from gaintuning_tf.gains.contrast import with_contrast
+from gaintuning_tf.gains.surgery import gain_names, strip_gains, with_gains
+from gaintuning_tf.images.array_layout import Layout, layout
+from gaintuning_tf.networks.any_network import network_of
+from gaintuning_tf.noise.models import NoiseModel, stacked
+from gaintuning_tf.tuning.defaults import PRIOR
+
+
+@dataclasses.dataclass(frozen=True)
+class GainTuningResult:
+    """What `gaintune` found.
+
+    Where an image has several frames (channels through a grey network, or a stack),
+    `gains`, `history` and `noise` have one entry for each along a leading axis.
+
+    Attributes:
+        denoised: The image after tuning: shape, dtype and scale of the one passed.
+        pretrained: The network's output before tuning, likewise.
+        gains: By layer name, (channels,) or (frames, channels).
+        history: `risk`, the estimate at each step, (steps,) or (frames, steps);
+            `risk_before` and `risk_after`, held-out estimates at the start and of
+            the gains that were kept; `seconds`; `interrupted`. Risks are mean squared
+            errors in squared units of the image.
+        contrast: At which the network sees the image, () or (frames,); 1 where nothing else was better.
+        noise: The noise that was assumed, in the units of the image.
+        model: The network with the tuned gains, at that contrast; for several frames, with gains of
+            their own for each, to be called on all frames as one batch.
+        layout: How the array became the network's input.
+    """
+
+    denoised: np.ndarray
+    pretrained: np.ndarray
+    gains: dict[str, np.ndarray]
+    contrast: np.ndarray
+    history: dict[str, np.ndarray]
+    noise: NoiseModel
+    model: keras.Model
+    layout: Layout
+
+    def plot(self):
+        """A matplotlib figure: before and after tuning, their difference, and the risk.
+
+        Needs the extra `report`.
+        """
+        from gaintuning_tf.denoising.result_figure import result_figure
+
+        return result_figure(self)
+
+
+def gaintune(
+    image: np.ndarray,
+    model: keras.Model | str,
+    *,
+    sigma: float | None = None,
+    noise: str | NoiseModel = "gaussian",
+    loss="sure",
+    prior: float | None = PRIOR,
+    contrast: bool | None = None,
+    steps: int | None = None,
+    axes: str | None = None,
+    data_range: float | None = None,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: bool = True,
+) -> GainTuningResult:
+    """Denoise one noisy image with a network adapted to it, no clean image needed.
+
+    Tunes one gain per channel and convolution by minimising an unsupervised estimate
+    of the mean squared error on this image alone (Mohan, Vincent, Manzorro, Crozier,
+    Fernandez-Granda, Simoncelli, "Adaptive denoising via GainTuning", NeurIPS 2021), with what
+    `GainTuner` adds to the paper. Of images larger than 512x512, each step sees as many pixels, at random places.
+
+    Args:
+        image: Noisy; (H, W), (H, W, 1), (H, W, 3), or what `axes` describes; any
+            integer or float dtype. Every frame of a stack, and every channel if the
+            network is grey, is tuned by itself.
+        model: A Keras denoiser for images in [0, 1] (subclassed and `tf_keras` models too),
+            or what `load_denoiser` takes.
+            It is never changed. If it has gains, tuning starts from them.
+        sigma: Standard deviation of the noise in the units of the image: 25 for a
+            uint8 image, 0.1 for floats in [0, 1]. Estimated from the image if absent.
+        noise: `"gaussian"`, `"poisson"` (counts, or counts times any number), `"poisson-gaussian"` (a camera),
+            each with parameters estimated from the image, or a model such as `PoissonNoise(2.0)` in the units
+            of the image.
+        loss: A name from `names.LOSSES`, such as `"sure"` (of counts with Poisson noise
+            alone, `CountSplitting`), `"blind-spot"`, `"noise-resampling"`, or a risk estimate such as
+            `CoupledBootstrap(probes=2)`.
+        prior: Standard deviation of the prior on the gains, see `GainTuner`; None for the paper's plain method,
+            whose loss is `"monte-carlo-sure"`.
+        contrast: Whether to look for a better contrast first, see `GainTuner`; by default with a prior and biases.
+        steps: Steps of optimisation; 0 for the network as it is; by default see `GainTuner.tune`.
+        axes: A letter per axis, such as `"TYX"` or `"YXC"`.
+        data_range: Value of the image that the network is to see as 1; see
+            `gaintuning_tf.images.array_layout.layout` for the default.
+        seed: Same seed, same machine: same result.
+        callbacks: Keras callbacks, see `GainTuner.tune`.
+        progress: Show a progress bar on stderr.
+
+    Returns:
+        The result. Ctrl-C while tuning gives the result for the best gains so far.
+
+    Raises:
+        InputError: The image, the model or an option cannot be used.
+
+    Example:
+
+    >>> rng = np.random.default_rng(0)
+    >>> noisy = (128 + 25 * rng.standard_normal((64, 64))).clip(0, 255).astype("uint8")
+    >>> result = gaintune(noisy, "unet-bf-natural", sigma=25, steps=3, progress=False)
+    >>> result.denoised.dtype, result.denoised.shape
+    (dtype('uint8'), (64, 64))
+    """
+    recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
+    image = np.asarray(image)
+    network, start_contrast = network_of(model)
+    arrangement = layout(image, network.inputs[0].shape[-1], axes=axes, data_range=data_range)
+    frames = arrangement.frames(image)
+    tuner = FrameTuner(
+        with_contrast(network, start_contrast),
+        recipe,
+        scale=arrangement.data_range,
+        offset=arrangement.offset,
+        frames=len(frames),
+    )
+    models = [tuner.noise(frame, number) for number, frame in enumerate(frames)]
+    tuned = []
+    for number, (frame, known) in enumerate(zip(frames, models, strict=True)):
+        interrupted = bool(tuned) and tuned[-1].history.interrupted
+        start, wanted = tuner.start(number), 0 if interrupted else steps
+        tuned.append(tuner.tune(frame, known, start, steps=wanted, callbacks=callbacks, progress=progress))
+    return _result(arrangement, tuned, models, strip_gains(tuner.model))
+
+
+def _result(arrangement, tuned, models, base):
+    several = len(tuned) > 1
+    scale = arrangement.data_range
+    together = np.stack if several else lambda values: np.asarray(values[0])
+    *gains, contrast = [together([frame.gains[index] for frame in tuned]) for index in range(len(tuned[0].gains))]
+    contrast = contrast[..., 0]
+    model = with_gains(base, gains)
+    longest = max(frame.history.risk.size for frame in tuned)
+    risks = [np.pad(f.history.risk, (0, longest - f.history.risk.size), constant_values=np.nan) for f in tuned]
+    history = {
+        "risk": together(risks) * scale**2,
+        "risk_before": together([f.history.before for f in tuned]) * scale**2,
+        "risk_after": together([f.history.after for f in tuned]) * scale**2,
+        "seconds": together([f.history.seconds for f in tuned]),
+        "interrupted": together([f.history.interrupted for f in tuned]),
+    }
+    return GainTuningResult(
+        denoised=arrangement.image(np.concatenate([frame.denoised for frame in tuned])),
+        pretrained=arrangement.image(np.concatenate([frame.pretrained for frame in tuned])),
+        gains=dict(zip(gain_names(model), gains, strict=True)),
+        contrast=contrast,
+        history=history,
+        noise=stacked([known.scaled(scale, arrangement.offset) for known in models]),
+        model=with_contrast(model, contrast),
+        layout=arrangement,
+    )

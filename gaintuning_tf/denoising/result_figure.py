@@ -1,0 +1,59 @@
+"""What `plot()` draws of a result: the images, their difference, and the risk."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gaintuning_tf.support.plotting import pyplot
+
+# Of the network's range: a difference of this much is shown black or white.
+DIFFERENCE_SPAN = 0.1
+
+
+def result_figure(result):
+    """A matplotlib figure: pretrained, tuned, their difference, and the risk at each step.
+
+    Args:
+        result: A `GainTuningResult`.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    figure, axes = pyplot().subplots(1, 4, figsize=(17, 4.4), layout="constrained")
+    images = {"pretrained": result.pretrained, "tuned": result.denoised}
+    pictures = {name: result.layout.picture(image) for name, image in images.items()}
+    pictures["tuned - pretrained"] = difference(result.layout, result.denoised, result.pretrained)
+    for axis, (title, picture) in zip(axes, pictures.items(), strict=False):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        axis.set(title=title, xticks=[], yticks=[])
+    _draw_risk(axes[3], result)
+    return figure
+
+
+def risk_figure(result):
+    """The risk estimate at each step, and before and after on held-out probes."""
+    figure, axis = pyplot().subplots(figsize=(9, 3.6), layout="constrained")
+    _draw_risk(axis, result)
+    return figure
+
+
+def difference(layout, image, other) -> np.ndarray:
+    """The difference of two images as a picture: grey where there is none."""
+    change = (image.astype(np.float64) - other.astype(np.float64)) / DIFFERENCE_SPAN + layout.data_range / 2
+    return layout.picture(change + layout.offset)
+
+
+def _draw_risk(axis, result):
+    risks = np.atleast_2d(result.history["risk"])
+    for number, risk in enumerate(risks):
+        axis.plot(
+            np.arange(1, risk.size + 1), risk, ".-", label=f"frame {number}" if len(risks) > 1 else "at each step"
+        )
+    if len(risks) == 1:
+        for key, style in (("risk_before", "--"), ("risk_after", "-")):
+            label = f"{key.replace('_', ' ')}, held-out probes"
+            axis.axhline(float(result.history[key]), linestyle=style, color="gray", linewidth=1, label=label)
+    if len(risks) <= 4:
+        axis.legend(fontsize=8)
+    axis.set(xlabel="step", ylabel="estimated mean squared error", title="risk")
+    axis.grid(alpha=0.3)

@@ -1,0 +1,253 @@
+"""Stacks from file to file, frame by frame, in memory that does not grow with their length."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from gaintuning_tf.denoising.frame_job import ON_FAILURE, frame_job, shared_gains
+from gaintuning_tf.denoising.frame_tuner import FrameTuner
+from gaintuning_tf.denoising.recipe import Recipe
+from gaintuning_tf.denoising.run_settings import run_settings
+from gaintuning_tf.denoising.stack_record import StackRecord
+from gaintuning_tf.denoising.stack_scores import scores_for
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.gains import gain_files
+from gaintuning_tf.gains.contrast import with_contrast
+from gaintuning_tf.gains.surgery import gain_names, strip_gains, with_gains
+from gaintuning_tf.images.array_layout import Layout
+from gaintuning_tf.images.stack_files import open_stack
+from gaintuning_tf.networks.any_network import network_of
+from gaintuning_tf.noise.models import NoiseModel
+from gaintuning_tf.tuning.defaults import PRIOR
+
+
+@dataclasses.dataclass(frozen=True)
+class StackResult:
+    """What `denoise_stack` did.
+
+    Attributes:
+        output: The denoised stack.
+        layout: Of one frame: how it became the network's input, and the output's dtype.
+    """
+
+    output: Path
+    layout: Layout
+    _tuner: FrameTuner
+    _record: StackRecord
+
+    @property
+    def rows(self) -> list[dict]:
+        """For each frame its figures, see `frame_job.FrameResult`."""
+        return [self._record.rows[number] for number in sorted(self._record.rows)]
+
+    @property
+    def tuned_on(self) -> list[int] | None:
+        """With gains that all frames share, the frames that they were tuned on."""
+        return self._record.shared and self._record.shared["tuned_on"]
+
+    @property
+    def steps(self) -> int:
+        """Steps of tuning: of the gains that all frames share, or the most of any frame."""
+        shared = self._record.shared
+        return shared["steps"] if shared else max(len(row.get("risk", ())) for row in self.rows)
+
+    @property
+    def failed(self) -> dict[int, str]:
+        """By the number of the frame, why it could not be denoised."""
+        return {row["frame"]: row["failed"] for row in self.rows if row["failed"]}
+
+    def column(self, name: str) -> list:
+        """One figure of all frames, such as `"risk_after"`: None for those that failed."""
+        return [row.get(name) for row in self.rows]
+
+    def gains(self, number: int) -> list[np.ndarray]:
+        """The gains of a frame by layer, in the order of the network, and behind them the contrast, (1,)."""
+        return self._tuner.split(self._record.gains(number))
+
+    def model(self, number: int):
+        """The network with the gains of a frame, at its contrast: a Keras model."""
+        *gains, contrast = self.gains(number)
+        return with_contrast(with_gains(strip_gains(self._tuner.model), gains), contrast)
+
+    def save_gains(self, path) -> None:
+        """Write the gains of all frames as `gain_files.save_gains` does: a row for each frame, ones if it failed."""
+        table = np.stack([self._record.gains(row["frame"]) for row in self.rows])
+        *gains, contrast = np.split(table, np.cumsum(self._tuner.sizes())[:-1], axis=1)
+        model = with_gains(strip_gains(self._tuner.model), gains if len(table) > 1 else [value[0] for value in gains])
+        gain_files.save_gains(with_contrast(model, contrast[:, 0]), path)
+
+    def gain_names(self) -> list[str]:
+        """The names of the layers of `gains`."""
+        return gain_names(self._tuner.denoiser.tuner.model)
+
+
+def denoise_stack(
+    source,
+    output,
+    model,
+    *,
+    sigma: float | None = None,
+    noise: str | NoiseModel = "gaussian",
+    loss="sure",
+    prior: float | None = PRIOR,
+    contrast: bool | None = None,
+    steps: int | None = None,
+    axes: str | None = None,
+    data_range: float | None = None,
+    seed: int = 0,
+    share_gains: int | None = None,
+    warm_start: bool = False,
+    on_failure: str = "pass",
+    dtype=None,
+    gains=None,
+    reference=None,
+    restart: bool = False,
+    client=None,
+    listeners=(),
+    progress: bool = True,
+) -> StackResult:
+    """Denoise a stack of any length from file to file, each frame as `gaintune` would within the whole.
+
+    Interrupted, by Ctrl-C, a crash or `kill -9`, the same call continues after the last frame that was done, to the
+    same result bit for bit. A frame that cannot be denoised (NaN, all of one value, saturated, or its
+    tuning fails) does not end the run.
+
+    Args:
+        source: Path of an image file, or a stack that is open, see `stack_files.open_stack`.
+        output: Path of the denoised stack; its suffix says the format.
+        model: As for `gaintune`, and so are `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `data_range`
+            and `seed`.
+        axes: A letter per axis, such as `"TYX"`; by default what the file says.
+        share_gains: Tune one set of gains on this many frames, evenly spaced, and apply it to all.
+        warm_start: Start each frame from the gains of the one before where they are better than the network's own.
+        on_failure: What to write for a frame that cannot be denoised: `"pass"`, the frame as it is, NaN as 0 where
+            the output has integers; `"blank"`, zeros; `"stop"`: end the run, to be continued.
+        dtype: Of the output; by default the input's.
+        gains: Path to write the gains of all frames to, see `save_gains`.
+        reference: The clean stack, likewise: the rows then have `mse`, mean squared errors of the noisy, pretrained and
+            tuned frame.
+        restart: Forget what an interrupted run has done.
+        client: A `distributed.Client`, to have the frames done by its workers.
+        listeners: Called for each frame that is done now with its `FrameResult` and the noisy frame.
+        progress: Show progress bars on stderr: over frames, and over the steps of the current one.
+
+    Returns:
+        The result; the denoised frames are in the file.
+
+    Raises:
+        InputError: An argument cannot be used, no frame could be denoised, or one of them and `on_failure` is
+            `"stop"`; what was interrupted had other settings; or another process is at it.
+        KeyboardInterrupt: Ctrl-C. What is done is kept.
+
+    Example:
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> clean = np.full((3, 32, 32), 128.0)
+    >>> noisy = (clean + np.random.default_rng(0).normal(0, 25, clean.shape)).clip(0, 255).astype("uint8")
+    >>> np.save(folder / "noisy.npy", noisy)
+    >>> result = denoise_stack(folder / "noisy.npy", folder / "clean.tif", "unet-bf-natural", axes="TYX", steps=1,
+    ...                        progress=False)
+    >>> [row["failed"] for row in result.rows], sorted(file.name for file in folder.iterdir())
+    ([None, None, None], ['clean.tif', 'noisy.npy'])
+    """
+    if on_failure not in ON_FAILURE:
+        raise InputError(f"expected on_failure to be one of {', '.join(ON_FAILURE)}, received {on_failure!r}")
+    if share_gains is not None and (warm_start or share_gains < 1):
+        what = "no warm_start with share_gains" if warm_start else f"share_gains of at least 1, received {share_gains}"
+        raise InputError(f"expected {what}")
+    if warm_start and client is not None:
+        raise InputError("expected no client with warm_start: each frame waits for the one before")
+    recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
+    # Loaded once for the whole run: the file may change meanwhile.
+    model = with_contrast(*network_of(model))
+    channels = model.inputs[0].shape[-1]
+    with contextlib.ExitStack() as opened:
+        stack = opened.enter_context(open_stack(source, axes=axes, model_channels=channels))
+        scores = opened.enter_context(scores_for(reference, stack, channels))
+        how = {"on_failure": on_failure, "keep_pretrained": reference is not None}
+        job = frame_job(stack, recipe, channels, data_range=data_range, dtype=dtype, **how)
+        tuner = job.tuner(model)
+        more = {"reference": scores.identity(), "share_gains": share_gains, "warm_start": warm_start}
+        settings = run_settings(stack, tuner, job, data_range, **more)
+        record = StackRecord(
+            output,
+            stack,
+            job.layout.dtype,
+            settings,
+            on_failure=on_failure,
+            numbers=sum(tuner.sizes()),
+            restart=restart,
+        )
+        opened.enter_context(record)
+        _Run(stack, job, tuner, record, scores, listeners, progress).all(model, share_gains, warm_start, client)
+        result = StackResult(Path(output), job.layout, tuner, record)
+        if len(result.failed) == stack.frame_count:
+            record.discard()
+            raise InputError(f"no frame of {stack.path} could be denoised; the first: {result.failed[0]}")
+        if gains:
+            result.save_gains(gains)
+        record.commit()
+    return result
+
+
+class _Run:
+    """One call of `denoise_stack`: its loop."""
+
+    def __init__(self, stack, job, tuner, record, scores, listeners, progress):
+        self.stack, self.job, self.tuner, self.record = stack, job, tuner, record
+        self.scores, self.listeners, self.progress = scores, listeners, progress
+
+    def all(self, model, share_gains, warm_start, client):
+        todo = self.record.todo
+        bar = tqdm(
+            total=self.stack.frame_count,
+            initial=self.stack.frame_count - len(todo),
+            desc="frames",
+            unit="frame",
+            disable=not self.progress,
+        )
+        with bar:
+            if share_gains and todo and not self.record.shared:
+                found = shared_gains(self.job, self.tuner, self.stack.frame, share_gains, progress=self.progress)
+                self.record.keep_shared(*found)
+            shared = self.record.gains(None) if share_gains and todo else None
+            if client is None:
+                results = self._here(todo, shared, warm_start)
+            else:
+                from gaintuning_tf.denoising.cluster_frames import results_of
+                from gaintuning_tf.denoising.shipped_network import ShippedNetwork
+
+                results = results_of(client, ShippedNetwork.of(model), self.job, todo, self.stack.frame, shared)
+            # Closed here, also when interrupted: what waits is taken back from the workers while there still are any.
+            with contextlib.closing(results):
+                for result in results:
+                    self._keep(result)
+                    after = result.row.get("risk_after")
+                    bar.set_postfix(**({} if after is None else {"risk": f"{after:.3g}"}), refresh=False)
+                    bar.update()
+
+    def _here(self, todo, shared, warm_start):
+        for number in todo:
+            before = self.record.rows.get(number - 1) if warm_start else None
+            previous = self.record.gains(number - 1) if before and not before["failed"] else None
+            yield self.job.run(
+                self.tuner,
+                number,
+                self.stack.frame(number),
+                shared=shared,
+                previous=previous,
+                progress=self.progress,
+            )
+
+    def _keep(self, result):
+        noisy = self.stack.frame(result.number)
+        self.scores.add(result, noisy)
+        self.record.keep(result)
+        for listener in self.listeners:
+            listener(result, noisy)

@@ -1,0 +1,182 @@
+"""Other ways to denoise the same image, by name, to measure tuning against."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+# In the order in which they are measured, and what to say of each.
+BASELINES = {
+    "bm3d": "BM3D, of the extra [evaluate], whose licence allows non-commercial use only",
+    "nlm": "non-local means of scikit-image",
+    "all-weights": "the same network with all its weights tuned under the same loss",
+    "last-layer": "the same with the weights of its last convolution",
+    "scratch": "Self2Self-style training on the one image, without a pre-trained network",
+}
+
+
+def check_baselines(names: Sequence[str]) -> None:
+    """Refuse names that are unknown, and methods that are not installed; needs no TensorFlow.
+
+    Raises:
+        InputError: With what to install.
+    """
+    for name in names:
+        if name not in BASELINES:
+            raise InputError(f"expected methods to compare with in {', '.join(BASELINES)}, received {name!r}")
+    if "bm3d" in names and importlib.util.find_spec("bm3d") is None:
+        raise InputError("bm3d needs the package of that name: pip install 'gaintuning-tf[evaluate]'")
+
+
+def methods(
+    names: Sequence[str],
+    model: keras.Model,
+    *,
+    loss="sure",
+    steps: int | None = None,
+    seed: int = 0,
+    iterations: int | None = None,
+) -> dict[str, Callable[[np.ndarray, float], np.ndarray]]:
+    """The methods of these names, for `evaluate(..., compare=...)`.
+
+    Args:
+        names: Of `BASELINES`.
+        model: The network whose weights `all-weights` and `last-layer` tune; never changed.
+        loss: Of those, a name from `names.LOSSES` or a loss object.
+        steps: Of those, 40 by default.
+        seed: Of those and of `scratch`.
+        iterations: Of `scratch`, `self2self.ITERATIONS` by default.
+
+    Returns:
+        For each name a function of the noisy image, (H, W), float32 in [0, 1] but for the noise, and of the noise's
+        standard deviation in the same units, to the denoised image, (H, W).
+
+    Raises:
+        InputError: A name is unknown, a package is missing, or the model's weights cannot be tuned.
+
+    Example:
+
+    >>> noisy = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((32, 32), "float32")
+    >>> denoised = methods(["nlm"], model=None)["nlm"](noisy, 0.1)
+    >>> bool(denoised.std() < 0.3 * noisy.std())
+    True
+    """
+    check_baselines(names)
+    makers = {
+        "bm3d": lambda: denoise_bm3d,
+        "nlm": lambda: denoise_nlm,
+        "all-weights": lambda: _weights("all", model, loss, steps, seed),
+        "last-layer": lambda: _weights("last", model, loss, steps, seed),
+        "scratch": lambda: _scratch(iterations, seed),
+    }
+    return {name: makers[name]() for name in BASELINES if name in names}
+
+
+def denoise_bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:
+    """BM3D of its authors, both stages, their standard profile.
+
+    Y. Makinen, L. Azzari, A. Foi, "Collaborative filtering of correlated noise", IEEE TIP 2020; Dabov, Foi,
+    Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative filtering", IEEE TIP 2007.
+    The package is licensed for non-commercial use only.
+
+    Args:
+        noisy: (H, W).
+        sigma: Standard deviation of the noise, in the units of the image.
+
+    Returns:
+        (H, W), float32.
+
+    Raises:
+        InputError: The package is not installed.
+
+    Example:
+
+    >>> noisy = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((32, 32))
+    >>> denoise_bm3d(noisy, 0.1).shape  # doctest: +SKIP
+    (32, 32)
+    """
+    check_baselines(["bm3d"])
+    import bm3d
+
+    return np.asarray(bm3d.bm3d(np.asarray(noisy, np.float64), sigma), np.float32)
+
+
+def anscombe_bm3d(counts: np.ndarray) -> np.ndarray:
+    """BM3D of counts, between Anscombe's transform and its exact unbiased inverse.
+
+    Makitalo and Foi, "A closed-form approximation of the exact unbiased inverse of the Anscombe variance-stabilizing
+    transformation", IEEE TIP 2011.
+
+    Args:
+        counts: (H, W), Poisson distributed: of electrons or photons, not scaled.
+
+    Returns:
+        (H, W), float32, in counts.
+
+    Raises:
+        InputError: The package is not installed.
+
+    Example:
+
+    >>> counts = np.random.default_rng(0).poisson(2, (64, 64))
+    >>> bool(abs(anscombe_bm3d(counts).mean() - 2) < 0.1)  # doctest: +SKIP
+    True
+    """
+    scale = 2 * np.sqrt(counts.max() + 3 / 8)
+    denoised = denoise_bm3d((2 * np.sqrt(counts + 3 / 8) / scale).astype(np.float32), 1 / scale) * scale
+    d = np.maximum(denoised, 2 * np.sqrt(3 / 8))
+    return d**2 / 4 + np.sqrt(3 / 2) / 4 / d - 11 / 8 / d**2 + 5 * np.sqrt(3 / 2) / 8 / d**3 - 1 / 8
+
+
+def denoise_nlm(noisy: np.ndarray, sigma: float) -> np.ndarray:
+    """Non-local means of scikit-image, told the noise, with the settings of its own example.
+
+    `h = 0.6 sigma`, patches of 5x5 up to 6 pixels away, `fast_mode`: those of "Non-local means denoising for
+    preserving textures" in scikit-image's gallery (Buades, Coll, Morel, "A non-local algorithm for image denoising",
+    CVPR 2005; the fast mode: Froment, IPOL 2014).
+
+    Args:
+        noisy: (H, W).
+        sigma: Standard deviation of the noise, in the units of the image.
+
+    Returns:
+        (H, W), float32.
+
+    Example:
+
+    >>> noisy = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((32, 32))
+    >>> bool(abs(denoise_nlm(noisy, 0.1).mean() - 0.5) < 0.02)
+    True
+    """
+    from skimage.restoration import denoise_nl_means
+
+    options = {"patch_size": 5, "patch_distance": 6, "fast_mode": True}
+    denoised = denoise_nl_means(np.asarray(noisy, np.float64), h=0.6 * sigma, sigma=sigma, **options)
+    return denoised.astype(np.float32)
+
+
+def _weights(which, model, loss, steps, seed):
+    from gaintuning_tf.evaluation.weight_tuning import WeightTuner
+    from gaintuning_tf.losses.names import loss_named
+
+    tuner = WeightTuner(model, loss_named(loss) if isinstance(loss, str) else loss, which)
+
+    def denoise(noisy, sigma):
+        return tuner.denoise(noisy[None, ..., None], sigma=sigma, steps=steps, seed=seed)[0, ..., 0]
+
+    return denoise
+
+
+def _scratch(iterations, seed):
+    from gaintuning_tf.evaluation import self2self
+
+    count = self2self.ITERATIONS if iterations is None else iterations
+    return lambda noisy, sigma: self2self.denoise_from_scratch(noisy, iterations=count, seed=seed)

@@ -1,0 +1,158 @@
+"""PSNR and SSIM before and after tuning, image by image, beside other methods."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from gaintuning_tf.denoising.pipeline import gaintune
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.evaluation.metrics import psnr, ssim
+from gaintuning_tf.evaluation.oracle import Oracle
+from gaintuning_tf.evaluation.samples import samples
+from gaintuning_tf.networks.sizes import check_denoiser
+from gaintuning_tf.noise.estimation import estimate_noise
+
+MEASURES = ("psnr_noisy", "psnr_pretrained", "psnr_tuned", "ssim_pretrained", "ssim_tuned", "seconds")
+ORACLE = "oracle"
+
+
+def evaluate(
+    source,
+    model: keras.Model,
+    *,
+    sigma: float | None = None,
+    clean=None,
+    limit: int | None = None,
+    tune: bool = True,
+    compare: Mapping[str, Callable] | None = None,
+    oracle: bool = False,
+    rows: Sequence[dict] = (),
+    report: Callable[[dict], None] | None = None,
+    data_dir=None,
+    **options,
+) -> dict:
+    """Denoise image after image, with and without tuning, and measure both against the clean image.
+
+    Args:
+        source: Clean images, on which noise is drawn, or with `clean` noisy ones; see
+            `samples.samples`.
+        model: A grey denoiser.
+        sigma: Noise level on the 0-255 scale; tuning is told it. Of pairs it may be
+            left out, and is estimated for each image.
+        clean: Folder of the clean images that belong to noisy ones.
+        limit: Only this many images, the first of the sorted folder.
+        tune: Whether to tune; without, `psnr_tuned` and `ssim_tuned` are those of the
+            pretrained network.
+        compare: Other methods by name, such as `baselines.methods` makes them: each is
+            called with the noisy image, (H, W), and sigma in its units, and returns the
+            denoised image. Adds `psnr_NAME`, `ssim_NAME` and `seconds_NAME`.
+        oracle: Also measure gains that were tuned on the clean image, see `oracle.Oracle`.
+        rows: Rows of an earlier call that was interrupted: these images are not measured again.
+        report: Called with the row of each newly measured image as it is done.
+        data_dir: Where TensorFlow Datasets keeps its data sets.
+        **options: Further ones of `gaintune`, such as `loss`, a name or a loss object, `steps` and `seed`.
+
+    Returns:
+        `images`: a row per image with its name and `MEASURES`, and those of the other
+        methods; `mean` and `spread`: see `summary`. PSNR and SSIM on [0, 1] after clipping.
+
+    Raises:
+        InputError: There is no image, the network is not grey, or `rows` are of other images.
+        KeyboardInterrupt: Ctrl-C; an image whose tuning it ended is not reported.
+    """
+    check_denoiser(model)
+    if model.inputs[0].shape[-1] != 1:
+        raise InputError(f"evaluate expects a grey network, {model.name!r} takes {model.inputs[0].shape[-1]} channels")
+    measured = list(rows)
+    methods = dict(compare or {})
+    # By the recipe that it is compared with.
+    recipe = {key: options[key] for key in ("steps", "seed", "prior") if key in options}
+    ideal = Oracle(model, **recipe) if oracle else None
+    images = itertools.islice(samples(source, sigma, clean=clean, data_dir=data_dir), limit)
+    for index, (name, noisy, truth) in enumerate(images):
+        if index < len(rows):
+            _check_same(rows[index], name)
+            continue
+        level = estimate_noise(noisy).sigma if sigma is None else sigma / 255
+        row = _measure(noisy, truth, model, {"sigma": level, **options, **({} if tune else {"steps": 0})})
+        for other, method in methods.items():
+            row |= _timed(other, truth, method, noisy, level)
+        if ideal:
+            row |= _timed(ORACLE, truth, ideal.denoise, noisy, truth, level)
+        measured.append({"image": name, **row})
+        if report:
+            report(measured[-1])
+    return {"images": measured, **summary(measured)}
+
+
+def summary(rows: Sequence[dict]) -> dict:
+    """The means over the images, and how much tuning's gain differs between them.
+
+    Args:
+        rows: As `evaluate` makes them.
+
+    Returns:
+        `mean`: of each measure. With an oracle also `fraction`, the mean gain in PSNR of
+        tuning divided by that of the oracle; None where the oracle gained nothing.
+        `spread`: `below_pretrained`, the number of images that tuning made worse, and
+        `least_gain` and `most_gain` in dB.
+
+    Raises:
+        InputError: There is no row.
+
+    Example:
+
+    >>> rows = [{"image": "a", "psnr_pretrained": 30.0, "psnr_tuned": 31.0, "psnr_oracle": 32.0},
+    ...         {"image": "b", "psnr_pretrained": 20.0, "psnr_tuned": 19.5, "psnr_oracle": 20.0}]
+    >>> table = summary(rows)
+    >>> table["mean"]["psnr_tuned"], table["mean"]["fraction"]
+    (25.25, 0.25)
+    >>> table["spread"]
+    {'below_pretrained': 1, 'least_gain': -0.5, 'most_gain': 1.0}
+    """
+    if not rows:
+        raise InputError("expected at least one image, found none")
+    mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "image"}
+    if f"psnr_{ORACLE}" in mean:
+        possible = mean[f"psnr_{ORACLE}"] - mean["psnr_pretrained"]
+        mean["fraction"] = (mean["psnr_tuned"] - mean["psnr_pretrained"]) / possible if possible > 0 else None
+    gains = [row["psnr_tuned"] - row["psnr_pretrained"] for row in rows]
+    below = sum(gain < 0 for gain in gains)
+    return {"mean": mean, "spread": {"below_pretrained": below, "least_gain": min(gains), "most_gain": max(gains)}}
+
+
+def _measure(noisy, clean, model, options):
+    start = time.perf_counter()
+    result = gaintune(noisy, model, data_range=1.0, **{"progress": False, **options})
+    seconds = time.perf_counter() - start
+    if np.any(result.history["interrupted"]):
+        # Of gains tuned halfway: no measurement.
+        raise KeyboardInterrupt
+    shown = {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised}
+    scores = {}
+    for name, image in shown.items():
+        scores |= _scores(name, clean, image)
+    return {**{key: scores[key] for key in MEASURES if key in scores}, "seconds": seconds}
+
+
+def _timed(name, clean, method, *arguments):
+    start = time.perf_counter()
+    denoised = method(*arguments)
+    seconds = time.perf_counter() - start
+    return {**_scores(name, clean, denoised), f"seconds_{name}": seconds}
+
+
+def _scores(name, clean, image):
+    image = np.clip(image, 0, 1)
+    measures = {"psnr": psnr, "ssim": ssim}
+    return {f"{key}_{name}": measure(clean, image, data_range=1.0) for key, measure in measures.items()}
+
+
+def _check_same(row, name):
+    if row["image"] != name:
+        raise InputError(f"expected a row of {name} at this place, received one of {row['image']}: start anew")

@@ -1,0 +1,55 @@
+"""The best that gains can do: tuned on the clean image, applied to the noisy one."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from gaintuning_tf.losses.drawn_noise import SupervisedLoss
+from gaintuning_tf.tuning.defaults import PRIOR, WINDOW
+from gaintuning_tf.tuning.tuner import GainTuner
+
+
+class Oracle:
+    """Gains tuned with the clean image at hand, a bound to compare unsupervised tuning with.
+
+    It never sees the noise of the image that it is judged on, only other noise of the same
+    level, so it cannot fit that noise: a fair bound, on average, for the gains of this network.
+
+    Args:
+        model: A grey denoiser; copied, never changed.
+        steps: Steps of optimisation, as many as tuning's own by default.
+        seed: Same seed, same machine: same gains.
+        prior: As for `GainTuner`: the recipe of the tuning that it is compared with.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same")])
+    >>> clean = np.full((16, 16), 0.5, np.float32)
+    >>> Oracle(model, steps=2).denoise(clean, clean, 0.1).shape
+    (16, 16)
+    """
+
+    def __init__(self, model: keras.Model, *, steps: int | None = None, seed: int = 0, prior: float | None = PRIOR):
+        self._tuner = GainTuner(model, SupervisedLoss(), prior=prior)
+        self._options = {"steps": steps, "seed": seed, "window": WINDOW, "progress": False}
+
+    def denoise(self, noisy: np.ndarray, clean: np.ndarray, sigma: float) -> np.ndarray:
+        """`noisy` denoised with the gains for `clean`.
+
+        Args:
+            noisy: (H, W), float32 in [0, 1] but for the noise.
+            clean: (H, W), float32 in [0, 1].
+            sigma: Standard deviation of the noise, in the units of the image.
+
+        Returns:
+            (H, W), float32.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C while tuning.
+        """
+        self._tuner.reset()
+        history = self._tuner.tune(clean[None, ..., None], sigma=sigma, **self._options)
+        if history.interrupted:
+            raise KeyboardInterrupt
+        return self._tuner.denoise(noisy[None, ..., None])[0, ..., 0]

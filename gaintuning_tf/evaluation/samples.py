@@ -1,0 +1,120 @@
+"""What is measured on: clean images with drawn noise, or noisy images with clean ones beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.images.files import image_files, load_image
+from gaintuning_tf.training.image_sources import TFDS, load_images
+
+
+def noisy_version(clean: np.ndarray, sigma: float, index: int) -> np.ndarray:
+    """`clean` in [0, 1] plus the noise of the image at `index` of a sorted folder, not clipped.
+
+    The noise of the peers' protocol: `numpy.random.RandomState(index).randn(H, W) *
+    sigma / 255` in float32, so that everybody measures on the same pixels.
+
+    Args:
+        clean: (H, W), float32 in [0, 1].
+        sigma: Standard deviation on the 0-255 scale.
+        index: Position of the image in its folder.
+
+    Returns:
+        (H, W), float32.
+
+    Example:
+
+    >>> noisy_version(np.zeros((1, 2), np.float32), 255.0, 0).round(3).tolist()
+    [[1.7640000581741333, 0.4000000059604645]]
+    """
+    noise = np.random.RandomState(index).randn(*clean.shape).astype(np.float32)
+    return clean + noise * np.float32(sigma / 255)
+
+
+def samples(
+    source, sigma: float | None = None, *, clean=None, data_dir=None
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """The name, the noisy and the clean version of each image, in the order of the names.
+
+    Args:
+        source: A folder of clean images, or `tfds:NAME` as in `image_sources.load_images`: noise is
+            drawn on them, see `noisy_version`. With `clean`, a folder of noisy images.
+        sigma: Level of the drawn noise, on the 0-255 scale; of no use with `clean`.
+        clean: Folder of clean images of the same names. It may have more of them.
+        data_dir: Where TensorFlow Datasets keeps its data sets.
+
+    Yields:
+        The name; noisy, (H, W), float32, not clipped; clean, (H, W), float32 in [0, 1].
+        Colour is taken as grey, 8 bits are divided by 255, float images are as they are.
+
+    Raises:
+        InputError: There is no image, no clean image of that name, or one that cannot be used.
+    """
+    if clean is not None:
+        check_pairs(source, clean)
+        yield from _pairs(source, clean)
+        return
+    if sigma is None:
+        raise InputError("expected the level of the noise to draw on clean images; it is estimated for pairs only")
+    for index, (name, image) in enumerate(_clean_images(source, data_dir)):
+        yield name, noisy_version(image, sigma, index), image
+
+
+def check_pairs(noisy, clean) -> None:
+    """Refuse a folder of noisy images that lack a clean one of the same name, without reading them.
+
+    Raises:
+        InputError: Either is no folder of images, or an image has no counterpart.
+    """
+    known = {file.name for file in image_files(clean)}
+    missing = [file.name for file in image_files(noisy) if file.name not in known]
+    if missing:
+        raise InputError(
+            f"expected a clean image of the same name in {clean} for each noisy one, found none for {len(missing)}, "
+            f"such as {missing[0]}"
+        )
+
+
+def _pairs(noisy, clean):
+    for file in image_files(noisy):
+        one, other = _grey(file), _checked(_grey(Path(clean) / file.name), Path(clean) / file.name)
+        if one.shape != other.shape:
+            raise InputError(f"expected pairs of one shape, {file.name} is {one.shape} noisy and {other.shape} clean")
+        yield file.name, one, other
+
+
+def _clean_images(source, data_dir):
+    if str(source).startswith(TFDS):
+        for index, image in enumerate(load_images(source, data_dir=data_dir)):
+            yield str(index), _checked(_unit(image, source)[..., 0], source)
+        return
+    for file in image_files(source):
+        yield file.name, _checked(_grey(file), file)
+
+
+def _grey(file: Path) -> np.ndarray:
+    image = _unit(load_image(file), file)
+    if image.ndim == 3:
+        from skimage.color import rgb2gray
+
+        image = rgb2gray(image).astype(np.float32) if image.shape[-1] == 3 else image[..., 0]
+    return image
+
+
+def _unit(image, source):
+    if image.dtype == np.uint8:
+        return image.astype(np.float32) / np.float32(255)
+    if image.dtype.kind == "f":
+        return image.astype(np.float32)
+    raise InputError(f"evaluate expects 8-bit images, or float ones in [0, 1], {source} is {image.dtype}")
+
+
+def _checked(clean, source):
+    low, high = float(clean.min()), float(clean.max())
+    if not (low >= 0 and high <= 1):
+        raise InputError(f"evaluate expects clean float images in [0, 1], {source} goes from {low:g} to {high:g}")
+    return clean

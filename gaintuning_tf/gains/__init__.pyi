@@ -1,0 +1,21 @@
+from .contrast import (
+    Contrast as Contrast,
+    at_contrast as at_contrast,
+    take_contrast as take_contrast,
+    with_contrast as with_contrast,
+)
+from .convolutions import sublayers as sublayers
+from .custom_layers import WithGains as WithGains
+from .gain_files import fingerprint as fingerprint, load_gains as load_gains, save_gains as save_gains
+from .graph_models import as_keras_model as as_keras_model, load_saved_model as load_saved_model
+from .graph_network import GraphNetwork as GraphNetwork
+from .layers import PACKAGE as PACKAGE, Gain as Gain
+from .rewriting import Rewriter as Rewriter
+from .surgery import (
+    fold_gains as fold_gains,
+    gain_layers as gain_layers,
+    gain_names as gain_names,
+    insert_gains as insert_gains,
+    strip_gains as strip_gains,
+    with_gains as with_gains,
+)

@@ -1,0 +1,68 @@
+"""Gains inside layers that call convolutions of their own."""
+
+from __future__ import annotations
+
+import keras
+
+from gaintuning_tf.gains.convolutions import with_self
+from gaintuning_tf.gains.layers import PACKAGE, Gain
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class WithGains(keras.layers.Layer):
+    """A custom layer whose own convolutions have gains.
+
+    The gain goes into the convolution's `activation`: called on the linear output,
+    it scales and then applies the activation that was there.
+
+    Args:
+        layer: The custom layer: it contains convolutions, or is one with a `call` of
+            its own. It is changed; hand over a copy.
+        chosen: Positions, among `convolutions(layer)`, of those to give a gain to.
+        images: See `Gain`.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, chosen: list[int], images: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        # Before the gains go in: what the layer serialises to must be buildable without us.
+        self._layer_config = keras.saving.serialize_keras_object(layer)
+        self.layer = layer
+        self.chosen = list(chosen)
+        self.images = images
+        # As attributes of this layer: those of a built convolution can no longer be added to.
+        self.gains = [self._attach(convolution) for convolution in self.convolutions()]
+
+    def convolutions(self) -> list[keras.layers.Layer]:
+        """The convolutions that have a gain, in the order of `gains`."""
+        found = with_self(self.layer)
+        return [found[index] for index in self.chosen]
+
+    def original(self) -> keras.layers.Layer:
+        """A new, unbuilt copy of the custom layer without gains."""
+        return type(self.layer).from_config(self._layer_config["config"])
+
+    def _attach(self, convolution):
+        activation = convolution.activation
+        gain = new_gain(convolution, self.images, f"{convolution.name}_gain")
+        convolution.activation = lambda linear: activation(gain(linear))
+        return gain
+
+    def build(self, input_shape):
+        pass  # nothing of its own; tracing `call` for the output shape builds what is inside
+
+    def call(self, inputs, *args, **kwargs):
+        return self.layer(inputs, *args, **kwargs)
+
+    def get_config(self):
+        config = {"layer": self._layer_config, "chosen": self.chosen, "images": self.images}
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        layer = keras.saving.deserialize_keras_object(config["layer"])
+        return cls(**{**config, "layer": layer})
+
+
+def new_gain(convolution: keras.layers.Layer, images: int | None, name: str) -> Gain:
+    """A gain that fits a convolution: its channels' axis and its dtype."""
+    return Gain(images, convolution.data_format, dtype=convolution.dtype_policy, name=name)

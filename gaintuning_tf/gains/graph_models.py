@@ -1,0 +1,217 @@
+"""Any TensorFlow network as a Keras model that gains can go into: SavedModels, tf-keras and subclassed models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.gains import graph_nodes
+from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.rewriting import is_graph
+
+SIGNATURE = "serving_default"
+IMAGE_RANKS = (3, 4, 5)
+
+
+def load_saved_model(directory) -> keras.Model:
+    """A SavedModel with one image in and one image out, as a Keras model.
+
+    Whatever wrote it: Keras's `export`, tf-keras, `tf.saved_model.save`, the API of TensorFlow 1, or a
+    converter from ONNX. Channels may come first or last, the result has them last.
+
+    Args:
+        directory: The SavedModel, or a folder of its versions, of which the highest is taken.
+
+    Returns:
+        A Functional model of one layer, `GraphNetwork`; not compiled, nothing trainable.
+
+    Raises:
+        InputError: It is no SavedModel, none of its signatures is one image in and one out, or what happens in
+            between cannot be followed.
+    """
+    folder = version_folder(Path(directory))
+    try:
+        loaded = tf.saved_model.load(str(folder), tags=_tags(folder))
+    except InputError:
+        raise
+    except Exception as error:  # of a damaged file TensorFlow raises anything
+        raise InputError(f"cannot load the SavedModel in {folder}: {_first_line(error)}") from error
+    # Kept alive while its variables are read.
+    function = _signature(loaded.signatures, folder)
+    try:
+        return _model(function, Path(directory).name)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from error
+
+
+def as_keras_model(model, channels: int | None = None) -> keras.Model:
+    """`model` itself if Keras can see its layers, or else the graph of what it computes, in a Keras model.
+
+    The second is for `tf_keras` models, which CSBDeep and n2v hold in `.keras_model`, and for subclassed Keras models.
+    They are not changed, and later changes of their weights are not seen.
+
+    Args:
+        model: The network.
+        channels: Channels of its images; found from what it was last called on unless told.
+
+    Raises:
+        InputError: It is no model, its input is not known, or its graph cannot be followed.
+
+    Example:
+
+    >>> class Halved(keras.Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.convolution = keras.layers.Conv2D(1, 3, padding="same")
+    ...     def call(self, x):
+    ...         return self.convolution(x) / 2
+    >>> model = Halved()
+    >>> output = model(tf.zeros([1, 8, 8, 1]))
+    >>> as_keras_model(model).output_shape
+    (None, None, None, 1)
+    """
+    if is_graph(model):
+        return model
+    if not callable(model) or not (hasattr(model, "weights") and hasattr(model, "get_config")):
+        raise InputError(f"expected a Keras model, received {type(model).__module__}.{type(model).__name__}")
+    spec = _input_spec(model, channels)
+    function = tf.function(lambda noisy: model(noisy, training=False), autograph=False).get_concrete_function(spec)
+    return _model(function, model.name)
+
+
+def version_folder(folder: Path) -> Path:
+    """Find the folder with the graph of a SavedModel.
+
+    Returns:
+        `folder` itself, or the highest of its versions.
+
+    Raises:
+        InputError: There is none.
+    """
+    if _holds_graph(folder):
+        return folder
+    versions = [inner for inner in folder.iterdir() if inner.name.isdecimal() and _holds_graph(inner)]
+    if not versions:
+        raise InputError(f"expected a SavedModel in {folder}: saved_model.pb, or a numbered folder with it; found none")
+    return max(versions, key=lambda inner: int(inner.name))
+
+
+def _holds_graph(folder):
+    return any((folder / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt"))
+
+
+def _tags(folder):
+    """The tags of the graph for serving, where there are several."""
+    from tensorflow.python.saved_model import loader_impl
+
+    graphs = [set(graph.meta_info_def.tags) for graph in loader_impl.parse_saved_model(str(folder)).meta_graphs]
+    if len(graphs) == 1:
+        return None
+    serving = [tags for tags in graphs if "serve" in tags]
+    if not serving:
+        raise InputError(
+            f"expected a graph with the tag 'serve' in {folder}, found {[sorted(tags) for tags in graphs]}"
+        )
+    return sorted(min(serving, key=len))
+
+
+def _signature(signatures, folder):
+    """The signature to serve, or the only one that suits."""
+    if not signatures:
+        raise InputError(f"expected a SavedModel with a signature, {folder} has none")
+    if SIGNATURE in signatures:
+        return signatures[SIGNATURE]
+    suited = [name for name, function in signatures.items() if not _misfit(function)]
+    if len(suited) != 1:
+        raise InputError(f"expected a signature {SIGNATURE!r} in {folder}, it has {', '.join(sorted(signatures))}")
+    return signatures[suited[0]]
+
+
+def _misfit(function):
+    """Why a function is not one image in and one image out; None if it is."""
+    inputs = {spec.name: spec for spec in tf.nest.flatten(function.structured_input_signature)}
+    outputs = tf.nest.flatten(function.structured_outputs)
+    if len(inputs) != 1:
+        return f"it takes {len(inputs)} inputs ({', '.join(sorted(inputs))}); export one with the others fixed"
+    (spec,) = inputs.values()
+    if not spec.dtype.is_floating:
+        return f"it takes {spec.dtype.name}; export the part that works on floating point images"
+    if spec.shape.rank not in IMAGE_RANKS:
+        return f"it takes the shape {spec.shape}"
+    if len(outputs) != 1:
+        return f"it returns {len(outputs)} outputs"
+    return None
+
+
+def _model(function, name):
+    misfit = _misfit(function)
+    if misfit:
+        raise InputError(f"expected a network with one image in, (N, H, W, C), and one image out: {misfit}")
+    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    (image,), output = [t for t in frozen.inputs if t.dtype != tf.resource], frozen.outputs[0]
+    source, result = image.op.name, output.op.name
+    if output.name != f"{result}:0":
+        raise InputError(f"expected the result to be the first output of its op, it is {output.name}")
+    shape = image.shape.as_list()
+    graph = graph_nodes.prepared(frozen.graph.as_graph_def(), source, result)
+    if _channels_first(shape):
+        graph, result = graph_nodes.channels_last_interface(graph, source, result, len(shape))
+        shape = [shape[0], *shape[2:], shape[1]]
+    if shape[-1] is None:
+        raise InputError(f"expected a network with a known number of channels, it takes the shape {image.shape}")
+    layer = GraphNetwork.from_graph(graph, source, result, image.dtype.name)
+    if not layer.convolutions:
+        raise InputError("expected a network with a convolution, found none between the image and the result")
+    inputs = keras.Input(shape[1:], dtype=image.dtype.name, name=source.rpartition("/")[2])
+    model = keras.Model(inputs, layer(inputs), name=_valid(name))
+    _check_batches(model)
+    return model
+
+
+def _channels_first(shape):
+    """Whether an image's shape (N, C, ...) has a number of channels in front and none behind."""
+    return shape[1] in (1, 2, 3, 4) and (shape[-1] is None or shape[-1] > 4)
+
+
+def _check_batches(model):
+    """A graph made for one image at a time may do for any number, or not."""
+    sides = [16 if side is None else side for side in model.inputs[0].shape[1:]]
+    try:
+        returned = model(tf.zeros([2, *sides], model.inputs[0].dtype)).shape
+    except (tf.errors.OpError, ValueError) as error:
+        reason = str(error).replace("Exception encountered when calling GraphNetwork.call().", "")
+        raise InputError(f"expected a network that takes two images at a time: {_first_line(reason)}") from error
+    if returned[0] != 2:
+        raise InputError(f"expected a network that takes any number of images, of two it makes {returned[0]}")
+
+
+def _input_spec(model, channels):
+    given = getattr(model, "inputs", None)
+    if given:
+        if len(given) != 1:
+            raise InputError(f"expected a network with one image in, {model.name!r} has {len(given)} inputs")
+        return tf.TensorSpec(given[0].shape, given[0].dtype)
+    shape = getattr(model, "_build_input_shape", None) or _built_shape(model)
+    if shape is None and channels is None:
+        raise InputError(f"expected a built model, {model.name!r} has no input shape yet; call it once on an image")
+    shape = [None] * 3 + [channels] if shape is None else list(shape)
+    return tf.TensorSpec([None] * (len(shape) - 1) + [shape[-1]], model.compute_dtype)
+
+
+def _built_shape(model):
+    """What a subclassed model was first called on."""
+    known = getattr(model, "_build_shapes_dict", None)
+    shapes = [shape for shape in known.values() if isinstance(shape, (tuple, list))] if known else []
+    return shapes[0] if len(shapes) == 1 else None
+
+
+def _valid(name):
+    return "".join(letter if letter.isalnum() or letter in "_-." else "_" for letter in name) or "network"
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

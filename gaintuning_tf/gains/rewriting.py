@@ -1,0 +1,102 @@
+"""A copy of a model, layer by layer, with a say in what stands for each layer."""
+
+from __future__ import annotations
+
+import keras
+from keras.src.models.functional import Functional
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.gains.convolutions import sublayers
+from gaintuning_tf.gains.layers import Gain
+
+
+class Rewriter:
+    """Copy a model layer by layer and remember which copy stands for which layer.
+
+    Subclasses say what a layer becomes (`copy_layer`) and what follows it (`following`).
+
+    Attributes:
+        pairs: Each layer or operation and its copy, nested models taken apart.
+    """
+
+    def __init__(self):
+        self._copies = {}
+        self.pairs = []
+
+    def rewrite(self, model):
+        if isinstance(model, keras.Sequential):
+            return self._rewrite_sequential(model)
+        return keras.models.clone_model(model, clone_function=self.copy, call_function=self.call)
+
+    def copy(self, layer):
+        # By identity, across nesting: a layer that is shared stays shared.
+        if id(layer) not in self._copies:
+            graph = is_graph(layer)
+            copy = self.rewrite(layer) if graph else self.copy_layer(layer)
+            self._copies[id(layer)] = copy
+            if not graph:
+                self.pairs.append((layer, copy))
+        return self._copies[id(layer)]
+
+    def copy_layer(self, layer):
+        return clone_layer(layer)
+
+    def following(self, copy):
+        """The layers to apply after `copy`; `None` for a layer to leave out."""
+        return []
+
+    def call(self, copy, *args, **kwargs):
+        following = self.following(copy)
+        if following is None:
+            return args[0]
+        outputs = copy(*args, **kwargs)
+        for layer in following:
+            outputs = layer(outputs)
+        return outputs
+
+    def _rewrite_sequential(self, model):
+        inputs = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype, name=model.inputs[0].name)
+        stack = [inputs]
+        for layer in model.layers:
+            copy = self.copy(layer)
+            following = self.following(copy)
+            if following is not None:
+                stack += [copy, *following]
+        return keras.Sequential(stack, name=model.name)
+
+    def copy_variables(self):
+        for layer, copy in self.pairs:
+            if isinstance(layer, keras.layers.Layer):
+                copy_variables_of(layer, copy)
+
+
+def is_graph(layer) -> bool:
+    """Whether its layers can be seen: a Functional or Sequential model."""
+    return isinstance(layer, (keras.Sequential, Functional))
+
+
+def clone_layer(layer):
+    """An unbuilt copy from the layer's configuration.
+
+    Raises:
+        InputError: It has none.
+    """
+    try:
+        return type(layer).from_config(layer.get_config())
+    except (NotImplementedError, TypeError) as error:
+        raise InputError(
+            f"cannot copy layer {layer.name!r}: {type(layer).__name__} needs a get_config: {error}"
+        ) from error
+
+
+def copy_variables_of(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:
+    """Set the variables of `copy` to those of `layer`; gains that only the copy has are left out."""
+    gains = {id(gain.gain) for gain in sublayers(copy, Gain)}
+    targets = [variable for variable in copy.variables if id(variable) not in gains]
+    if len(layer.variables) != len(targets):
+        raise InputError(
+            f"layer {layer.name!r} has {len(layer.variables)} variables and its copy {len(targets)}: "
+            "call the model once on an image, so that all of it is built"
+        )
+    for source, target in zip(layer.variables, targets, strict=True):
+        target.assign(source)

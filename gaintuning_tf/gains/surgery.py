@@ -1,0 +1,344 @@
+"""Gains into a Keras model and out of it again, always as a new model.
+
+Two ways lead to a gain. Where a convolution is a node of a Functional or
+Sequential model, the new model has the node, a `Gain`, and, if one was fused into
+the convolution, its activation. Where a convolution is called by somebody's own
+`call`, inside a custom layer or a subclass of a convolution, there is no such
+node: `WithGains` wraps the custom layer and puts the gain in front of the
+convolution's activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.gains.convolutions import CONVOLUTIONS, convolutions, has_own_call, scale, sublayers, with_self
+from gaintuning_tf.gains.custom_layers import WithGains, new_gain
+from gaintuning_tf.gains.graph_models import as_keras_model
+from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.layers import Gain, SplitActivation
+from gaintuning_tf.gains.rewriting import Rewriter, clone_layer, copy_variables_of, is_graph
+
+
+def insert_gains(
+    model: keras.Model, where: Callable[[keras.layers.Layer], bool] | None = None, *, images: int | None = None
+) -> keras.Model:
+    """A copy of `model` with a `Gain` after every convolution; `model` is left untouched.
+
+    The gain scales a channel's linear output, bias included, before the activation:
+    `activation(gain * (kernel * x + bias))` (Mohan et al., "Adaptive denoising via
+    GainTuning", NeurIPS 2021, eq. 3). All gains are one, so the copy computes what
+    `model` computes, and they are the copy's only trainable variables. A layer that
+    is called twice has one gain.
+
+    Args:
+        model: A built Functional or Sequential model, nested to any depth. Custom
+            layers may call convolutions of their own; they need a `get_config`. Of a
+            subclassed or a `tf_keras` model, the graph that it computes is taken.
+        where: Which of the convolution layers get a gain, as a predicate; all by default.
+            In graphs it is called with a `graph_nodes.Convolution`.
+        images: Gains of their own for each of this many images of a batch, see `Gain`.
+
+    Returns:
+        The new model, or `model` itself if it has gains already.
+
+    Raises:
+        InputError: `model` is no Keras model, is not built, or there is no convolution to give a gain to.
+
+    Example:
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(8, 3, activation="relu")])
+    >>> gained = insert_gains(model)
+    >>> [type(layer).__name__ for layer in gained.layers]
+    ['Conv2D', 'Gain', 'SplitActivation']
+    >>> [tuple(variable.shape) for variable in gained.trainable_variables]
+    [(8,)]
+    """
+    model = as_keras_model(model)
+    _check_built(model)
+    if gain_layers(model):
+        return model
+    inserter = _Inserter(where, images)
+    gained = inserter.rewrite(model)
+    gains = gain_layers(gained)
+    if not gains:
+        found = [layer.name for layer in convolutions(model)]
+        what = f"`where` chose none of {found}" if found else f"{model.name!r} has no convolution"
+        raise InputError(f"insert_gains expects at least one convolution to give a gain to: {what}")
+    inserter.check(gains)
+    inserter.copy_variables()
+    gain_variables = {id(gain.gain) for gain in gains}
+    for variable in gained.variables:
+        # Frozen by variable, not by layer: a frozen layer would freeze the gains inside it.
+        variable.trainable = id(variable) in gain_variables
+    return gained
+
+
+def gain_layers(model: keras.Model) -> list[Gain]:
+    """The `Gain` layers of `model`, at any depth, each once, in a fixed order.
+
+    Example:
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(8, 3, name="first")])
+    >>> gain_layers(model), [gain.name for gain in gain_layers(insert_gains(model))]
+    ([], ['first_gain'])
+    """
+    return sublayers(model, Gain)
+
+
+def fold_gains(model: keras.Model) -> keras.Model:
+    """A copy of `model` without gains: each is multiplied into the kernel and bias before it.
+
+    `gain * (kernel * x + bias) == (gain * kernel) * x + gain * bias`, so the outputs
+    are the same up to rounding, and the architecture is the one that `insert_gains`
+    was given. `model` is left untouched.
+
+    Args:
+        model: A model with gains, such as `insert_gains` returns.
+
+    Returns:
+        A new model with no `Gain` left; `model` itself if it has none.
+
+    Raises:
+        InputError: `model` is not a Functional or Sequential Keras model, has gains of
+            their own per image (one kernel cannot hold them), or a gain does not directly
+            follow a convolution, or a custom layer does something to its kernel that a
+            factor does not pass.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(8, 3, activation="tanh")])
+    >>> gained = insert_gains(model)
+    >>> gain_layers(gained)[0].gain.assign(np.linspace(0.5, 1.5, 8))  # doctest: +ELLIPSIS
+    <...
+    >>> folded = fold_gains(gained)
+    >>> [type(layer).__name__ for layer in folded.layers]
+    ['Conv2D']
+    >>> image = np.ones((1, 5, 5, 1), "float32")
+    >>> bool(np.allclose(folded(image), gained(image), rtol=1e-5))
+    True
+    """
+    _check_open(model)
+    gains = gain_layers(model)
+    if not gains:
+        return model
+    if any(gain.images not in (None, 1) for gain in gains):
+        raise InputError(
+            f"fold_gains expects one gain per channel, {model.name!r} has gains of their own for each of "
+            f"{gains[0].images} images, which one kernel cannot hold"
+        )
+    folder = _Folder(model)
+    folded = folder.rewrite(model)
+    folder.copy_variables()
+    folder.fold()
+    return folded
+
+
+def strip_gains(model: keras.Model) -> keras.Model:
+    """A copy of `model` without gains, its weights as they are; `model` itself if it has none.
+
+    Raises:
+        InputError: `model` is not a Functional or Sequential Keras model, or a gain does
+            not directly follow a convolution.
+    """
+    _check_open(model)
+    if not gain_layers(model):
+        return model
+    stripper = _Folder(model)
+    stripped = stripper.rewrite(model)
+    stripper.copy_variables()
+    return stripped
+
+
+class _Inserter(Rewriter):
+    def __init__(self, where, images):
+        super().__init__()
+        self.where = where or (lambda layer: True)
+        self.images = images
+        self.expected = 0
+        self._following = {}
+        self._names = set()
+
+    def rewrite(self, model):
+        self._names |= {layer.name for layer in model.layers}
+        return super().rewrite(model)
+
+    def copy_layer(self, layer):
+        if isinstance(layer, GraphNetwork):
+            return self._copy_graph(layer)
+        copy = clone_layer(layer)
+        chosen = [index for index, found in enumerate(with_self(layer)) if self.where(found)]
+        self.expected += len(chosen)
+        if not chosen:
+            return copy
+        if not isinstance(layer, CONVOLUTIONS) or (has_own_call(layer) and _applies_activation(layer)):
+            return WithGains(copy, chosen, self.images, name=self._unique(layer.name + "_with_gains"))
+        self._following[id(copy)] = self._split(copy)
+        return copy
+
+    def _copy_graph(self, layer):
+        chosen = [index for index, found in enumerate(layer.convolutions) if self.where(found)]
+        copy = layer.with_gains(chosen, self.images)
+        self.expected += len(copy.gains)
+        return copy
+
+    def following(self, copy):
+        return self._following.get(id(copy), [])
+
+    def check(self, gains):
+        """Every chosen convolution has a gain that takes part in the output."""
+        idle = [gain.name for gain in gains if not gain.built]
+        if idle:
+            raise InputError(
+                f"insert_gains found no place for {idle}: the custom layer's call() does not use the convolution or "
+                "its activation; leave it out with `where`"
+            )
+        if len(gains) != self.expected:
+            raise RuntimeError(f"{self.expected} convolutions were chosen but {len(gains)} gains inserted")
+
+    def _split(self, convolution):
+        gain = new_gain(convolution, self.images, self._unique(f"{convolution.name}_gain"))
+        activation = convolution.activation
+        if activation in (None, keras.activations.linear) or has_own_call(convolution):
+            return [gain]
+        convolution.activation = keras.activations.linear
+        name = self._unique(f"{convolution.name}_activation")
+        return [gain, SplitActivation(activation, dtype=convolution.dtype_policy, name=name)]
+
+    def _unique(self, name):
+        candidates = (name if number == 0 else f"{name}_{number}" for number in range(len(self._names) + 1))
+        unique = next(candidate for candidate in candidates if candidate not in self._names)
+        self._names.add(unique)
+        return unique
+
+
+class _Folder(Rewriter):
+    def __init__(self, model):
+        super().__init__()
+        self._gain_of = _gains_by_convolution(model)
+
+    def following(self, copy):
+        return None if isinstance(copy, (Gain, SplitActivation)) else []
+
+    def copy_layer(self, layer):
+        if isinstance(layer, (Gain, SplitActivation)):
+            return layer  # never called: `call` passes its input on
+        if isinstance(layer, WithGains):
+            return layer.original()
+        if isinstance(layer, GraphNetwork):
+            return layer.without_gains()
+        copy = clone_layer(layer)
+        if id(layer) in self._gain_of:
+            _, activation = self._gain_of[id(layer)]
+            if activation is not None:
+                copy.activation = activation.activation
+        return copy
+
+    def copy_variables(self):
+        self.pairs = [(layer, copy) for layer, copy in self.pairs if layer is not copy]
+        for layer, copy in self.pairs:
+            # The copies of graphs have their values already.
+            if isinstance(layer, keras.layers.Layer) and not isinstance(layer, GraphNetwork):
+                copy_variables_of(layer.layer if isinstance(layer, WithGains) else layer, copy)
+
+    def fold(self):
+        for layer, copy in self.pairs:
+            if isinstance(layer, WithGains):
+                inner = with_self(copy)
+                for index, gain in zip(layer.chosen, layer.gains, strict=True):
+                    scale(inner[index], gain)
+                _check_same(layer, copy)
+            elif isinstance(layer, GraphNetwork):
+                layer.fold_into(copy)
+            elif id(layer) in self._gain_of:
+                gain, _ = self._gain_of[id(layer)]
+                scale(copy, gain)
+                if has_own_call(layer):
+                    _check_same(lambda x, layer=layer, gain=gain: gain(layer(x)), copy)
+
+
+def _gains_by_convolution(model):
+    """For the id of each convolution that a graph's gain follows: (gain, split activation or None)."""
+    found = {}
+    free = {id(gain): gain for gain in gain_layers(model)}
+    for wrapper in sublayers(model, (WithGains, GraphNetwork)):
+        for gain in wrapper.gains:
+            del free[id(gain)]
+    for convolution in convolutions(model):
+        consumers = _consumers(convolution)
+        gains = [layer for layer in consumers if isinstance(layer, Gain)]
+        if gains and len(consumers) == 1:
+            after = _consumers(gains[0])
+            split = after[0] if len(after) == 1 and isinstance(after[0], SplitActivation) else None
+            found[id(convolution)] = (gains[0], split)
+            free.pop(id(gains[0]), None)
+    if free:
+        names = [gain.name for gain in free.values()]
+        raise InputError(
+            f"fold_gains expects each gain to be the only thing that follows a convolution, not so: {names}"
+        )
+    return found
+
+
+def _consumers(layer):
+    unique = {id(node.operation): node.operation for node in layer._outbound_nodes}
+    return list(unique.values())
+
+
+def _check_same(gained, folded):
+    """A custom layer may do anything with its kernel, so that folding into it is tried, not trusted."""
+    shape = [16 if side is None else side for side in folded.get_build_config()["input_shape"]]
+    shape[0] = 1
+    probe = np.random.default_rng(0).random(shape, "float32")
+    expected, received = (keras.ops.convert_to_numpy(layer(probe)) for layer in (gained, folded))
+    if not np.allclose(received, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()):
+        raise InputError(
+            f"fold_gains cannot fold into {folded.name!r}: {type(folded).__name__}.call() does not scale with its "
+            "kernel and bias; keep the gains, or leave this layer out of insert_gains with `where`"
+        )
+
+
+def _check_open(model):
+    if not is_graph(model):
+        raise InputError(
+            "expected a Functional or Sequential Keras model, whose layers can be seen, "
+            f"received {type(model).__module__}.{type(model).__name__}"
+        )
+    _check_built(model)
+
+
+def _check_built(model):
+    if not model.built:
+        raise InputError(
+            f"expected a built model, {model.name!r} has no input shape yet; call it once or give it an Input"
+        )
+
+
+def _applies_activation(convolution):
+    seen = []
+    spy = clone_layer(convolution)
+    spy.activation = lambda linear: seen.append(True) or linear
+    shape = [16 if side is None else side for side in convolution.get_build_config()["input_shape"]]
+    spy(np.zeros([1, *shape[1:]], "float32"))
+    return bool(seen)
+
+
+def with_gains(base: keras.Model, gains: Sequence[np.ndarray]) -> keras.Model:
+    """A copy of a network without gains that has these, (channels,) of each layer or (frames, channels)."""
+    model = insert_gains(base, images=len(gains[0]) if np.ndim(gains[0]) == 2 else None)
+    for gain, value in zip(gain_layers(model), gains, strict=True):
+        gain.gain.assign(value)
+    return model
+
+
+def gain_names(model: keras.Model) -> list[str]:
+    """A name for each layer of gains, numbered where one is there twice."""
+    names = [gain.name for gain in gain_layers(model)]
+    return [name if names.count(name) == 1 else f"{name}#{i}" for i, name in enumerate(names)]

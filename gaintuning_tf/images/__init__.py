@@ -1,0 +1,24 @@
+"""Images in and out: files of every format, their axes, dtype and range, and the exact way
+back.
+
+May import: `support`.
+
+- `array_file`: an array that lies in one piece in a file.
+- `array_layout`: how an array becomes frames for a network, and back.
+- `container`: what every format gives: a file that is open to be read, or to be
+  written, in parts.
+- `files`: image files read and written whole.
+- `formats`: which module reads and writes which suffix.
+- `frame_order`: which part of an array is frame number i.
+- `mrc`: MRC files.
+- `npy`: NumPy's files.
+- `pictures`: PNG, JPEG, BMP and WebP.
+- `stack_files`: image files of any length, frame by frame.
+- `tiff`: TIFF, OME-TIFF and ImageJ's.
+- `vendor_files`: DM3, DM4, SER and EMD.
+- `zarr_arrays`: Zarr and OME-Zarr.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,19 @@
+from .array_layout import (
+    Layout as Layout,
+    check_axes as check_axes,
+    convert as convert,
+    default_axes as default_axes,
+    layout as layout,
+    nominal_range as nominal_range,
+)
+from .container import Source as Source, Target as Target
+from .files import image_files as image_files, load_image as load_image, save_image as save_image
+from .formats import READABLE as READABLE, WRITABLE as WRITABLE
+from .frame_order import FrameOrder as FrameOrder
+from .pictures import picture_holds as picture_holds
+from .stack_files import (
+    Stack as Stack,
+    StackWriter as StackWriter,
+    create_stack as create_stack,
+    open_stack as open_stack,
+)

@@ -1,0 +1,207 @@
+"""Images in and out: files, axes, dtype and range, and the exact way back."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+
+AXES = "TZCYX"
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How an array becomes frames for a network, and how they become an array again.
+
+    Attributes:
+        axes: A letter per axis of the array: Y and X; C, T and Z if present.
+        shape: Shape of the array.
+        dtype: Its dtype.
+        offset: Value of the array that becomes 0 in the frames.
+        data_range: Difference of values that becomes 1.
+        channels: Channels per frame.
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    offset: float
+    data_range: float
+    channels: int
+
+    def frames(self, image: np.ndarray) -> np.ndarray:
+        """The array as float32 frames (F, H, W, channels), nominally in [0, 1]."""
+        array = np.moveaxis(image, self._sources(), range(len(self.axes)))
+        size = array.shape[-3:-1] if "C" in self.axes else array.shape[-2:]
+        if "C" in self.axes and self.channels == 1:
+            array = np.moveaxis(array, -1, -3)
+        array = array.reshape(-1, *size, self.channels)
+        return ((array.astype(np.float64) - self.offset) / self.data_range).astype(np.float32)
+
+    def image(self, frames: np.ndarray) -> np.ndarray:
+        """The inverse of `frames`: integers are rounded and clipped to their dtype's range."""
+        array = frames.astype(np.float64) * self.data_range + self.offset
+        ordered = [self.shape[source] for source in self._sources()]
+        if "C" in self.axes and self.channels == 1:
+            array = array.reshape(*ordered[:-3], ordered[-1], *ordered[-3:-1])
+            array = np.moveaxis(array, -3, -1)
+        array = np.moveaxis(array.reshape(ordered), range(len(self.axes)), self._sources())
+        return np.ascontiguousarray(convert(array, self.dtype))
+
+    def picture(self, image: np.ndarray) -> np.ndarray:
+        """One frame to look at, (H, W) or (H, W, 3), uint8: the first, if there are several."""
+        array = np.moveaxis(image, self._sources(), range(len(self.axes)))
+        array = array[(0,) * (len(self.axes) - 2 - ("C" in self.axes))]
+        if "C" in self.axes and array.shape[-1] != 3:
+            array = array[..., 0]
+        scaled = (array.astype(np.float64) - self.offset) / self.data_range
+        return np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+
+    def _sources(self):
+        """Positions, in the array, of its axes in the order T, Z, Y, X, C."""
+        return [self.axes.index(letter) for letter in "TZYXC" if letter in self.axes]
+
+
+def layout(
+    image: np.ndarray, model_channels: int, *, axes: str | None = None, data_range: float | None = None
+) -> Layout:
+    """Find out how `image` is to be handed to a network of `model_channels` channels.
+
+    Range. Unsigned integers: 0 to the smallest of 2^8-1, 2^10-1, 2^12-1, 2^14-1 and
+    2^16-1 that holds the brightest pixel and, for uint8, 255: cameras put 12 bits
+    into 16. Floats that lie about [0, 1], noise included (between -2 and 3): [0, 1].
+    All else: minimum to maximum.
+
+    Channels. Those of the image, if the network takes as many; if it takes one, each
+    channel is a frame of its own.
+
+    Args:
+        image: (H, W), (H, W, 1) or (H, W, 3), or anything that `axes` describes.
+        model_channels: Channels that the network takes.
+        axes: A letter per axis: Y and X, and C, T, Z where present.
+        data_range: Value that becomes 1; 0 stays 0.
+
+    Raises:
+        InputError: The dtype, shape, axes or range cannot be used, or a pixel is not finite.
+
+    Example:
+
+    >>> layout(np.zeros((5, 4, 3), np.uint8), 1).frames(np.zeros((5, 4, 3), np.uint8)).shape
+    (3, 5, 4, 1)
+    """
+    if image.dtype.kind not in "iuf":
+        raise InputError(f"expected an image of integers or floats, received dtype {image.dtype}")
+    axes = default_axes(image.shape) if axes is None else check_axes(axes, image.shape)
+    height, width = (image.shape[axes.index(letter)] for letter in "YX")
+    if image.size == 0 or height * width < 2:
+        raise InputError(f"expected an image of at least 2 pixels, received the shape {image.shape}")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise InputError(
+            f"expected finite pixels, received {np.count_nonzero(~np.isfinite(image))} that are NaN or infinite"
+        )
+    channels = image.shape[axes.index("C")] if "C" in axes else 1
+    if model_channels not in (1, channels):
+        raise InputError(f"the network takes images of {model_channels} channels, received {channels}")
+    if data_range is None:
+        offset, data_range = nominal_range(image.dtype, float(image.min()), float(image.max()))
+    elif math.isfinite(data_range) and data_range > 0:
+        offset = 0.0
+    else:
+        raise InputError(f"expected data_range to be a positive number, received {data_range}")
+    return Layout(axes, image.shape, image.dtype, float(offset), float(data_range), model_channels)
+
+
+def default_axes(shape) -> str:
+    """The axes of an image of which only the shape is known.
+
+    Raises:
+        InputError: They cannot be told from it.
+
+    Example:
+
+    >>> default_axes((480, 640, 3))
+    'YXC'
+    """
+    if len(shape) == 2:
+        return "YX"
+    if len(shape) == 3 and shape[-1] in (1, 3):
+        return "YXC"
+    raise InputError(
+        f"expected an image of shape (H, W), (H, W, 1) or (H, W, 3), received {shape}; "
+        "say what its axes are, such as axes='TYX' or axes='YXC'"
+    )
+
+
+def check_axes(axes: str, shape) -> str:
+    """Axes that were given, in capitals, once it is sure that they can be those of an image of that shape.
+
+    Raises:
+        InputError: They cannot.
+
+    Example:
+
+    >>> check_axes("tyx", (9, 480, 640))
+    'TYX'
+    """
+    axes = str(axes).upper()
+    if len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes) <= set(AXES):
+        raise InputError(f"expected axes to have Y and X and at most one each of C, T, Z, received {axes!r}")
+    if len(axes) != len(shape):
+        raise InputError(f"axes {axes!r} names {len(axes)} axes, the image has {len(shape)}: {shape}")
+    return axes
+
+
+def nominal_range(dtype, lowest: float, highest: float) -> tuple[float, float]:
+    """The value that becomes 0 for a network, and the difference that becomes 1; see `layout`.
+
+    Args:
+        dtype: Of the image.
+        lowest: Its smallest value.
+        highest: Its largest value.
+
+    Example:
+
+    >>> nominal_range("uint16", 7, 3000)
+    (0.0, 4095.0)
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "u" and highest <= 65535:
+        depths = (8,) if dtype == np.uint8 else (8, 10, 12, 14, 16)
+        return 0.0, next(float(2**bits - 1) for bits in depths if highest <= 2**bits - 1)
+    if dtype.kind == "f" and lowest >= -2 and highest <= 3:
+        return 0.0, 1.0
+    return lowest, (highest - lowest) or 1.0
+
+
+def convert(frame: np.ndarray, dtype) -> np.ndarray:
+    """Values as another dtype: rounded, and clipped to its limits, never wrapped around.
+
+    Args:
+        frame: Floats in the units of the image.
+        dtype: Integer or float.
+
+    Raises:
+        InputError: A value is not finite and the dtype one of integers.
+
+    Example:
+
+    >>> convert(np.array([-3.2, 12.6, 300]), "uint8")
+    array([  0,  13, 255], dtype=uint8)
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        limits = np.finfo(dtype)
+        # What is infinite stays so.
+        return np.where(np.isfinite(frame), np.clip(frame, limits.min, limits.max), frame).astype(dtype)
+    if not np.isfinite(frame).all():
+        raise InputError(f"expected finite values to write as {dtype}, received NaN or infinite ones")
+    limits = np.iinfo(dtype)
+    rounded = np.rint(np.asarray(frame, np.float64))
+    # The largest 64-bit integers are no doubles: the next one up would wrap around.
+    converted = np.clip(rounded, limits.min, np.nextafter(float(limits.max), 0) if dtype.itemsize == 8 else limits.max)
+    converted = converted.astype(dtype)
+    converted[rounded >= float(limits.max)] = limits.max
+    return converted

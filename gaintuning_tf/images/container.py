@@ -1,0 +1,71 @@
+"""What every format gives: a file that is open to be read, or to be written, in parts."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """An image file that is open: what it says it holds, and its pixels in parts.
+
+    Attributes:
+        shape: Of the whole array.
+        dtype: Of the arrays that `read` returns, in native byte order.
+        axes: A letter per axis as the file has them, perhaps others than T, Z, C, Y, X; None if it says nothing.
+        metadata: What a writer of the same format keeps.
+        read: Takes an index, a number or a full slice for each axis, and returns that part of the array.
+        close: Closes the file.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    axes: str | None
+    metadata: dict
+    read: Callable[[tuple], np.ndarray]
+    close: Callable[[], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """An image file that is being written.
+
+    Attributes:
+        write: Takes an index as `Source.read` does, and the values of that part.
+        read: Returns a part that was written before.
+        flush: What was written is on disk when it returns.
+        finish: Completes the file once all is written.
+        close: Closes it, complete or not.
+    """
+
+    write: Callable[[tuple, np.ndarray], None]
+    read: Callable[[tuple], np.ndarray]
+    flush: Callable[[], None]
+    finish: Callable[[], None]
+    close: Callable[[], None]
+
+
+@contextlib.contextmanager
+def parsing(path) -> Iterator[None]:
+    """Whatever a library raises in the block for a file that it cannot make sense of is an `InputError`.
+
+    The libraries raise as they come upon nonsense: of a damaged file anything, from a division by zero to a
+    lack of memory.
+
+    Raises:
+        InputError: The block raised, with the reason.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        text = str(error).strip()
+        reason = text.splitlines()[0] if text else type(error).__name__
+        raise InputError(f"cannot read {path} as an image: {reason}") from error

@@ -1,0 +1,76 @@
+"""Which frames an array of named axes has, in which order."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameOrder:
+    """The frames of an array: as `array_layout.Layout` has them, but one at a time.
+
+    Args:
+        axes: A letter per axis of the array, of T, Z, C, Y, X.
+        shape: Its shape.
+        model_channels: Channels that the network takes. If 1, every channel is a frame of its own.
+
+    Raises:
+        InputError: The network takes another number of channels than the array has.
+
+    Example:
+
+    >>> order = FrameOrder("TCYX", (4, 2, 7, 5), 1)
+    >>> order.frame_count, order.frame_axes, order.index(3)
+    (8, 'YX', (1, 1, slice(None, None, None), slice(None, None, None)))
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    model_channels: int
+
+    def __post_init__(self):
+        channels = self.shape[self.axes.index("C")] if "C" in self.axes else 1
+        if self.model_channels not in (1, channels):
+            raise InputError(f"the network takes images of {self.model_channels} channels, received {channels}")
+
+    @property
+    def frame_axes(self) -> str:
+        """`"YX"`, or `"YXC"` where a frame has all channels."""
+        return "YXC" if "C" in self.axes and self.model_channels != 1 else "YX"
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        return tuple(self.shape[self.axes.index(letter)] for letter in self.frame_axes)
+
+    @property
+    def frame_count(self) -> int:
+        return math.prod(self._counts())
+
+    def index(self, i: int) -> tuple:
+        """Where frame `i` is in the array: T, then Z, then C count slowest."""
+        if not 0 <= i < self.frame_count:
+            raise InputError(f"expected a frame's number of 0 to {self.frame_count - 1}, received {i}")
+        numbers = dict(zip(self._others(), (int(n) for n in np.unravel_index(i, self._counts())), strict=True))
+        return tuple(numbers.get(letter, slice(None)) for letter in self.axes)
+
+    def frame(self, part: np.ndarray) -> np.ndarray:
+        """The part of the array at `index(i)` with its axes in the order of `frame_axes`."""
+        return part.transpose([self._kept().index(letter) for letter in self.frame_axes])
+
+    def part(self, frame: np.ndarray) -> np.ndarray:
+        """The inverse of `frame`."""
+        return frame.transpose([self.frame_axes.index(letter) for letter in self._kept()])
+
+    def _kept(self):
+        return [letter for letter in self.axes if letter in self.frame_axes]
+
+    def _others(self):
+        return [letter for letter in "TZC" if letter in self.axes and letter not in self.frame_axes]
+
+    def _counts(self):
+        return tuple(self.shape[self.axes.index(letter)] for letter in self._others())

@@ -1,0 +1,256 @@
+"""Image files as sequences of frames, read and written one at a time: memory does not grow with their number."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.images import formats, pictures
+from gaintuning_tf.images.array_layout import AXES, check_axes, default_axes
+from gaintuning_tf.images.container import Source, Target, parsing
+from gaintuning_tf.images.frame_order import FrameOrder
+from gaintuning_tf.support.atomic_files import put, remove, written_to
+from gaintuning_tf.support.locks import PartialLock, partial_path
+
+
+def open_stack(path, *, axes: str | None = None, model_channels: int = 1) -> Stack:
+    """Open an image file as a sequence of frames.
+
+    Args:
+        path: Any image file that can be read; a single image is a stack of one frame. Or a stack that is open, to be
+            seen as frames for another network: it stays open, and nothing is read again.
+        axes: A letter per axis of the file's array: Y and X; C, T, Z where present. By default what the file
+            says; if it says nothing, (H, W), (H, W, 1) and (H, W, 3) are understood.
+        model_channels: Channels that the network takes. If 1, every channel is a frame of its own.
+
+    Returns:
+        The stack, to be closed by `with`.
+
+    Raises:
+        InputError: The file cannot be read, its axes cannot be told, or the network takes other images.
+
+    Example:
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.npy"
+    >>> np.save(path, np.arange(60, dtype="uint16").reshape(5, 4, 3))
+    >>> with open_stack(path, axes="TYX") as stack:
+    ...     stack.frame_count, stack.frame_shape, float(stack.frame(1).max()), stack.extent()
+    (5, (4, 3), 23.0, (0.0, 59.0))
+    """
+    if isinstance(path, Stack):
+        shared = dataclasses.replace(path._source, close=lambda: None)
+        return Stack(path.path, shared, path.axes if axes is None else axes, model_channels)
+    path = Path(path)
+    formats.check_readable(path)
+    source = (pictures if _is_picture(path) else formats).open_source(path)
+    try:
+        return Stack(path, source, axes, model_channels)
+    except BaseException:
+        source.close()
+        raise
+
+
+class Stack:
+    """An image file as a sequence of frames; made by `open_stack`.
+
+    Attributes:
+        path: The file.
+        axes: A letter per axis of its array, such as `"TYX"`.
+        shape: Of the array.
+        dtype: Of the array and of each frame, in native byte order.
+        frame_axes: `"YX"` or `"YXC"`.
+        frame_shape: Of each frame.
+        frame_count: How many.
+        metadata: What a writer of the same format keeps: sizes of pixels, descriptions.
+    """
+
+    def __init__(self, path: Path, source: Source, axes: str | None, model_channels: int):
+        if source.dtype.kind not in "iuf":
+            raise InputError(f"expected an image of integers or floats, {path} has dtype {source.dtype}")
+        self.path, self.shape, self.dtype = path, tuple(source.shape), source.dtype
+        self.axes = _axes(path, source) if axes is None else check_axes(axes, self.shape)
+        sides = [self.shape[self.axes.index(letter)] for letter in "YX"]
+        if 0 in self.shape or sides[0] * sides[1] < 2:
+            raise InputError(f"expected images of at least 2 pixels, {path} has the shape {self.shape}")
+        self._order = FrameOrder(self.axes, self.shape, model_channels)
+        self.frame_axes, self.frame_shape = self._order.frame_axes, self._order.frame_shape
+        self.frame_count = self._order.frame_count
+        self.metadata = source.metadata
+        self._source = source
+
+    def frame(self, i: int) -> np.ndarray:
+        """Frame `i`, in the axes `frame_axes`; T, then Z, then C (where it is not in the frame) count slowest."""
+        part = self._source.read(self._order.index(i))
+        return np.ascontiguousarray(self._order.frame(part))
+
+    def array(self) -> np.ndarray:
+        """The whole array, all its frames at once."""
+        with parsing(self.path):
+            return self._source.read((slice(None),) * len(self.shape))
+
+    def extent(self) -> tuple[float, float]:
+        """Smallest and largest finite value of all frames, each read once; NaN if nothing is finite."""
+        lowest, highest = np.inf, -np.inf
+        for i in range(self.frame_count):
+            frame = self.frame(i)
+            finite = frame[np.isfinite(frame)] if frame.dtype.kind == "f" else frame
+            if finite.size:
+                lowest, highest = min(lowest, float(finite.min())), max(highest, float(finite.max()))
+        return (lowest, highest) if lowest <= highest else (np.nan, np.nan)
+
+    def identity(self) -> dict:
+        """What tells, later, whether the file is still the same: for JSON."""
+        files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
+        stats = [file.stat() for file in files if file.is_file()]
+        return {
+            "path": str(self.path.resolve()),
+            "size": sum(stat.st_size for stat in stats),
+            "mtime_ns": max((stat.st_mtime_ns for stat in stats), default=0),
+            "shape": list(self.shape),
+            "dtype": str(self.dtype),
+            "axes": self.axes,
+        }
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def create_stack(path, like: Stack, *, dtype=None, resume: bool = False) -> StackWriter:
+    """Start an output of the shape and axes of another stack, to be written frame by frame.
+
+    Frames go into a partial file beside the output, by the name `.NAME.partial`, until `commit`. After an
+    interruption it stays, to be gone on with.
+
+    Args:
+        path: The output; its suffix says the format.
+        like: What it corresponds to. Of the same format, its metadata is kept.
+        dtype: That of `like` if absent.
+        resume: Go on with a partial file of the same shape and dtype; the frames in it are kept.
+
+    Raises:
+        InputError: The format is not written or cannot hold such a stack, another process is writing to the same
+            output, or there is nothing to resume.
+
+    Example:
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> np.save(folder / "a.npy", np.zeros((5, 4, 3), "float32"))
+    >>> with open_stack(folder / "a.npy", axes="TYX") as stack, create_stack(folder / "b.tif", stack) as writer:
+    ...     for i in range(stack.frame_count):
+    ...         writer.write(i, stack.frame(i) + i)
+    ...     writer.commit()
+    >>> with open_stack(folder / "b.tif") as stack:
+    ...     stack.axes, stack.extent()
+    ('TYX', (0.0, 4.0))
+    """
+    formats.check_suffix(path)
+    dtype = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
+    folder = formats.suffix_of(path) in formats.FOLDERS
+    formats.check_replaceable(written_to(path))
+    if like.path.resolve() == partial_path(path).resolve():
+        raise InputError(f"expected an input that is not the partial file of the output, received {like.path}")
+    lock = PartialLock(partial_path(path), folder=folder, resume=resume)
+    try:
+        target = _target(path, lock.path, like, dtype, resume)
+    except BaseException:
+        if not resume:
+            remove(lock.path)
+        lock.release()
+        raise
+    return StackWriter(written_to(path), lock, target, like, dtype)
+
+
+class StackWriter:
+    """An output that is being written; made by `create_stack`. Leaving its `with` block closes but never commits.
+
+    Attributes:
+        partial: The partial file, or folder, that has what was written.
+    """
+
+    def __init__(self, path: Path, lock: PartialLock, target: Target, like: Stack, dtype: np.dtype):
+        self.partial = lock.path
+        self._path, self._lock, self._target, self._order, self._dtype = path, lock, target, like._order, dtype
+
+    def write(self, i: int, frame: np.ndarray) -> None:
+        """Write frame `i`: in any order, any number of times; nothing is converted.
+
+        Raises:
+            InputError: It has another shape or dtype than the output's frames.
+        """
+        if frame.shape != self._order.frame_shape or frame.dtype != self._dtype:
+            raise InputError(
+                f"expected a frame of shape {self._order.frame_shape} and dtype {self._dtype}, "
+                f"received {frame.shape} and {frame.dtype}"
+            )
+        self._target.write(self._order.index(i), self._order.part(frame))
+
+    def read(self, i: int) -> np.ndarray:
+        """Frame `i` as it was written."""
+        return np.ascontiguousarray(self._order.frame(self._target.read(self._order.index(i))))
+
+    def flush(self) -> None:
+        """All frames written so far are on disk when this returns."""
+        self._target.flush()
+
+    def commit(self) -> None:
+        """Complete the file and rename it over the output, which until then is as it was."""
+        self._target.finish()
+        self._target.close()
+        put(self.partial, self._path)
+        self._lock.release()
+
+    def discard(self) -> None:
+        """Delete what was written."""
+        self._target.close()
+        remove(self.partial)
+        self._lock.release()
+
+    def close(self) -> None:
+        """Leave what was written for a later run to go on with."""
+        self._target.close()
+        self._lock.release()
+
+    def __enter__(self) -> StackWriter:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def _target(path, partial, like, dtype, resume):
+    if _is_picture(path):
+        start = pictures.resume_target if resume else pictures.create_target
+        return start(partial, formats.suffix_of(path), like.shape, dtype)
+    module = formats.module_of(path)
+    if resume:
+        return module.resume_target(partial, like.shape, dtype)
+    same = not _is_picture(like.path) and formats.module_of(like.path) is module
+    return module.create_target(partial, like.shape, dtype, like.axes, like.metadata if same else {})
+
+
+def _is_picture(path):
+    return formats.suffix_of(path) in formats.PICTURES
+
+
+def _axes(path, source):
+    told = source.axes or ""
+    if {"Y", "X"} <= set(told) <= set(AXES) and len(set(told)) == len(told):
+        return told
+    try:
+        return default_axes(source.shape)
+    except InputError as error:
+        says = f" but {told!r}" if told else ""
+        raise InputError(
+            f"{path} of shape {source.shape} does not say which its axes are{says}; say it, such as --axes TYX"
+        ) from error

@@ -1,0 +1,160 @@
+"""What every loss is, and what it knows of the noise: numbers and models as tensors, and fresh draws."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import tensorflow as tf
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.losses.divergence import Denoise
+from gaintuning_tf.noise.models import GaussianNoise, NoiseLevel, NoiseModel
+from gaintuning_tf.noise.tensors import as_level
+
+
+class RiskEstimate:
+    """Base of the losses: a number for each image that tuning minimises.
+
+    Called as `loss(denoise, noisy, noise, seed=seed, reference=reference)` with the same numbers,
+    it returns the same risks: nothing is kept between calls.
+
+    Attributes:
+        noise: The loss's own noise, in the units of the images, or None.
+        needs_noise: Whether a call without any noise is refused.
+        uses_reference: Whether `reference` makes a difference; without, the tuner does not pass it.
+        step: Length of the finite difference, None for one that suits the network's precision; 0 where there is none.
+        criterion: What results are compared by, on probes that tuning has not seen.
+
+    Example, a loss of one's own:
+
+    >>> class Fit(RiskEstimate):
+    ...     needs_noise = False
+    ...
+    ...     def __call__(self, denoise, noisy, noise=None, *, seed, reference=None):
+    ...         return tf.reduce_mean(tf.square(denoise(noisy) - noisy), axis=(1, 2, 3))
+    >>> Fit()(lambda y: 0.5 * y, tf.ones((2, 8, 8, 1)), seed=(0, 0)).numpy().tolist()
+    [0.25, 0.25]
+    """
+
+    noise: NoiseModel | None = None
+    needs_noise = True
+    uses_reference = False
+    step: float | None = 0.0
+
+    @property
+    def criterion(self) -> RiskEstimate:
+        """The loss that results are compared by: this one, unless another tells more though it trains worse."""
+        return self
+
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
+        """The risk of each image, (N,), in squared units of the image.
+
+        Args:
+            denoise: Images (N, H, W, C) to images of the same shape.
+            noisy: (N, H, W, C).
+            noise: Overrides the loss's own: the standard deviation of Gaussian noise, () or (N,); a
+                `NoiseModel`; or a `NoiseLevel` of tensors, (N,) each.
+            seed: Two integers.
+            reference: (N, H, W, C), a denoised image from elsewhere, such as the network's before tuning.
+
+        Raises:
+            InputError: No noise, here or there, for a loss that needs it.
+        """
+        raise NotImplementedError
+
+    def _level(self, noise, noisy) -> NoiseLevel:
+        """The noise of a call as tensors of the dtype of `noisy`, to be broadcast over its images."""
+        noise = self.noise if noise is None else noise
+        if noise is None:
+            name = type(self).__name__
+            raise InputError(
+                f"{name} expects the noise level: {name}(...) or tune(...) with a sigma or a model such as PoissonNoise"
+            )
+        return as_level(noise, noisy.dtype)
+
+    def check_noise(self, noise) -> None:
+        """Refuse noise that the loss is not for, as far as that is known before anything is computed.
+
+        Args:
+            noise: As for a call.
+
+        Raises:
+            InputError: The loss is not for such noise.
+        """
+
+    def at_step(self, step: float) -> RiskEstimate:
+        """The loss with this length of the finite difference, if its own is left open: a copy, or itself."""
+        if self.step is not None:
+            return self
+        chosen = copy.copy(self)
+        chosen.step = step
+        return chosen
+
+    def of(self, denoise: Denoise, noisy: tf.Tensor, noise, *, seed, reference) -> tf.Tensor:
+        """Call the loss with `reference` if it uses one: losses of the user's own need not know of it.
+
+        Returns:
+            The risk of each image, (N,).
+        """
+        options = {"reference": reference} if self.uses_reference else {}
+        return self(denoise, noisy, noise, seed=seed, **options)
+
+
+class _Function(RiskEstimate):
+    """A callable that is no `RiskEstimate`, with those of its attributes that it has."""
+
+    def __init__(self, function: Any):
+        self.function = function
+        for name in ("noise", "needs_noise", "uses_reference", "step"):
+            setattr(self, name, getattr(function, name, getattr(RiskEstimate, name)))
+
+    @property
+    def criterion(self) -> RiskEstimate:
+        """That of the callable, or the callable itself."""
+        return as_risk_estimate(self.function.criterion) if hasattr(self.function, "criterion") else self
+
+    def check_noise(self, noise) -> None:
+        """Ask the callable, if it can be asked."""
+        getattr(self.function, "check_noise", super().check_noise)(noise)
+
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, **options) -> tf.Tensor:
+        """What the callable returns for the same arguments."""
+        return self.function(denoise, noisy, noise, **options)
+
+    def at_step(self, step: float) -> RiskEstimate:
+        """The same of a copy of the callable, whose step it is."""
+        if self.step is not None:
+            return self
+        function = copy.copy(self.function)
+        function.step = step
+        return _Function(function)
+
+
+def as_risk_estimate(loss) -> RiskEstimate:
+    """Wrap a plain function, `loss(denoise, noisy, noise, seed=seed)`, so that it can be asked what a loss is asked.
+
+    Args:
+        loss: A `RiskEstimate`, which is returned as it is, or any callable.
+
+    Raises:
+        InputError: It cannot be called, or is a class in place of an object.
+
+    Example:
+
+    >>> def fit(denoise, noisy, noise=None, *, seed):
+    ...     return tf.reduce_mean(tf.square(denoise(noisy) - noisy), axis=(1, 2, 3))
+    >>> loss = as_risk_estimate(fit)
+    >>> loss.uses_reference, loss.criterion is loss, as_risk_estimate(loss) is loss
+    (False, True, True)
+    """
+    if isinstance(loss, RiskEstimate):
+        return loss
+    if not callable(loss) or isinstance(loss, type):
+        raise InputError(f"expected a loss such as MonteCarloSURE(), received {loss!r}")
+    return _Function(loss)
+
+
+def own_noise(noise) -> NoiseModel | None:
+    """The noise that a loss is made with, as a model: a number is a sigma."""
+    return noise if noise is None or isinstance(noise, NoiseModel) else GaussianNoise(noise)

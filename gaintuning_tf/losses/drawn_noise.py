@@ -1,0 +1,74 @@
+"""Losses that draw noise: on the denoised image, or on a clean one."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from gaintuning_tf.losses.base import RiskEstimate, own_noise
+from gaintuning_tf.losses.divergence import Denoise
+from gaintuning_tf.noise.tensors import draw_noise, mean
+
+
+class NoiseResamplingLoss(RiskEstimate):
+    """The error of denoising the denoised image once more, under fresh noise.
+
+    `|f(x0 + e) - x0|^2 / n` with x0 the image as the network denoised it before tuning, and e drawn
+    from the noise model: the loss "noise resampling" of Mohan, Vincent, Manzorro, Crozier,
+    Fernandez-Granda, Simoncelli, "Adaptive denoising via GainTuning", NeurIPS 2021. x0 stands
+    in for the clean image: what it has lost cannot be found again. Its noise is another than that
+    of the image, so that noise cannot be fitted.
+
+    Args:
+        noise: A noise model in the units of the image that is tuned on, or a number, the
+            sigma of Gaussian noise. May be left out here and given to the call.
+
+    The call's `reference` is x0. Without it, it is `f(y)` as f is, through which no gradient
+    flows: then the target moves with the gains, and as zero gains have no error at all, only few steps are safe.
+
+    Under XLA the noise must be known to be Gaussian: it has no Poisson numbers.
+
+    Example:
+
+    >>> loss = NoiseResamplingLoss(0.1)
+    >>> risk = loss(lambda y: 0.5 * y, tf.zeros((1, 128, 128, 1)), seed=(0, 2))
+    >>> bool(abs(risk[0] - 0.0025) < 5 * 0.0025 * (2 / 128**2) ** 0.5)
+    True
+    """
+
+    uses_reference = True
+
+    def __init__(self, noise=None):
+        self.noise = own_noise(noise)
+
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
+        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
+        level = self._level(noise, noisy)
+        target = tf.stop_gradient(denoise(noisy) if reference is None else tf.cast(reference, noisy.dtype))
+        return mean(tf.square(denoise(target + draw_noise(level, target, seed)) - target))
+
+
+class SupervisedLoss(RiskEstimate):
+    """The true error, of an image that is known clean: the best that tuning could do, for comparison.
+
+    `|f(x + e) - x|^2 / n` with e drawn afresh from the noise model at each call.
+
+    Args:
+        noise: A noise model in the units of the image that is tuned on, or a number, the
+            sigma of Gaussian noise. May be left out here and given to the call.
+
+    Under XLA the noise must be known to be Gaussian: it has no Poisson numbers.
+
+    Example:
+
+    >>> risk = SupervisedLoss(0.1)(lambda y: y, tf.zeros((1, 128, 128, 1)), seed=(0, 2))
+    >>> bool(abs(risk[0] - 0.01) < 5 * 0.01 * (2 / 128**2) ** 0.5)
+    True
+    """
+
+    def __init__(self, noise=None):
+        self.noise = own_noise(noise)
+
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
+        """The error of each image, (N,), in squared units of the image: see `RiskEstimate`; `noisy` is CLEAN here."""
+        level = self._level(noise, noisy)
+        return mean(tf.square(denoise(noisy + draw_noise(level, noisy, seed)) - noisy))

@@ -1,0 +1,63 @@
+"""The losses that can be asked for by name: one list for the command line and for who needs the object."""
+
+from __future__ import annotations
+
+from gaintuning_tf.errors import InputError
+
+# Name, and the class in `gaintuning_tf.losses` that is made without arguments.
+LOSSES = {
+    "sure": "CoupledBootstrap",
+    "count-splitting": "CountSplitting",
+    "monte-carlo-sure": "MonteCarloSURE",
+    "blind-spot": "BlindSpotLoss",
+    "noise-resampling": "NoiseResamplingLoss",
+    "unsure": "UNSURE",
+}
+# For which kinds of noise those are that are not for all: what the classes themselves refuse, once they are imported.
+_KINDS = {"count-splitting": ("poisson", "poisson-gaussian"), "monte-carlo-sure": ("gaussian",)}
+# The paper's own method, as an option of the command line.
+PLAIN_LOSS = "monte-carlo-sure"
+
+
+def check_noise_kind(name: str, noise: str) -> None:
+    """Refuse a loss that is not for such noise, by their names alone.
+
+    Args:
+        name: One of `LOSSES`.
+        noise: One of `models.KINDS`.
+
+    Raises:
+        InputError: It is not.
+
+    Example:
+
+    >>> check_noise_kind("count-splitting", "poisson")
+    """
+    kinds = _KINDS.get(name, (noise,))
+    if noise not in kinds:
+        raise InputError(
+            f"expected {' or '.join(kinds)} noise with the loss {name}, received {noise}: choose such noise, or "
+            f"another loss, such as {next(iter(LOSSES))}"
+        )
+
+
+def loss_named(name: str, *, counts: bool = False):
+    """A new loss object.
+
+    Args:
+        name: One of `LOSSES`.
+        counts: Whether the noise is that of counts alone: then `"sure"` is `CountSplitting`.
+
+    Raises:
+        InputError: There is none of that name.
+
+    Example:
+
+    >>> type(loss_named("sure")).__name__
+    'CoupledBootstrap'
+    """
+    if name not in LOSSES:
+        raise InputError(f"expected loss in {', '.join(LOSSES)}, received {name!r}")
+    from gaintuning_tf import losses
+
+    return getattr(losses, LOSSES["count-splitting" if counts and name == "sure" else name])()

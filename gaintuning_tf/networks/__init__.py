@@ -1,0 +1,20 @@
+"""Which networks there are, and what they take: sizes, memory, receptive field.
+
+May import: `support`, `gains`.
+
+- `any_network`: whatever is given for a network, as a Keras model.
+- `architectures`: DnCNN, UNet, blind-spot network.
+- `file_check`: files of networks, looked through before they are loaded.
+- `kept_networks`: networks that were read from files, kept as long as these stay as
+  they are.
+- `memory`: how much memory a network needs to be tuned.
+- `pretrained`: networks by name or file.
+- `sizes`: the sizes that a network takes, and images mirrored to them.
+- `stein_risk_model`: a network that minimises Stein's risk in `fit`.
+- `tiles`: receptive field; large images in seamless tiles.
+- `torch_checkpoints`: published PyTorch weights.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

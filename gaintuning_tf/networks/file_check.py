@@ -1,0 +1,117 @@
+"""Files of Keras networks, of unknown origin, looked through before Keras loads them."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import math
+import shutil
+import struct
+import tempfile
+import threading
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.support.hdf5_check import check_hdf5
+from gaintuning_tf.support.limits import EXPANSION, HARMLESS
+
+CONFIG = "config.json"
+# What zipfile raises as it comes upon nonsense; RuntimeError: encrypted, or packed in a way that it does not know.
+_UNSOUND = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, KeyError, RuntimeError, OSError),
+)
+
+
+def check_network_file(path) -> None:
+    """Refuse a `.keras` or `.h5` file that is damaged, or would take up far more than it holds.
+
+    That it runs no code is Keras's safe mode to see to; this is for what that lets pass: archives that expand without
+    end, names that lead out of them, weights in other files, and layers larger than all weights that are there.
+
+    Raises:
+        InputError: With the reason.
+    """
+    path = Path(path)
+    if path.suffix == ".keras":
+        config, stored = _look_into_archive(path)
+    else:
+        check_hdf5(path)
+        config, stored = _config_of_hdf5(path), path.stat().st_size
+    needed = _bytes_of_weights(config)
+    if needed is not None and needed > max(HARMLESS, 4 * stored):
+        raise InputError(
+            f"cannot load a Keras model from {path}: its layers need {needed} bytes of weights, it holds {stored}"
+        )
+
+
+def _look_into_archive(path):
+    """The configuration, and how many bytes of weights there are."""
+    stored = 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive)
+            for info in archive.infolist():
+                if info.filename.endswith(".h5"):
+                    stored += info.file_size
+                    with tempfile.NamedTemporaryFile(suffix=".h5") as copy, archive.open(info) as packed:
+                        shutil.copyfileobj(packed, copy)
+                        copy.flush()
+                        check_hdf5(copy.name, f"{info.filename} in {path}")
+            return archive.read(CONFIG), stored
+    except InputError:
+        raise
+    except _UNSOUND as error:
+        reason = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
+        raise InputError(f"cannot load a Keras model from {path}: no sound .keras archive: {reason}") from error
+
+
+def _check_members(path, archive):
+    names = [info.filename for info in archive.infolist()]
+    for info in archive.infolist():
+        place = PurePosixPath(info.filename.replace("\\", "/"))
+        if place.is_absolute() or ".." in place.parts or names.count(info.filename) > 1:
+            raise InputError(f"cannot load a Keras model from {path}: {info.filename!r} is no name for a part of one")
+    total = sum(info.file_size for info in archive.infolist())
+    size = path.stat().st_size
+    if total > max(HARMLESS, EXPANSION * size):
+        raise InputError(
+            f"cannot load a Keras model from {path}: it says that it expands to {total} bytes, "
+            f"which a file of {size} bytes cannot hold"
+        )
+
+
+def _config_of_hdf5(path):
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return file.attrs.get("model_config", "")
+
+
+def _bytes_of_weights(config):
+    """What the weights of a network need in float32, without making them; None if there is no network."""
+    import keras
+
+    found = []
+
+    def build():
+        # Variables within it know their shape and have no value.
+        with keras.StatelessScope(initialize_variables=False):
+            model = keras.saving.deserialize_keras_object(json.loads(config), safe_mode=True)
+            weights = getattr(model, "weights", ())
+            found.append(sum(4 * math.prod(weight.shape) for weight in weights))
+
+    def attempt():
+        try:
+            build()
+        except Exception:
+            # Keras, which loads it next, has the reason to tell.
+            found.append(None)
+
+    # Keras keeps a list of such variables, to make them after all, for each thread: it goes with this one.
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    return found[0]

@@ -1,0 +1,153 @@
+"""Networks to start from, by name or from a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gaintuning_tf.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+DEFAULT = "unet-bf-natural"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# In an installed package, then in the repository.
+_FOLDERS = (_PACKAGE / "saved_models", _PACKAGE.parent / "saved_models")
+
+
+@dataclasses.dataclass(frozen=True)
+class DenoiserInfo:
+    """What is known of a network that ships with the package: `card.json` beside its weights.
+
+    Attributes:
+        name: What `load_denoiser` takes.
+        architecture: The network.
+        trained_on: The images.
+        noise: The noise it was trained on.
+        channels: Channels of its images.
+        parameters: Number of weights.
+        gains: Number of gains.
+        psnr: Mean PSNR in dB of its output, by data set and noise level.
+        path: The weights.
+    """
+
+    name: str
+    architecture: str
+    trained_on: str
+    noise: str
+    channels: int
+    parameters: int
+    gains: int
+    psnr: dict[str, float]
+    path: Path
+
+
+def list_denoisers() -> dict[str, DenoiserInfo]:
+    """The networks that ship with the package, by name.
+
+    Example:
+
+    >>> "unet-bf-natural" in list_denoisers()
+    True
+    """
+    folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
+    cards = sorted(folder.glob("*/card.json")) if folder else []
+    return {card.parent.name: _read_card(card) for card in cards}
+
+
+def find_denoiser(name_or_path) -> Path:
+    """The file that `load_denoiser` would load, without loading it: needs no TensorFlow.
+
+    Raises:
+        InputError: It is neither the name of a network nor a file that can hold one.
+    """
+    known = list_denoisers()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)].path
+    path = Path(name_or_path)
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise InputError(
+            f"expected a network's name ({', '.join(known)}), a .keras or .h5 file or a SavedModel folder, received "
+            f"{str(name_or_path)!r}"
+        )
+    if path.suffix not in (".keras", ".h5", ".hdf5"):
+        raise InputError(f"expected a .keras or .h5 file, or a SavedModel folder, received {path}")
+    return path
+
+
+def load_denoiser(name_or_path) -> keras.Model:
+    """Load a trained denoiser.
+
+    Args:
+        name_or_path: A name from `list_denoisers`, a `.keras` or `.h5` file, or the folder
+            of a SavedModel or of its versions. Keras's safe mode is on: a file that would
+            run code of its own is refused. A SavedModel is a program of TensorFlow: only those that you trust.
+
+    Returns:
+        A Keras model, not compiled, (N, H, W, C) to the same shape.
+
+    Raises:
+        InputError: There is no such network, or the file holds none.
+
+    Example:
+
+    >>> load_denoiser("unet-bf-natural").count_params()
+    233024
+    """
+    path = find_denoiser(name_or_path)
+    import keras
+
+    register_classes()
+    if path.is_dir():
+        from gaintuning_tf.gains.graph_models import load_saved_model
+
+        return load_saved_model(path)
+    if path not in [info.path for info in list_denoisers().values()]:
+        from gaintuning_tf.networks.file_check import check_network_file
+
+        check_network_file(path)
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # of a damaged configuration Keras and the layers raise anything
+        raise InputError(f"cannot load a Keras model from {path}: {_reason(error)}") from error
+    if not isinstance(model, keras.Model):
+        raise InputError(f"expected a Keras model in {path}, found a {type(model).__name__}")
+    return model
+
+
+def register_classes() -> None:
+    """Import every module of the package that registers a class with Keras.
+
+    A file names the classes of its layers, and Keras imports none by itself.
+    """
+    from gaintuning_tf.gains import contrast, custom_layers, graph_network, layers  # noqa: F401
+    from gaintuning_tf.networks import architectures, stein_risk_model  # noqa: F401
+
+
+def _reason(error):
+    """The innermost reason in Keras's message, which quotes whole configurations around it."""
+    text = str(error).rpartition("Exception encountered:")[2].partition("Full object config")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _read_card(card):
+    values = json.loads(card.read_text())
+    fields = {field.name for field in dataclasses.fields(DenoiserInfo)} & set(values)
+    path = card.parent / values["file"]
+    return DenoiserInfo(name=card.parent.name, path=path, **{field: values[field] for field in fields})
+
+
+def network_digest(path):
+    """SHA-256 of a network's file, or of all files in its folder: two that differ have not the same results."""
+    found = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            found.update(file.read_bytes())
+    return found.hexdigest()

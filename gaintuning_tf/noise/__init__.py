@@ -1,0 +1,16 @@
+"""What is assumed of the noise: its models, their estimation from one image, and the same
+as tensors.
+
+May import: `errors` only.
+
+- `counts`: the unit of counts.
+- `draws`: random numbers that each image of a batch gets alike.
+- `estimation`: the noise of one image, estimated from itself.
+- `models`: noise models, and the line of their variance.
+- `tensors`: noise in a graph: its level, fresh draws, the standard error of a risk.
+- `variance_line`: the variance as a line of the mean, estimated.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,80 @@
+"""The noise of one image, estimated from itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.noise.counts import count_unit
+from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
+from gaintuning_tf.noise.variance_line import variance_line
+
+
+def estimate_noise(image: np.ndarray, noise: str = "gaussian") -> NoiseModel:
+    """Estimate the noise of one image from itself.
+
+    Gaussian: the median absolute deviation of the finest diagonal wavelet
+    coefficients (Donoho and Johnstone, "Ideal spatial adaptation by wavelet
+    shrinkage", Biometrika 1994), by `skimage.restoration.estimate_sigma`; the mean
+    over the channels.
+
+    Poisson: the line through the origin, and Poisson-Gaussian: any line, that the variance
+    of the noise follows over the mean in small areas, see `variance_line.variance_line`. A line
+    has no more than two numbers: of read-out noise and black level, an intercept above zero
+    is taken for the first and one below for the second. The variance is known well at the
+    values that the image has; slope and intercept by themselves only if these differ enough.
+    Where the image was clipped, the noise is underestimated. Where all values are whole multiples of
+    nearly the Poisson gain, they are counts, and that unit is the gain: see `counts.count_unit`.
+
+    Args:
+        image: (H, W) or (H, W, C), any real dtype. For `"poisson"`, an image of counts, or of
+            counts times any number; nothing must have been subtracted.
+        noise: `"gaussian"`, `"poisson"` or `"poisson-gaussian"`.
+
+    Returns:
+        The noise in the units of the image.
+
+    Raises:
+        InputError: The kind of noise is unknown, or the image is too small or too
+            clean for an estimate.
+
+    Example:
+
+    >>> image = np.random.default_rng(0).normal(100, 5, (256, 256))
+    >>> bool(abs(estimate_noise(image).sigma - 5) < 0.2)
+    True
+    >>> image = np.random.default_rng(0).poisson(3, (256, 256))
+    >>> estimate_noise(image, "poisson").gain
+    1.0
+    """
+    if noise not in KINDS:
+        raise InputError(
+            f"expected noise to be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, received {noise!r}"
+        )
+    if noise == "gaussian":
+        return GaussianNoise(_estimate_sigma(image))
+    if noise == "poisson":
+        if np.mean(image) <= 0:
+            raise InputError("expected counts of Poisson noise, received an image of mean zero or less")
+        gain = variance_line(image, through_origin=True)[0]
+        return PoissonNoise(count_unit(image, gain) or gain)
+    slope, intercept = variance_line(image)
+    if intercept < 0:
+        return PoissonGaussianNoise(slope, 0.0, -intercept / slope)
+    return PoissonGaussianNoise(slope, intercept**0.5)
+
+
+def _estimate_sigma(image):
+    from skimage.restoration import estimate_sigma
+
+    if min(image.shape[:2]) < 4:
+        raise InputError(f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image; pass sigma")
+    channel_axis = -1 if image.ndim == 3 else None
+    spread = float(np.ptp(image.astype(np.float64)))
+    # Without spread there are no wavelet coefficients, and scikit-image's median is of nothing.
+    sigma = (
+        float(estimate_sigma(image.astype(np.float64), channel_axis=channel_axis, average_sigmas=True)) if spread else 0
+    )
+    if not sigma > 1e-6 * spread:  # what rounding in the wavelet transform leaves
+        raise InputError("found no noise in the image: it is constant, or synthetic and clean; pass sigma")
+    return sigma

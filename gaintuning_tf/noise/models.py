@@ -1,0 +1,261 @@
+"""Noise models, and their estimation from one image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+
+KINDS = ("gaussian", "poisson", "poisson-gaussian")
+
+
+class NoiseLevel(NamedTuple):
+    """The variance of noise as a line of the clean value, `v = slope * value + intercept`, for each image.
+
+    Arrays of NumPy or tensors: this is how noise enters a compiled graph.
+
+    Attributes:
+        slope: (N,), in units of the image.
+        intercept: (N,), in their square; negative where there is a black level.
+
+    Example:
+
+    >>> level = PoissonGaussianNoise(gain=2.0, sigma=3.0).level(1)
+    >>> level.variance(np.full((1, 2, 2, 1), 8.0))[0, 0, 0, 0].item()
+    25.0
+    """
+
+    slope: Any
+    intercept: Any
+
+    def variance(self, images):
+        """The line at each pixel of `images` (N, ..., C): not cut off at zero, so that it is unbiased at noisy ones."""
+        return along_images(self.slope, images) * images + along_images(self.intercept, images)
+
+    def for_images(self, images: int) -> NoiseLevel:
+        """The same with a number for each image of a batch, (images,) each.
+
+        Raises:
+            InputError: It is of another number of images.
+        """
+        if any(np.shape(part) not in ((), (1,), (images,)) for part in self):
+            raise InputError(f"expected the noise of one image or of each of {images}, received {self}")
+        return NoiseLevel(*(np.broadcast_to(part, (images,)).copy() for part in self))
+
+
+class NoiseModel:
+    """Noise of independent pixels whose variance is a line of the clean image.
+
+    `y = gain * Poisson((x - offset) / gain) + offset + sigma * n` with `n ~ N(0, 1)`, of which
+    each model has the parts that its name says (Foi, Trimeche, Katkovnik, Egiazarian, "Practical
+    Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008).
+
+    Example, that of every model:
+
+    >>> noise = PoissonGaussianNoise(gain=2.0, sigma=3.0)
+    >>> noise.variance(np.array([8.0])).tolist(), noise.scaled(10).variance(np.array([80.0])).tolist()
+    ([25.0], [2500.0])
+    """
+
+    def scaled(self, factor: float, shift: float = 0.0) -> NoiseModel:
+        """The noise of `factor * image + shift`."""
+        raise NotImplementedError
+
+    def _parts(self):
+        """Gain, sigma and offset."""
+        raise NotImplementedError
+
+    @property
+    def images(self) -> int:
+        """The number of images whose noise this is: 1 for numbers, which hold for any."""
+        return max(np.size(part) for part in self._parts())
+
+    def variance(self, image: np.ndarray) -> np.ndarray:
+        """Variance of the noise of each pixel where the clean image is `image`, of its shape, in its units squared.
+
+        Args:
+            image: (N, ..., C), or any shape if the parameters are numbers.
+        """
+        gain, sigma, offset = (along_images(part, image) for part in self._parts())
+        return gain * np.maximum(image - offset, 0) + np.square(sigma) * np.ones_like(image, dtype=float)
+
+    def sample(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A noisy image: the shape of `clean`, and its dtype if that is a floating-point one, not clipped.
+
+        Args:
+            clean: (N, ..., C), or any shape if the parameters are numbers. Where it is below the
+                black level, no electron arrives.
+            rng: Where the random numbers come from.
+        """
+        clean = np.asarray(clean)
+        gain, sigma, offset = (along_images(np.asarray(part, np.float64), clean) for part in self._parts())
+        noisy = clean.astype(np.float64)
+        if np.any(gain > 0):
+            unit = np.where(gain > 0, gain, 1)
+            counts = rng.poisson(np.maximum(clean - offset, 0) / unit)
+            noisy = np.where(gain > 0, unit * counts + offset, noisy)
+        if np.any(sigma > 0):
+            noisy = noisy + sigma * rng.standard_normal(clean.shape)
+        return noisy.astype(clean.dtype if clean.dtype.kind == "f" else np.float64)
+
+    def level(self, images: int) -> NoiseLevel:
+        """The line of the variance for each image of a batch of `images`, (images,) float64.
+
+        Raises:
+            InputError: The parameters are for another number of images.
+        """
+        gain, sigma, offset = (np.asarray(part, np.float64) for part in self._parts())
+        return NoiseLevel(gain, np.square(sigma) - gain * offset).for_images(images)
+
+    def each(self, images: int) -> list[NoiseModel]:
+        """A model of its own for each image of a batch of `images`.
+
+        Example:
+
+        >>> [model.sigma for model in GaussianNoise(np.array([1.0, 2.0])).each(2)]
+        [1.0, 2.0]
+        """
+        parts = {f.name: np.broadcast_to(getattr(self, f.name), (images,)) for f in dataclasses.fields(self)}
+        return [type(self)(**{name: float(part[i]) for name, part in parts.items()}) for i in range(images)]
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianNoise(NoiseModel):
+    """Additive white Gaussian noise, `y = x + sigma * n` with `n ~ N(0, 1)` for each pixel.
+
+    Attributes:
+        sigma: Standard deviation, in the units of the image; one number, or one for
+            each image of a batch.
+
+    Raises:
+        InputError: `sigma` is not a positive finite number.
+
+    Example:
+
+    >>> GaussianNoise(25.0).scaled(1 / 255).sigma  # doctest: +ELLIPSIS
+    0.098...
+    """
+
+    sigma: float | np.ndarray
+
+    def __post_init__(self):
+        _check(self, "sigma")
+
+    def scaled(self, factor: float, shift: float = 0.0) -> GaussianNoise:
+        """The noise of `factor * image + shift`."""
+        return GaussianNoise(self.sigma * factor)
+
+    def _parts(self):
+        return 0.0, self.sigma, 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class PoissonNoise(NoiseModel):
+    """Shot noise, `y = gain * Poisson(x / gain)`: the noise of counting.
+
+    Attributes:
+        gain: What one count adds to the image, in the units of the image: 1 for an image of
+            counts, `1 / dose` for counts divided by the dose. One number, or one for each image.
+
+    Raises:
+        InputError: `gain` is not a positive finite number.
+
+    Example:
+
+    >>> noisy = PoissonNoise(0.1).sample(np.full((64, 64), 0.5), np.random.default_rng(0))
+    >>> round(float(noisy.mean()), 1), round(float(noisy.var()), 2)
+    (0.5, 0.05)
+    """
+
+    gain: float | np.ndarray
+
+    def __post_init__(self):
+        _check(self, "gain")
+
+    def scaled(self, factor: float, shift: float = 0.0) -> PoissonNoise | PoissonGaussianNoise:
+        """The noise of `factor * image + shift`: with a shift, there is a black level, which is the other model's."""
+        if np.any(shift):
+            return PoissonGaussianNoise(self.gain * factor, 0.0, shift)
+        return PoissonNoise(self.gain * factor)
+
+    def _parts(self):
+        return self.gain, 0.0, 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class PoissonGaussianNoise(NoiseModel):
+    """Shot noise and read-out noise of a camera, `y = gain * Poisson((x - offset) / gain) + offset + sigma * n`.
+
+    Attributes:
+        gain: What one electron adds to the image, in its units; at least 0, which is no shot noise.
+        sigma: Standard deviation of the read-out noise in the same units; at least 0.
+        offset: The black level: what the image is where no light falls, in the same units.
+            Each is one number, or one for each image of a batch.
+
+    Raises:
+        InputError: One of them is not such a number, or gain and sigma are both zero.
+
+    Example:
+
+    >>> PoissonGaussianNoise(gain=2.0, sigma=5.0, offset=100.0).variance(np.array([100.0, 150.0])).tolist()
+    [25.0, 125.0]
+    """
+
+    gain: float | np.ndarray
+    sigma: float | np.ndarray
+    offset: float | np.ndarray = 0.0
+
+    def __post_init__(self):
+        _check(self, "gain", least=0)
+        _check(self, "sigma", least=0)
+        _check(self, "offset", least=-np.inf)
+        if not np.all(np.asarray(self.gain) + np.asarray(self.sigma) > 0):
+            raise InputError(f"expected gain or sigma to be positive, received both zero: {self}")
+
+    def scaled(self, factor: float, shift: float = 0.0) -> PoissonGaussianNoise:
+        """The noise of `factor * image + shift`."""
+        return PoissonGaussianNoise(self.gain * factor, self.sigma * factor, self.offset * factor + shift)
+
+    def _parts(self):
+        return self.gain, self.sigma, self.offset
+
+
+def stacked(models: Sequence[NoiseModel]) -> NoiseModel:
+    """One model for a batch of images, of those of each, which are of one kind; the model itself if it is one.
+
+    Example:
+
+    >>> stacked([PoissonNoise(1.0), PoissonNoise(2.0)]).gain.tolist()
+    [1.0, 2.0]
+    """
+    if len(models) == 1:
+        return models[0]
+    (kind,) = {type(model) for model in models}
+    return kind(**{f.name: np.array([getattr(m, f.name) for m in models]) for f in dataclasses.fields(kind)})
+
+
+def _check(noise, name, least=None):
+    """Refuse a parameter that is no number or array of them; above zero, or at least `least`."""
+    given = getattr(noise, name)
+    value = np.asarray(given)
+    if value.ndim:
+        object.__setattr__(noise, name, value)
+    if (
+        value.dtype.kind in "fiu"
+        and np.isfinite(value).all()
+        and ((value > 0) if least is None else (value >= least)).all()
+    ):
+        return
+    kind = "a positive number" if least is None else f"a number of at least {least}" if least == 0 else "a number"
+    raise InputError(f"expected {name} to be {kind}, in the units of the image, received {given}")
+
+
+def along_images(parameter, images):
+    """A parameter for each image (N,), to be broadcast over the images (N, ..., C); a number as it is."""
+    if getattr(parameter, "shape", ()) in ((), None):
+        return parameter
+    return parameter[(slice(None), *(None,) * (len(images.shape) - 1))]

@@ -1,0 +1,6 @@
+from .analysis import Analysis as Analysis, GainChange as GainChange, analyse as analyse, gain_changes as gain_changes
+from .equivalent import equivalent_filter as equivalent_filter, net_bias as net_bias
+from .figures import write_figures as write_figures
+from .image_report import write_report as write_report
+from .stack_report import write_stack_figures as write_stack_figures, write_stack_report as write_stack_report
+from .tensorboard import TensorBoardLog as TensorBoardLog

@@ -1,0 +1,15 @@
+"""A SavedModel that tunes itself for each request, and its client.
+
+May import: `support`, `images`, `losses`, `gains`, `networks`, `tuning`.
+
+- `client`: requests to TensorFlow Serving.
+- `export`: SavedModels for TensorFlow Serving.
+- `noise_in_graph`: the noise estimate as a graph.
+- `tuning_in_graph`: the whole tuning as a graph without state.
+- `versions`: the folders of a served model's versions.
+- `warmup_requests`: the first requests, which a server makes itself.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,166 @@
+"""A client of TensorFlow Serving for exported denoisers, by gRPC or REST."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.images.array_layout import layout
+
+PROTOCOLS = ("grpc", "rest")
+DENOISE, GAINTUNE = "serving_default", "gaintune"
+# gRPC's own limit of 4 MB is less than one image of 1024x1024.
+UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+
+
+class ServingClient:
+    """Denoise images on a server that holds what `export_saved_model` wrote.
+
+    Args:
+        address: `HOST:PORT` of the server; its ports are 8500 for gRPC and 8501 for REST unless told otherwise.
+        model: Name that the server knows the model by.
+        protocol: `"grpc"`, the faster one, which needs the extra `serving`, or `"rest"`, which needs nothing.
+        version: Of the model; the server's choice, its newest, unless told.
+        channels: Of the model's images, 1 for grey.
+        timeout: Seconds to wait for an answer.
+
+    Raises:
+        InputError: The protocol is neither, or gRPC is not installed.
+
+    Example:
+
+        client = ServingClient("localhost:8500", "unet-bf-natural")
+        denoised, risk = client.gaintune(noisy, sigma=25)  # noisy: uint8, say, and so is denoised
+    """
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        *,
+        protocol: str = "grpc",
+        version: int | None = None,
+        channels: int = 1,
+        timeout: float = 600.0,
+    ):
+        if protocol not in PROTOCOLS:
+            raise InputError(f"expected protocol in {', '.join(PROTOCOLS)}, received {protocol!r}")
+        self.channels = channels
+        kind = _Grpc if protocol == "grpc" else _Rest
+        self._predict = kind(address, model, version, timeout).predict
+
+    def denoise(self, image, *, axes: str | None = None, data_range: float | None = None) -> np.ndarray:
+        """The image denoised by the network as it is.
+
+        Args:
+            image: (H, W), (H, W, C) or what `axes` describes, of any integer or float dtype, see `gaintune`.
+            axes: A letter per axis, such as `"TYX"`.
+            data_range: Value of the image that the network is to see as 1.
+
+        Returns:
+            An array of the same shape, dtype and scale.
+
+        Raises:
+            InputError: The image cannot be used, or the server cannot be asked or refuses.
+        """
+        arrangement, frames = self._frames(image, axes, data_range)
+        return arrangement.image(self._predict(DENOISE, {"noisy": frames})["denoised"])
+
+    def gaintune(
+        self,
+        image,
+        *,
+        sigma: float | None = None,
+        steps: int = 10,
+        axes: str | None = None,
+        data_range: float | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The image denoised by the network adapted to it, frame by frame.
+
+        Args:
+            image: As for `denoise`.
+            sigma: Standard deviation of the noise in the image's units; the server estimates it unless told.
+            steps: Steps of tuning; 0 for the network as it is.
+            axes: As for `denoise`.
+            data_range: As for `denoise`.
+
+        Returns:
+            The array, of the same shape, dtype and scale; and the estimated mean squared error of each frame, in
+            squared units of the image.
+
+        Raises:
+            InputError: The image cannot be used, or the server cannot be asked or refuses.
+        """
+        if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
+            raise InputError(f"expected sigma to be a positive number, in the units of the image, received {sigma}")
+        arrangement, frames = self._frames(image, axes, data_range)
+        level = -1.0 if sigma is None else sigma / arrangement.data_range
+        inputs = {"noisy": frames, "sigma": np.full(len(frames), level, np.float32), "steps": np.int32(steps)}
+        outputs = self._predict(GAINTUNE, inputs)
+        return arrangement.image(outputs["denoised"]), outputs["sure"] * arrangement.data_range**2
+
+    def _frames(self, image, axes, data_range):
+        image = np.asarray(image)
+        arrangement = layout(image, self.channels, axes=axes, data_range=data_range)
+        return arrangement, arrangement.frames(image)
+
+
+class _Grpc:
+    def __init__(self, address, model, version, timeout):
+        try:
+            import grpc
+            from tensorflow_serving.apis import prediction_service_pb2_grpc
+        except ImportError as error:
+            raise InputError("gRPC needs the extra: pip install 'gaintuning-tf[serving]'; or use REST") from error
+        self.address, self.model, self.version, self.timeout = address, model, version, timeout
+        channel = grpc.insecure_channel(address, options=UNLIMITED)
+        self.stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+    def predict(self, signature, inputs):
+        import grpc
+        import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2
+
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = self.model
+        request.model_spec.signature_name = signature
+        if self.version is not None:
+            request.model_spec.version.value = self.version
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        try:
+            response = self.stub.Predict(request, self.timeout)
+        except grpc.RpcError as error:
+            raise InputError(f"{self.address}: {error.code().name}: {_first_line(error.details())}") from error
+        return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
+
+
+class _Rest:
+    def __init__(self, address, model, version, timeout):
+        self.address, self.timeout = address, timeout
+        of_version = "" if version is None else f"/versions/{version}"
+        self.url = f"http://{address}/v1/models/{urllib.parse.quote(model, safe='')}{of_version}:predict"
+
+    def predict(self, signature, inputs):
+        content = {"signature_name": signature, "inputs": {name: value.tolist() for name, value in inputs.items()}}
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url, json.dumps(content).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                outputs = json.load(response)["outputs"]
+        except urllib.error.HTTPError as error:
+            raise InputError(f"{self.address}: {error.code}: {_first_line(error.read().decode())}") from error
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{self.address}: {_first_line(str(error))}") from error
+        # A single output comes without its name.
+        outputs = outputs if isinstance(outputs, dict) else {"denoised": outputs}
+        return {name: np.asarray(value, np.float32) for name, value in outputs.items()}
+
+
+def _first_line(text):
+    return (text.strip().splitlines() or ["no reason given"])[0][:300]

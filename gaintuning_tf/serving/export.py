@@ -1,0 +1,160 @@
+"""A denoiser as a SavedModel for TensorFlow Serving, which may adapt itself to each image."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gaintuning_tf.gains.graph_models import as_keras_model
+from gaintuning_tf.gains.surgery import fold_gains
+from gaintuning_tf.losses.coupled_bootstrap import CoupledBootstrap
+from gaintuning_tf.networks import sizes
+from gaintuning_tf.serving import versions
+from gaintuning_tf.serving.tuning_in_graph import denoise_adaptively
+from gaintuning_tf.serving.warmup_requests import write_warmup
+from gaintuning_tf.support import atomic_files
+from gaintuning_tf.tuning.defaults import WINDOW
+from gaintuning_tf.tuning.tuner import GainTuner
+
+# What the warm-up requests hold: a small image, where the network takes any size.
+_WARMUP_SIDE = 32
+
+
+def export_saved_model(model: keras.Model, path, *, adaptive: bool = True, version: int | None = None) -> Path:
+    """Write a denoiser as a new version of a model that TensorFlow Serving can serve.
+
+    The version is a SavedModel with these signatures, for any number and size of images:
+
+    - `serving_default`: `noisy` [N, H, W, C], float32, in [0, 1], to `denoised`. Gains are
+      folded into the weights.
+    - `gaintune`, if `adaptive`: `noisy`, `sigma` [N], float32, and `steps` [], int32, to
+      `denoised` and `sure` [N]. Every image is tuned by itself, from gains of one on top of
+      those folded in, as `gaintune` does in Python with seed 0 and so many steps; `sigma` of 0 or less means
+      to estimate it. `sure` is the risk estimate of the gains that were kept, a mean squared
+      error in squared units of the image. Nothing outlives the request, and requests that
+      run at once do not touch each other.
+
+    What the network needs as multiples of the sides is mirrored and cropped in the graph.
+    The version has warm-up requests in TensorFlow Serving's format. Beside the versions, a
+    `models.config` and a `batching.config` are written unless they exist; the latter says
+    why a server must not batch versions with `gaintune`: its `steps` has no batch axis.
+    Versions without it are ready for batching.
+
+    Args:
+        model: A denoiser (N, H, W, C) to the same shape; never changed. Its gains, if it
+            has any, are folded.
+        path: Folder of the versions, made if absent: TensorFlow Serving's `base_path`.
+        adaptive: Whether to include `gaintune`. It holds the network a second time.
+        version: Number of the version, the next free one by default.
+
+    Returns:
+        The folder of the version, `path/version`. It appears at once, complete, or not at all.
+
+    Raises:
+        InputError: The model is no denoiser, has no convolution (for `adaptive`) or gains that
+            cannot be folded; the version exists or is no whole number; `path` cannot be written to.
+
+    Example:
+
+    >>> import tempfile
+    >>> from gaintuning_tf import load_denoiser
+    >>> folder = export_saved_model(load_denoiser("unet-bf-natural"), tempfile.mkdtemp(), adaptive=False)
+    >>> folder.name
+    '1'
+    >>> denoise = tf.saved_model.load(folder).signatures["serving_default"]
+    >>> denoise(noisy=tf.zeros((2, 31, 45, 1)))["denoised"].shape.as_list()
+    [2, 31, 45, 1]
+    """
+    path = Path(path)
+    versions.check_version(path, version)
+    model = as_keras_model(model)
+    sizes.check_denoiser(model)
+    served = _Served(fold_gains(model), adaptive)
+    with _made(path):
+        chosen = versions.next_version(path) if version is None else version
+        while True:
+            try:
+                return _write(served, path, chosen)
+            except FileExistsError as error:
+                # Somebody else wrote it meanwhile.
+                versions.check_version(path, version)
+                if versions.next_version(path) == chosen:
+                    raise error
+                chosen = versions.next_version(path)
+
+
+class _Served:
+    """The signatures of a network."""
+
+    def __init__(self, model, adaptive):
+        self._model = model
+        self._shape = model.inputs[0].shape[1:]
+        self._dtype = tf.as_dtype(model.inputs[0].dtype)
+        self._multiple = sizes.size_multiple(model)
+        self._tuner = GainTuner(model, CoupledBootstrap()) if adaptive else None
+
+    @property
+    def adaptive(self):
+        return self._tuner is not None
+
+    def signatures(self):
+        noisy = tf.TensorSpec([None, *self._shape], tf.float32, name="noisy")
+        functions = {"serving_default": tf.function(self._denoise, [noisy], autograph=False)}
+        if self.adaptive:
+            others = [tf.TensorSpec([None], tf.float32, name="sigma"), tf.TensorSpec([], tf.int32, name="steps")]
+            functions["gaintune"] = tf.function(self._gaintune, [noisy, *others], autograph=False)
+        return {name: function.get_concrete_function() for name, function in functions.items()}
+
+    def warmup(self):
+        """A small request to each signature."""
+        shape = [_WARMUP_SIDE if side is None else side for side in self._shape]
+        noisy = np.random.default_rng(0).normal(0.5, 0.1, [1, *shape]).astype(np.float32)
+        requests = {"serving_default": {"noisy": noisy}}
+        if self.adaptive:
+            requests["gaintune"] = {"noisy": noisy, "sigma": np.float32([0.1]), "steps": np.int32(1)}
+        return requests
+
+    def _denoise(self, noisy):
+        padded = sizes.pad_symmetric(tf.cast(noisy, self._dtype), self._multiple)
+        denoised = sizes.crop_like(self._model(padded, training=False), noisy)
+        return {"denoised": tf.cast(denoised, noisy.dtype)}
+
+    def _gaintune(self, noisy, sigma, steps):
+        images, levels = tf.cast(noisy, self._dtype), tf.cast(sigma, self._dtype)
+        denoised, risk = denoise_adaptively(self._tuner, images, levels, steps, window=WINDOW)
+        return {"denoised": tf.cast(denoised, noisy.dtype), "sure": tf.cast(risk, noisy.dtype)}
+
+
+def _write(served, path, version):
+    folder = path / str(version)
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists already")
+    with atomic_files.new_folder(folder) as temporary:
+        signatures = served.signatures()
+        module = tf.Module()
+        # What they read and no more; with the Keras model itself, each weight would be written twice.
+        module.weights = [variable for function in signatures.values() for variable in function.variables]
+        tf.saved_model.save(module, str(temporary), signatures)
+        write_warmup(temporary, served.warmup(), path.resolve().name)
+        if not served.adaptive:
+            (temporary / versions.BATCHING_OF_VERSION).write_text(versions.batching_of_version())
+        versions.write_configurations(path)
+    return folder
+
+
+@contextlib.contextmanager
+def _made(path):
+    """The folder, made if absent; gone again if it was, and the block fails."""
+    absent = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if absent:
+            with contextlib.suppress(OSError):  # not empty: somebody else's
+                path.rmdir()
+        raise

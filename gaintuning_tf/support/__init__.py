@@ -1,0 +1,18 @@
+"""Files, locks, limits and optional packages: the ground floor, which knows nothing of
+images.
+
+May import: `errors` only.
+
+- `atomic_files`: whole files or none: written under a temporary name, then renamed.
+- `extras`: packages that are only needed for some things.
+- `hdf5_check`: HDF5 files looked through before they are read.
+- `journal`: what an interrupted run has done.
+- `limits`: how much memory a file may ask for.
+- `locks`: the partial file of an output, and who is at it.
+- `plotting`: matplotlib, drawing to memory.
+- `tensorflow_start`: TensorFlow, started late and quietly.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

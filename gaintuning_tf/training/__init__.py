@@ -1,0 +1,16 @@
+"""A network of one's own, on any backend of Keras: needs no TensorFlow.
+
+May import: `support`, `images`, `noise`, `networks`.
+
+- `batches`: noisy batches.
+- `config`: the settings of a run.
+- `image_pairs`: a TensorFlow Datasets builder of one's own images.
+- `image_sources`: images to train on: folders, TensorFlow Datasets, by rule.
+- `muon`: the optimizer of kernels.
+- `run`: the run.
+- `synthetic`: images made by rule.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,219 @@
+"""Training batches: crops of images and the noise drawn on them, each batch a function of its number."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+
+NOISES = ("gaussian", "poisson", "poisson-gaussian", "none")
+OBJECTIVES = ("supervised", "blind-spot", "masking", "sure")
+MASKED = 1 / 64  # share of the pixels that masking hides in each crop
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnNoise:
+    """Noise whose strength is drawn anew for each crop.
+
+    Gaussian: `y = x + sigma * n`. Poisson: `y = Poisson(dose * x) / dose`, so that the mean of y is x and
+    its variance x / dose. Poisson-Gaussian: their sum, `y = Poisson(dose * x) / dose + sigma * n`.
+
+    Attributes:
+        kind: One of `NOISES`; `"none"` leaves the crops as they are.
+        sigma: Lowest and highest standard deviation, on the 0-255 scale; drawn uniformly.
+        dose: Lowest and highest dose, in counts per pixel where the image is 1; drawn uniformly in its logarithm.
+
+    Raises:
+        InputError: The kind is unknown, or a range is not one.
+
+    Example:
+
+    >>> noise = DrawnNoise("poisson", dose=(4, 4))
+    >>> noisy, _ = noise.draw(np.random.default_rng(0), np.full((100, 100, 1), 0.5, "float32"))
+    >>> sorted(set(noisy.ravel().tolist()))[:3]
+    [0.0, 0.25, 0.5]
+    """
+
+    kind: str = "gaussian"
+    sigma: tuple[float, float] = (0.0, 55.0)
+    dose: tuple[float, float] = (1.0, 10.0)
+
+    def __post_init__(self):
+        if self.kind not in NOISES:
+            raise InputError(f"expected noise in {', '.join(NOISES)}, received {self.kind!r}")
+        for name, least in (("sigma", 0.0), ("dose", 1e-6)):
+            value = getattr(self, name)
+            if len(value) != 2 or not least <= value[0] <= value[1] < np.inf:
+                raise InputError(
+                    f"expected {name} to be two numbers, lowest and highest, from {least:g} on, received {list(value)}"
+                )
+
+    def draw(self, rng: np.random.Generator, clean: np.ndarray) -> tuple[np.ndarray, float]:
+        """The noisy crop, float32, and the standard deviation of its Gaussian part, in units of the crop."""
+        if self.kind == "none":
+            return clean, 0.0
+        noisy, sigma = clean, 0.0
+        if "poisson" in self.kind:
+            low, high = np.log(self.dose)
+            dose = np.exp(rng.uniform(low, high))
+            noisy = rng.poisson(dose * np.maximum(clean, 0)).astype(np.float32) / np.float32(dose)
+        if "gaussian" in self.kind:
+            sigma = rng.uniform(*self.sigma) / 255
+            noisy = noisy + np.float32(sigma) * rng.standard_normal(clean.shape, np.float32)
+        return noisy, sigma
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """The batches of a training run: `batches[k]` depends on `seed` and k alone.
+
+    So a training that is resumed at batch k sees what an uninterrupted one would have seen, under any of
+    Keras's backends. Each crop is taken uniformly over the images, then over positions, turned by one of the
+    eight symmetries of the square, and gets its noise. What a batch holds is the objective's:
+
+    - `"supervised"`: (noisy, clean).
+    - `"blind-spot"`: (noisy, noisy), for a network that does not see the pixel it predicts (Laine et al.,
+      "High-quality self-supervised deep image denoising", NeurIPS 2019).
+    - `"masking"`: (masked, noisy, weights): a 64th of the pixels take the value of a random neighbour within
+      5x5, and the loss counts there alone (Krull et al., "Noise2Void", CVPR 2019; Batson and Royer,
+      "Noise2Self", ICML 2019).
+    - `"sure"`: (noisy, probe and sigma as channels behind each other), see `stein_risk_model.RiskMinimised`.
+
+    Attributes:
+        images: Arrays (H, W, C) with sides of at least `crop`: integers, whose largest value is taken as 1, or
+            floats, as they are.
+        crop: Side of the square crops, pixels.
+        batch: Crops per batch.
+        noise: What is drawn on the images.
+        objective: One of `OBJECTIVES`.
+        targets: For `"supervised"`: the clean images that belong to `images`, if those are noisy already.
+        sigmas: For `"sure"`, if `images` are noisy already: the standard deviation of each image's noise, as a
+            fraction of its full scale.
+        seed: Seed of all random choices.
+
+    Raises:
+        InputError: An image is smaller than the crop, or the pairs do not match.
+
+    Example:
+
+    >>> batches = Batches([np.full((40, 40, 1), 128, "uint8")], crop=32, batch=4, noise=DrawnNoise(sigma=(25, 25)))
+    >>> noisy, clean = batches[7]
+    >>> noisy.shape, round(float((noisy - clean).std() * 255))
+    ((4, 32, 32, 1), 25)
+    """
+
+    images: Sequence[np.ndarray]
+    crop: int
+    batch: int
+    noise: DrawnNoise = DrawnNoise()
+    objective: str = "supervised"
+    targets: Sequence[np.ndarray] | None = None
+    sigmas: Sequence[float] | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"expected objective in {', '.join(OBJECTIVES)}, received {self.objective!r}")
+        least = min(min(image.shape[:2]) for image in self.images)
+        if least < self.crop:
+            raise InputError(
+                f"expected images of at least {self.crop}x{self.crop} pixels, the crop, received one with a side of "
+                f"{least}; train with smaller crops, or leave it out"
+            )
+        if self.objective == "supervised" and self.noise.kind == "none" and self.targets is None:
+            raise InputError("expected clean images that belong to the noisy ones: nothing to learn without")
+        if self.targets is not None:
+            _check_pairs(self.images, self.targets)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, ...]:
+        rng = np.random.default_rng([self.seed, number])
+        crops = [self._crop(rng) for _ in range(self.batch)]
+        return tuple(np.stack(part) for part in zip(*crops, strict=True))
+
+    def _crop(self, rng):
+        which = rng.integers(len(self.images))
+        image = self.images[which]
+        top, left = (rng.integers(side - self.crop + 1) for side in image.shape[:2])
+        turn = rng.integers(8)
+
+        def cut(whole):
+            return _symmetry(_unit(whole[top : top + self.crop, left : left + self.crop]), turn)
+
+        clean = cut(image if self.targets is None else self.targets[which])
+        noisy, sigma = self.noise.draw(rng, clean if self.targets is None else cut(image))
+        if self.objective == "supervised":
+            return noisy, clean
+        if self.objective == "masking":
+            return _masked(rng, noisy)
+        if self.objective == "sure":
+            sigma = sigma if self.sigmas is None else self.sigmas[which]
+            probe = rng.standard_normal(noisy.shape, np.float32)
+            return noisy, np.concatenate([probe, np.full_like(noisy, sigma)], axis=-1)
+        return noisy, noisy
+
+    def between(self, first: int, last: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """The batches from number `first` until before number `last`."""
+        return (self[number] for number in range(first, last))
+
+    def as_dataset(self, first: int, last: int):
+        """The same as a `tf.data.Dataset`, drawn ahead of their use by other threads."""
+        import tensorflow as tf
+
+        like = [tf.TensorSpec(part.shape, part.dtype) for part in self[first]]
+
+        def draw(number):
+            parts = tf.numpy_function(lambda k: self[int(k)], [number], [spec.dtype for spec in like], stateful=False)
+            return tuple(tf.ensure_shape(part, spec.shape) for part, spec in zip(parts, like, strict=True))
+
+        numbers = tf.data.Dataset.range(first, last)
+        return numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_pairs(images, targets):
+    shapes, others = [image.shape for image in images], [image.shape for image in targets]
+    if shapes != others:
+        number = next((i for i, (a, b) in enumerate(zip(shapes, others, strict=False)) if a != b), None)
+        found = (
+            f"{len(shapes)} and {len(others)} images"
+            if number is None
+            else f"shapes {shapes[number]} and {others[number]} at number {number}"
+        )
+        raise InputError(f"expected a clean image of the same shape for each noisy one, received {found}")
+
+
+def _unit(values):
+    """float32, with the full scale of integers as one."""
+    if values.dtype.kind in "iu":
+        return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+    return values.astype(np.float32)
+
+
+def _symmetry(crop, which):
+    """One of the eight symmetries of the square, applied to a square (S, S, C) crop."""
+    crop = crop.transpose(1, 0, 2) if which >= 4 else crop
+    return np.ascontiguousarray(np.rot90(crop, which % 4))
+
+
+def _masked(rng, noisy):
+    """The crop with some pixels hidden, the crop, and a weight that is zero but at those pixels."""
+    side = noisy.shape[0]
+    count = max(1, round(MASKED * side * side))
+    rows, columns = np.divmod(rng.choice(side * side, count, replace=False), side)
+    # Any of the 24 neighbours within 5x5, never the pixel itself.
+    neighbour = rng.integers(24, size=count)
+    neighbour += neighbour >= 12
+    other_rows = _inside(rows, neighbour // 5 - 2, side)
+    other_columns = _inside(columns, neighbour % 5 - 2, side)
+    masked, weights = noisy.copy(), np.zeros((side, side), np.float32)
+    masked[rows, columns] = noisy[other_rows, other_columns]
+    weights[rows, columns] = side * side / count
+    return masked, noisy, weights
+
+
+def _inside(centre, step, side):
+    """`centre + step`, or the same to the other side where that lies outside: never the centre for another step."""
+    index = centre + step
+    return np.where((index < 0) | (index >= side), centre - step, index)

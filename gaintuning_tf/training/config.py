@@ -1,0 +1,118 @@
+"""What a training run depends on; needs neither TensorFlow nor Keras."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.training.batches import NOISES, OBJECTIVES, DrawnNoise
+
+ARCHITECTURES = ("unet", "dncnn", "blind-spot")
+OPTIMIZERS = ("muon", "adam")
+CHECKPOINT, RUN = "checkpoint.keras", "run.json"  # in the folder of a run
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """What a training run depends on, apart from the images.
+
+    Attributes:
+        architecture: `"unet"`, `"dncnn"` or `"blind-spot"`, of `models`.
+        architecture_options: Keyword arguments of the architecture.
+        channels: Channels of the images, 1 or 3.
+        objective: `"supervised"`, or, for images with noise and no clean ones, `"blind-spot"`, `"masking"` or
+            `"sure"`; see `batches.Batches`.
+        noise: What is drawn on the images: `"gaussian"`, `"poisson"`, `"poisson-gaussian"`; `"none"` if they are
+            noisy already.
+        sigma: Lowest and highest standard deviation of Gaussian noise, on the 0-255 scale.
+        dose: Lowest and highest dose of Poisson noise, in counts per pixel where the image is 1.
+        crop: Side of the training crops, pixels.
+        batch: Crops per step.
+        steps: Steps of the whole run; the learning rate falls to zero at its end, along a cosine.
+        optimizer: `"muon"` or `"adam"`.
+        learning_rate: Its peak.
+        warmup: Steps of linear increase up to it.
+        ema_momentum: Momentum of the average of the weights that is returned.
+        precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`; the weights are float32 in any case.
+        steps_per_execution: Steps in one call: on two cores the loop around a step of 0.1 s costs as much again.
+        checkpoint_every: Steps between checkpoints.
+        seed: Seed of the initial weights and of the crops and noise.
+
+    Raises:
+        InputError: A value is not one of those above.
+    """
+
+    architecture: str = "unet"
+    architecture_options: dict = dataclasses.field(default_factory=dict)
+    channels: int = 1
+    objective: str = "supervised"
+    noise: str = "gaussian"
+    sigma: tuple[float, float] = (0.0, 55.0)
+    dose: tuple[float, float] = (1.0, 10.0)
+    crop: int = 64
+    batch: int = 8
+    steps: int = 20_000
+    optimizer: str = "muon"
+    learning_rate: float = 2e-3
+    warmup: int = 200
+    ema_momentum: float = 0.995
+    precision: str = "float32"
+    steps_per_execution: int = 10
+    checkpoint_every: int = 500
+    seed: int = 0
+
+    def __post_init__(self):
+        choices = {
+            "architecture": ARCHITECTURES,
+            "objective": OBJECTIVES,
+            "noise": NOISES,
+            "optimizer": OPTIMIZERS,
+            "precision": PRECISIONS,
+            "channels": (1, 3),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"expected {name} in {list(known)}, received {getattr(self, name)!r}")
+        for name in ("crop", "batch", "steps", "steps_per_execution", "checkpoint_every"):
+            if not (isinstance(getattr(self, name), int) and getattr(self, name) > 0):
+                raise InputError(f"expected {name} to be a whole number above 0, received {getattr(self, name)!r}")
+        if self.objective == "blind-spot" and self.architecture != "blind-spot":
+            raise InputError(
+                f"the objective blind-spot needs the architecture blind-spot, received {self.architecture!r}: any "
+                "other would learn to return its input; it can be trained by masking or sure"
+            )
+        if not 0 <= self.warmup < self.steps:
+            raise InputError(f"expected a warmup shorter than the {self.steps} steps, received {self.warmup}")
+        if not 0 < self.learning_rate < 1:
+            raise InputError(f"expected a learning rate between 0 and 1, received {self.learning_rate!r}")
+        self.drawn_noise()  # refuses what is no range
+
+    @classmethod
+    def read(cls, path, **overrides) -> TrainingConfig:
+        """Read a JSON file whose keys are the attributes, or a run's; `overrides` take their place.
+
+        Raises:
+            InputError: The file is no such thing.
+        """
+        try:
+            values = json.loads(Path(path).read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"expected a JSON file of a training's configuration at {path}: {error}") from error
+        if not isinstance(values, dict):
+            raise InputError(f"expected a JSON object in {path}, found a {type(values).__name__}")
+        if Path(path).name == RUN:
+            values.pop("images", None)
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise InputError(f"{path}: unknown keys {unknown}")
+        try:
+            return cls(**{**values, **overrides})
+        except (InputError, TypeError) as error:
+            raise InputError(f"{path}: {error}") from error
+
+    def drawn_noise(self) -> DrawnNoise:
+        """The noise that is drawn on each crop."""
+        return DrawnNoise(self.noise, tuple(self.sigma), tuple(self.dose))

@@ -1,0 +1,146 @@
+"""Images to train on: from a folder, a TensorFlow Datasets set, or a rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.images.files import image_files, load_image
+
+TFDS, SYNTHETIC = "tfds:", "synthetic:"
+GREY = np.array([0.2125, 0.7154, 0.0721])  # weights of red, green and blue, as scikit-image's
+
+
+def load_images(source: str | Path, *, channels: int = 1, data_dir=None) -> list[np.ndarray]:
+    """Read all images of a source.
+
+    Args:
+        source: One of
+
+            - a folder: its image files, in the order of their names;
+            - `tfds:NAME`, or with all that can be told `tfds:NAME/CONFIG:SPLIT#FEATURE`, a data set of TensorFlow
+              Datasets, prepared already or downloaded by it. SPLIT is as TFDS has it, `train[:200]` say; without,
+              all splits. FEATURE holds the image; without, the only one that is an image;
+            - `synthetic:KIND` or `synthetic:KIND:COUNT`: drawn by `synthetic.images`, 400 unless told.
+        channels: 1: colour is turned into grey; 3: grey is refused.
+        data_dir: TFDS: where its data sets lie; TFDS's own default unless told.
+
+    Returns:
+        Arrays (H, W, channels): uint8 or uint16 as stored, or float32.
+
+    Raises:
+        InputError: There is no such source, or its images cannot be used.
+
+    Example:
+
+    >>> len(load_images("synthetic:piecewise-constant:3"))
+    3
+    """
+    source = str(source)
+    if source.startswith(SYNTHETIC):
+        return _synthetic(source)
+    if source.startswith(TFDS):
+        return [_channels(image, channels, source) for image in _tfds(source, data_dir)]
+    return [_channels(_frame(load_image(file), file), channels, file) for file in image_files(source)]
+
+
+def check_source(source: str | Path) -> None:
+    """Refuse what `load_images` could not read, as far as that can be told without reading it.
+
+    Raises:
+        InputError: With the reason.
+    """
+    from gaintuning_tf.training import synthetic
+
+    source = str(source)
+    if source.startswith(SYNTHETIC):
+        kind, _ = _kind_and_count(source)
+        if kind not in synthetic.KINDS:
+            raise InputError(f"expected a kind of synthetic image in {sorted(synthetic.KINDS)}, received {kind!r}")
+    elif source.startswith(TFDS):
+        _import_tfds()
+    else:
+        image_files(source)
+
+
+def _synthetic(source):
+    from gaintuning_tf.training import synthetic
+
+    kind, count = _kind_and_count(source)
+    return synthetic.images(kind, count)
+
+
+def _kind_and_count(source):
+    kind, _, count = source.removeprefix(SYNTHETIC).partition(":")
+    if count and not (count.isdecimal() and int(count) > 0):
+        raise InputError(f"expected synthetic:KIND:COUNT with a whole number, received {source!r}")
+    return kind, int(count or 400)
+
+
+def _tfds(source, data_dir):
+    """The images of one feature of a TFDS data set, as stored."""
+    tfds = _import_tfds()
+    from gaintuning_tf.training import image_pairs  # noqa: F401, registers the project's own builder
+
+    name, _, feature = source.removeprefix(TFDS).partition("#")
+    name, _, split = name.partition(":")
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+        builder.download_and_prepare()
+        parts = [split] if split else sorted(builder.info.splits)
+        feature = feature or _image_feature(tfds, builder, source)
+        sets = (builder.as_dataset(split=part, decoders=_only(tfds, builder, feature)) for part in parts)
+        return [row[feature].numpy() for part in sets for row in part]
+    except InputError:
+        raise
+    except (tfds.core.DatasetNotFoundError, ValueError, KeyError, AssertionError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"cannot read {source}: {reason}") from error
+
+
+def _image_feature(tfds, builder, source):
+    images = [name for name, kind in builder.info.features.items() if isinstance(kind, tfds.features.Image)]
+    if len(images) != 1:
+        raise InputError(
+            f"expected one image per example of {source}, it has {images or 'none'}; name it: {source}#FEATURE"
+        )
+    return images[0]
+
+
+def _only(tfds, builder, feature):
+    """What makes TFDS read one feature and leave the others."""
+    if feature not in builder.info.features:
+        raise InputError(f"expected a feature in {sorted(builder.info.features)}, received {feature!r}")
+    return tfds.decode.PartialDecoding({feature: True})
+
+
+def _frame(image, file):
+    """(H, W) or (H, W, C)."""
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in (1, 3, 4)):
+        return image
+    raise InputError(f"expected one image per file, received an array of shape {image.shape} in {file}")
+
+
+def _channels(image, channels, where):
+    """(H, W, channels), float64 and integers other than uint8 and uint16 turned into float32."""
+    if image.dtype.kind == "b":
+        raise InputError(f"expected an image of greys or colours, received one of only two values, {where}")
+    image = image[..., None] if image.ndim == 2 else image
+    if channels == 1 and image.shape[-1] >= 3:
+        grey = image[..., :3] @ GREY
+        image = (grey if image.dtype.kind == "f" else np.rint(grey).astype(image.dtype))[..., None]
+    elif image.shape[-1] == 4:
+        image = image[..., :3]  # without opacity
+    if image.shape[-1] != channels:
+        raise InputError(f"expected images of {channels} channel(s), received one of {image.shape[-1]}, {where}")
+    return image if image.dtype in (np.uint8, np.uint16) else image.astype(np.float32)
+
+
+def _import_tfds():
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise InputError("tfds: needs TensorFlow Datasets: pip install 'gaintuning-tf[train]'") from error
+    return tfds

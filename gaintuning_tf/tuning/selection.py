@@ -1,0 +1,151 @@
+"""Which gains to keep, and the random numbers of each step: pure functions of tensors.
+
+The loop of `GainTuner.tune`, in Python, and the loop of `gaintuning_tf.serving.tuning_in_graph`, in a graph,
+both call them, so that the two agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from gaintuning_tf.tuning.windows import step_seed
+
+# The estimates that decide which gains are kept draw from this stream of random
+# numbers, which tuning never uses: gains cannot be fitted to their probes.
+HELD_OUT = 1 << 30
+# Two probes of 256x256 pixels do not see a loss of 0.005 dB, which is little enough
+# (docs/log/2026-11-23-learning-rate-of-the-default-recipe.md).
+HELD_OUT_PROBES = 2
+# From this many pixels on one probe is enough, for it has the variance of two of half
+# as many: docs/log/2026-11-25-held-out-probes-of-large-images.md.
+HELD_OUT_PIXELS = 2 * 256**2
+# The running average of the risk reaches back over 1 / (1 - SMOOTHING) = 5 steps, half
+# of a round: long enough to calm one step's noise, short enough to follow the gains.
+SMOOTHING = 0.8
+Gains = Sequence[tf.Tensor]
+
+
+class Search(NamedTuple):
+    """Where the running average of the risk was lowest so far, row by row.
+
+    A row is a set of gains: one for all images, or one for each image of a batch.
+
+    Attributes:
+        best: The gains there.
+        lowest: That average, (rows,), float64.
+        average: The running average, not yet divided by the sum of its weights, (rows,), float64.
+        steps: Steps so far, (), int64.
+    """
+
+    best: Gains
+    lowest: tf.Tensor
+    average: tf.Tensor
+    steps: tf.Tensor
+
+
+def start(gains: Gains, rows: int) -> Search:
+    """A search that has seen nothing yet."""
+    lowest = tf.fill([rows], tf.constant(math.inf, tf.float64))
+    return Search(list(gains), lowest, tf.zeros([rows], tf.float64), tf.zeros([], tf.int64))
+
+
+def remember(search: Search, gains: Gains, risk: tf.Tensor) -> Search:
+    """The search after a step that found `risk` at `gains`.
+
+    The estimate of one step is noisy: what is compared is the running average
+    `m_t = (a m_(t-1) + (1 - a) risk_t)`, divided by `1 - a^t` as Adam's moments are
+    (Kingma and Ba, "Adam", ICLR 2015, section 3), with a = 0.8.
+
+    Args:
+        search: What is known so far.
+        gains: The gains before the step's update.
+        risk: Their risk, (rows,).
+
+    Example:
+
+    >>> search = start([tf.ones(2)], rows=1)
+    >>> for number, risk in enumerate([4.0, 2.0, 3.0]):
+    ...     search = remember(search, [tf.fill([2], float(number))], tf.constant([risk]))
+    >>> search.best[0].numpy().tolist(), round(float(search.lowest[0]), 3)
+    ([1.0, 1.0], 2.889)
+    """
+    average = SMOOTHING * search.average + (1 - SMOOTHING) * tf.cast(risk, tf.float64)
+    steps = search.steps + 1
+    unbiased = average / (1 - SMOOTHING ** tf.cast(steps, tf.float64))
+    lower = unbiased < search.lowest
+    return Search(choose(lower, gains, search.best), tf.where(lower, unbiased, search.lowest), average, steps)
+
+
+def choose(rows: tf.Tensor, gains: Gains, others: Gains) -> list[tf.Tensor]:
+    """Row by row, `gains` where `rows` (rows,), else `others`."""
+    return [
+        tf.where(tf.reshape(rows, [-1] + [1] * (len(gain.shape) - 1)), gain, other)
+        for gain, other in zip(gains, others, strict=True)
+    ]
+
+
+def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed, pixels=0) -> tf.Tensor:
+    """The mean risk of `gains` on probes that tuning never sees; infinite where it is not finite.
+
+    Args:
+        risk: Gains and a seed to the risk, (rows,).
+        gains: The gains.
+        seed: The seed of the whole tuning, ().
+        pixels: Of each probe, (): from `HELD_OUT_PIXELS` on, one is enough.
+    """
+
+    def of_probe(number):
+        return tf.cast(risk(gains, step_seed(seed, number)), tf.float64)
+
+    # A loop in the graph, so that the network is in it once: tracing and optimising a graph takes seconds.
+    probes = tf.where(tf.convert_to_tensor(pixels) < HELD_OUT_PIXELS, HELD_OUT_PROBES, 1)
+    numbers = HELD_OUT + tf.range(tf.cast(probes, tf.int64))
+    risks = tf.map_fn(of_probe, numbers, fn_output_signature=tf.float64, parallel_iterations=1)
+    mean = tf.reduce_mean(risks, 0)
+    return tf.where(tf.math.is_finite(mean), mean, math.inf)
+
+
+def candidates(start: Gains, best: Gains, last: Gains) -> list[Gains]:
+    """The gains to compare at the end; the last of each is the contrast.
+
+    Example:
+
+    >>> start, last = ([tf.ones(1), tf.ones(1)], [tf.constant([3.0]), tf.constant([0.5])])
+    >>> [[float(part[0]) for part in gains] for gains in candidates(start, start, last)]
+    [[1.0, 1.0], [1.0, 0.5], [2.0, 0.5], [1.0, 1.0], [3.0, 0.5]]
+    """
+    contrast = last[-1]
+    half = [(one + other) / 2 for one, other in zip(start[:-1], last[:-1], strict=True)]
+    return [list(start), [*start[:-1], contrast], [*half, contrast], list(best), list(last)]
+
+
+def keep_best(candidates: Sequence[Gains], risks: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Row by row, the candidate of the lowest risk, the first of equals, and its risk.
+
+    Args:
+        candidates: Gains, those at the start first.
+        risks: Of each, (rows,).
+    """
+    kept, lowest = list(candidates[0]), risks[0]
+    for gains, risk in zip(candidates[1:], risks[1:], strict=True):
+        kept = choose(risk < lowest, gains, kept)
+        lowest = tf.where(risk < lowest, risk, lowest)
+    return kept, lowest
+
+
+def annealed(rate: float, number, steps) -> tf.Tensor:
+    """The learning rate of step `number` of `steps`: `rate (1 + cos(pi number / steps)) / 2`.
+
+    Falls to zero along a half cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5).
+
+    Example:
+
+    >>> [round(float(annealed(3e-3, number, 4)), 6) for number in range(4)]
+    [0.003, 0.002561, 0.0015, 0.000439]
+    """
+    fraction = tf.cast(number, tf.float64) / tf.cast(steps, tf.float64)
+    return tf.cast(rate * (1 + tf.cos(math.pi * fraction)) / 2, tf.float32)

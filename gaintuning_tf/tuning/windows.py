@@ -1,0 +1,112 @@
+"""The parts of an image that a step sees, and the random numbers of each step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# This is added to the number of a step for the place of its window, so that its probe
+# has other numbers.
+_PLACE = 1 << 31
+# The numbers of the windows of one step lie this far apart, so that they meet no other
+# stream's.
+_NEXT_WINDOW = 1 << 35
+
+
+class Windows(NamedTuple):
+    """The parts of an image that a step looks at, one after the other, each at a random place.
+
+    Attributes:
+        size: Their spatial size, (dimensions,).
+        count: Their number, ().
+    """
+
+    size: tf.Tensor
+    count: tf.Tensor
+
+
+def step_seed(seed, number) -> tf.Tensor:
+    """The two integers that seed a step: the seed of the whole tuning and the number of the step."""
+    return tf.stack([tf.cast(seed, tf.int64), tf.cast(number, tf.int64)])
+
+
+def window_size(noisy: tf.Tensor, window: int) -> tf.Tensor:
+    """The sides of the part of `noisy` (N, ..., C) that a step looks at: `window`, or the image's if smaller."""
+    return tf.minimum(tf.shape(noisy)[1:-1], window)
+
+
+def windows(noisy: tf.Tensor, pixels: float, side: int, whole: float) -> Windows:
+    """What a step sees of `noisy`: all of it, or several windows.
+
+    Args:
+        noisy: (N, ..., C).
+        pixels: About so many pixels are seen, or as many as the image has.
+        side: Of a window, at most.
+        whole: An image of at most this many pixels is seen whole.
+
+    Example:
+
+    >>> size, count = windows(tf.zeros((1, 600, 900, 1)), pixels=512**2, side=128, whole=512**2)
+    >>> size.numpy().tolist(), int(count)
+    ([128, 128], 16)
+    """
+    shape = tf.shape(noisy)[1:-1]
+    total = tf.cast(tf.reduce_prod(tf.cast(shape, tf.int64)), tf.float64)
+    size = tf.where(total <= whole, shape, tf.minimum(shape, side))
+    count = tf.minimum(total, float(pixels)) / tf.cast(tf.reduce_prod(size), tf.float64)
+    return Windows(size, tf.cast(tf.maximum(tf.round(count), 1), tf.int32))
+
+
+def window_seed(seed: tf.Tensor, number) -> tf.Tensor:
+    """The two integers that seed window `number` of the step that `seed` is of: of the first, the same."""
+    return tf.cast(seed, tf.int64) + tf.stack([tf.constant(0, tf.int64), _NEXT_WINDOW * tf.cast(number, tf.int64)])
+
+
+def spread_window(noisy: tf.Tensor, seed: tf.Tensor, number, windows: Windows) -> tf.Tensor:
+    """Window `number` of the step that `seed` is of: together, the windows of a run cover the image evenly.
+
+    Their places are a sequence of low discrepancy that goes on from step to step, the fractions of
+    `u + n (1/p, 1/p^2, ...)` where p is the root of `p^(d+1) = p + 1` in d dimensions, from a random u (Roberts, "The
+    unreasonable effectiveness of quasirandom sequences", 2018; for d = 1 the golden ratio). Places that are all
+    random would overlap here and leave gaps there.
+
+    Args:
+        noisy: (N, ..., C).
+        seed: The seed of the whole tuning and the number of the step.
+        number: (), of the window in the step.
+        windows: Their size and count.
+    """
+    room = tf.shape(noisy)[1:-1] - windows.size
+    axes = room.shape[0]
+    seed = tf.cast(seed, tf.int64)
+    start = tf.random.stateless_uniform([axes], tf.stack([seed[0], _PLACE]), dtype=tf.float64, alg="philox")
+    index = seed[1] * tf.cast(windows.count, tf.int64) + tf.cast(number, tf.int64)
+    places = tf.math.floormod(start + tf.cast(index, tf.float64) * _strides(axes), 1)
+    offset = tf.minimum(tf.cast(places * tf.cast(room + 1, tf.float64), tf.int32), room)
+    begin = tf.concat([[0], offset, [0]], 0)
+    return tf.slice(noisy, begin, tf.concat([tf.shape(noisy)[:1], windows.size, tf.shape(noisy)[-1:]], 0))
+
+
+def _strides(axes):
+    root = 2.0
+    for _ in range(60):
+        root = (1 + root) ** (1 / (axes + 1))
+    return tf.constant([root ** -(axis + 1) for axis in range(axes)], tf.float64)
+
+
+def random_window(noisy: tf.Tensor, seed, size: tf.Tensor) -> tf.Tensor:
+    """A part of `noisy` (N, ..., C) of the spatial size `size`, its place drawn from `seed`, two integers.
+
+    Example:
+
+    >>> image = tf.reshape(tf.range(6.0), (1, 2, 3, 1))
+    >>> random_window(image, [0, 0], tf.constant([2, 2])).shape.as_list()
+    [1, 2, 2, 1]
+    """
+    room = tf.shape(noisy)[1:-1] - size
+    place = tf.cast(seed, tf.int64) + tf.constant([0, _PLACE], tf.int64)
+    bits = tf.random.stateless_uniform(tf.shape(room), place, None, None, tf.int32, alg="philox")
+    offset = tf.math.floormod(bits, room + 1)
+    begin = tf.concat([[0], offset, [0]], 0)
+    return tf.slice(noisy, begin, tf.concat([tf.shape(noisy)[:1], size, tf.shape(noisy)[-1:]], 0))

@@ -1,0 +1,45 @@
+"""Which frames an array has, in which order."""
+
+import numpy as np
+import pytest
+
+from gaintuning_tf import InputError
+from gaintuning_tf.images.array_layout import layout
+from gaintuning_tf.images.frame_order import FrameOrder
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "channels"),
+    [
+        ((7, 5), "YX", 1),
+        ((5, 7), "XY", 1),
+        ((7, 5, 3), "YXC", 1),
+        ((7, 5, 3), "YXC", 3),
+        ((4, 7, 5), "TYX", 1),
+        ((7, 5, 4), "YXT", 1),
+        ((4, 3, 7, 5), "TCYX", 1),
+        ((4, 3, 7, 5), "TCYX", 3),
+        ((3, 5, 4, 2, 7), "CXTZY", 1),
+        ((3, 5, 4, 2, 7), "CXTZY", 3),
+    ],
+)
+def test_frames_are_those_of_the_layout(shape, axes, channels):
+    array = np.random.default_rng(0).random(shape).astype("float32")
+    frames = layout(array, channels, axes=axes).frames(array)
+    order = FrameOrder(axes, shape, channels)
+    assert order.frame_count == len(frames)
+    back = np.zeros_like(array)
+    for i in range(order.frame_count):
+        frame = order.frame(array[order.index(i)])
+        assert frame.shape == order.frame_shape
+        np.testing.assert_array_equal(frame.reshape(frames.shape[1:]), frames[i])
+        back[order.index(i)] = order.part(frame)
+    np.testing.assert_array_equal(back, array)
+
+
+def test_numbers_out_of_range_and_other_channels_are_refused():
+    for i in (-1, 8):
+        with pytest.raises(InputError, match="of 0 to 7"):
+            FrameOrder("TCYX", (4, 2, 7, 5), 1).index(i)
+    with pytest.raises(InputError, match="3 channels, received 2"):
+        FrameOrder("TCYX", (4, 2, 7, 5), 3)

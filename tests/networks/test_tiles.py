@@ -1,0 +1,71 @@
+"""Tiles: the receptive field measured, the seams invisible."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from gaintuning_tf import InputError
+from gaintuning_tf.networks.architectures import unet
+from gaintuning_tf.networks.tiles import denoise_tiled, reach
+
+
+def stack(*stack):
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((None, None, 1)), *stack])
+
+
+def same(*arguments, **options):
+    return layers.Conv2D(*arguments, padding="same", activation="relu", **options)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (stack(same(8, 3), same(8, 3), layers.Conv2D(1, 3, padding="same")), 3),
+        (stack(same(8, 5), layers.Conv2D(1, 3, padding="same", dilation_rate=4)), 6),
+        (stack(layers.Conv2D(1, (3, 9), padding="same")), 4),
+        (stack(*[same(8, 3, dilation_rate=8) for _ in range(9)], layers.Conv2D(1, 3, padding="same")), 73),
+    ],
+    ids=["plain", "dilated", "oblong", "wide"],
+)
+def test_measures_the_reach(model, expected):
+    assert reach(model) == expected
+
+
+def test_a_network_that_sees_everything_is_refused():
+    inputs = keras.Input((None, None, 1))
+    model = keras.Model(inputs, inputs - layers.GlobalAveragePooling2D(keepdims=True)(inputs))
+    with pytest.raises(InputError, match="cannot be tiled"):
+        reach(model)
+
+
+@pytest.mark.parametrize("size", [(200, 333), (129, 64), (64, 65)])
+def test_tiles_are_seamless(size):
+    """Also through a downsampling by two, whose phase must be the same in every tile."""
+    keras.utils.set_random_seed(3)
+    model = unet(bias_free=False, width=4)
+    noisy = np.random.default_rng(0).random((1, *size, 1)).astype("float32")
+    whole = model.predict(noisy, verbose=0)
+    pieces = []
+
+    def denoise(piece):
+        pieces.append(piece.shape)
+        return model.predict(piece, verbose=0)
+
+    tiled = denoise_tiled(denoise, noisy, reach=reach(model), tile=64)
+    assert len(pieces) > 1
+    np.testing.assert_allclose(tiled, whole, atol=1e-5 * np.abs(whole).max())
+
+
+def test_a_margin_that_is_too_small_shows():
+    model = stack(same(8, 9), layers.Conv2D(1, 9, padding="same"))
+    noisy = np.random.default_rng(0).random((1, 130, 130, 1)).astype("float32")
+    whole = model.predict(noisy, verbose=0)
+    seams = np.abs(denoise_tiled(lambda x: model.predict(x, verbose=0), noisy, reach=0, tile=64) - whole)
+    assert seams.max() > 1e-3, "the test above would pass whatever the margin"
+
+
+def test_tiles_must_keep_the_phase():
+    with pytest.raises(InputError, match="multiple of 64"):
+        denoise_tiled(lambda x: x, np.zeros((1, 8, 8, 1)), reach=0, tile=100)

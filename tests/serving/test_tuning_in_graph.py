@@ -1,0 +1,133 @@
+"""Tuning in a graph gives what tuning in Python gives, image by image, and changes nothing."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gaintuning_tf import CoupledBootstrap, GainTuner, gain_layers, gaintune
+from gaintuning_tf.serving.tuning_in_graph import denoise_adaptively, tune_one
+from gaintuning_tf.tuning import steps as tuning_steps
+
+SIGMAS = np.float32([0.1, 0.05, 0.15])
+# What the contract promises between the graph and Python.
+SAME = 1e-4
+
+
+def images(shape=(3, 24, 20, 1)):
+    rng = np.random.default_rng(0)
+    wave = 0.5 + 0.3 * np.sin(np.arange(shape[2]) / 4)[None, None, :, None]
+    return (wave + 0.1 * rng.standard_normal(shape)).astype(np.float32)
+
+
+def adaptively(tuner, noisy, sigma, steps, **options):
+    options = {"window": 512, **options}
+    shapes = [tf.TensorSpec((None, None, None, 1)), tf.TensorSpec((None,)), tf.TensorSpec((), tf.int32)]
+    graph = tf.function(lambda *tensors: denoise_adaptively(tuner, *tensors, **options), shapes, autograph=False)
+    denoised, risk = graph(noisy, sigma, steps)
+    return denoised.numpy(), risk.numpy()
+
+
+def in_python(image, model, **options):
+    return gaintune(image, model, data_range=1.0, progress=False, axes="YXC", **options)
+
+
+@pytest.mark.parametrize(("shape", "seed"), [((3, 24, 20, 1), 0), ((3, 17, 9, 1), 3)])
+def test_every_image_of_a_batch_gets_what_gaintune_gives_it_alone(tiny, shape, seed):
+    noisy = images(shape)
+    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), noisy, SIGMAS, 8, seed=seed)
+    for index, sigma in enumerate(SIGMAS):
+        expected = in_python(noisy[index], tiny, sigma=sigma, steps=8, seed=seed)
+        assert np.abs(expected.denoised - expected.pretrained).max() > 10 * SAME, "tuning does something"
+        np.testing.assert_allclose(denoised[index], expected.denoised, atol=SAME)
+        np.testing.assert_allclose(risk[index], expected.history["risk_after"], atol=SAME)
+
+
+def test_large_images_are_seen_through_the_same_windows(tiny):
+    noisy = images((1, 40, 20, 1))
+    tuner = GainTuner(tiny, CoupledBootstrap())
+    options = {"sigma": 0.1, "steps": 8, "progress": False, "seed": 2}
+    whole = tuner.tune(noisy, **options)
+    tuner.reset()
+    history = tuner.tune(noisy, window=16, **options)
+    assert np.any(whole.risk != history.risk)
+    denoised, risk = adaptively(tuner, noisy, [0.1], 8, seed=2, window=16)
+    np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
+    np.testing.assert_allclose(risk, history.after, atol=SAME)
+
+
+def test_a_network_that_needs_much_memory_sees_several_windows_in_both(tiny, monkeypatch):
+    noisy = images((1, 40, 24, 1))
+    tuner = GainTuner(tiny, CoupledBootstrap())
+    assert int(tuner.windows(noisy, 32).count) == 1
+    monkeypatch.setattr(tuning_steps, "MEMORY", tuner._bytes_per_pixel * 200)
+    monkeypatch.setattr(tuning_steps, "SIDE_UNIT", 12)
+    assert [int(v) for v in tuner.windows(noisy, 32).size] == [12, 12]
+    assert int(tuner.windows(noisy, 32).count) == 7
+    history = tuner.tune(noisy, window=32, sigma=0.1, steps=8, progress=False, seed=2)
+    denoised, risk = adaptively(tuner, noisy, [0.1], 8, seed=2, window=32)
+    np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
+    np.testing.assert_allclose(risk, history.after, atol=SAME)
+
+
+def test_a_sigma_that_is_not_positive_is_estimated(tiny):
+    noisy = images()
+    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), noisy, [0.0, -1.0, 0.15], 5)
+    for index, sigma in enumerate((None, None, 0.15)):
+        expected = in_python(noisy[index], tiny, sigma=sigma, steps=5)
+        np.testing.assert_allclose(denoised[index], expected.denoised, atol=SAME)
+        np.testing.assert_allclose(risk[index], expected.history["risk_after"], atol=SAME)
+
+
+def test_an_image_without_noise_is_not_tuned(tiny):
+    flat = np.full((1, 16, 16, 1), 0.5, np.float32)
+    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), flat, [0.0], 5)
+    np.testing.assert_allclose(denoised, tiny.predict(flat, verbose=0), atol=1e-6)
+    # At sigma 0 the risk is the distance to the image itself.
+    np.testing.assert_allclose(risk[0], np.mean((denoised - flat) ** 2), rtol=1e-4)
+
+
+def test_no_steps_is_the_network_as_it_is(tiny):
+    noisy = images()
+    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), noisy, SIGMAS, 0)
+    np.testing.assert_allclose(denoised, tiny.predict(noisy, verbose=0), atol=1e-6)
+    expected = in_python(noisy[1], tiny, sigma=SIGMAS[1], steps=0)
+    np.testing.assert_allclose(risk[1], expected.history["risk_before"], atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Lion(1e-3), keras.optimizers.SGD(1e30)], ids=lambda o: o.name)
+def test_another_optimizer_and_an_end_by_risks_that_overflow(tiny, optimizer):
+    noisy = images((1, 24, 20, 1))
+    tuner = GainTuner(tiny, CoupledBootstrap(), optimizer)
+    denoised, _ = adaptively(tuner, noisy, [0.1], 6)
+    history = tuner.tune(noisy, sigma=0.1, steps=6, progress=False)
+    np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
+    assert (len(history.risk) < 6) == isinstance(optimizer, keras.optimizers.SGD)
+
+
+def test_nothing_is_changed(tiny):
+    tiny.compile("sgd", "mse")
+    tuner = GainTuner(tiny, CoupledBootstrap())
+    models = (tiny, tuner.model)
+    before = [[v.numpy().copy() for v in model.variables] for model in models]
+    state = [np.copy(v) for v in tuner.optimizer.variables]
+    adaptively(tuner, images(), SIGMAS, 3)
+    for model, values in zip(models, before, strict=True):
+        assert all(np.array_equal(v.numpy(), b) for v, b in zip(model.variables, values, strict=True))
+    assert all(np.array_equal(v, b) for v, b in zip(tuner.optimizer.variables, state, strict=True))
+    assert gain_layers(tiny) == []
+
+
+def test_the_gains_are_those_of_the_tuner_whatever_it_did_before(tiny):
+    noisy = images((1, 24, 20, 1))
+    tuner = GainTuner(tiny, CoupledBootstrap())
+    tuner.tune(noisy[:, ::-1], sigma=0.2, steps=3, progress=False)
+    graph = tf.function(lambda *tensors: tune_one(tuner, *tensors, window=512), autograph=False)
+    gains, risk = graph(tf.constant(noisy), tf.constant([0.1]), tf.constant(5))
+    tuner.reset()
+    history = tuner.tune(noisy, sigma=0.1, steps=5, progress=False)
+    np.testing.assert_allclose(risk[0], history.after, atol=1e-6)
+    *gains, contrast = gains
+    assert contrast.numpy().tolist() == tuner.gains()[-1].tolist()
+    for gain, layer in zip(gains, gain_layers(tuner.model), strict=True):
+        np.testing.assert_allclose(gain, layer.gain, atol=SAME)

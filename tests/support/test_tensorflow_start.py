@@ -1,0 +1,64 @@
+"""TensorFlow starts with the threads that were asked for, and says nothing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gaintuning_tf import GainTuningWarning
+from gaintuning_tf.support.tensorflow_start import start_tensorflow
+
+PROGRAM = """
+import os
+from gaintuning_tf.support.tensorflow_start import start_tensorflow
+start_tensorflow(3)
+import tensorflow as tf
+tf.linalg.matmul(tf.ones((500, 500)), tf.ones((500, 500)))
+names = [open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")]
+print(names.count("tf_Compute"))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
+def test_quiet_and_with_that_many_threads():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert int(done.stdout) == 3
+
+
+INTERRUPTED = """
+import os
+import tensorflow as tf
+from gaintuning_tf.support.tensorflow_start import start_tensorflow
+
+def interrupt():
+    os.write(2, b"chatter")
+    raise %s
+
+tf.config.list_logical_devices = interrupt
+try:
+    start_tensorflow()
+except %s:
+    print("raised")
+"""
+
+
+@pytest.mark.parametrize(("error", "said"), [("RuntimeError", "chatter"), ("KeyboardInterrupt", "")])
+def test_what_it_says_is_shown_if_it_fails_but_not_after_ctrl_c(error, said):
+    program = [sys.executable, "-c", INTERRUPTED % (error, error)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment)
+    assert done.stdout == "raised\n"
+    assert done.stderr.endswith("chatter") == bool(said)
+
+
+def test_once_it_has_started_it_keeps_its_threads(monkeypatch):
+    import tensorflow as tf
+
+    for name in ("INTRA", "INTER"):
+        monkeypatch.setenv(f"TF_NUM_{name}OP_THREADS", "0")
+    tf.config.list_logical_devices()
+    with pytest.warns(GainTuningWarning, match="has started already"):
+        start_tensorflow(3)

@@ -1,0 +1,124 @@
+"""The plan of the rooms: imports go down the ladder, no circles, and every name in a text is there."""
+
+import ast
+import graphlib
+import importlib
+import re
+
+import pytest
+
+from helpers.places import ROOT
+
+PACKAGE = ROOT / "gaintuning_tf"
+LADDER = (
+    "support",
+    "images noise",
+    "gains losses",
+    "networks",
+    "tuning training",
+    "denoising serving",
+    "reports evaluation",
+    "cli",
+)
+# Files and variables that are named as a module of the package is.
+NO_MODULES = {"models.config", "config.crop"}
+FLOOR = {room: floor for floor, rooms in enumerate(LADDER) for room in rooms.split()}
+MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
+
+
+def imported(file):
+    """What a file imports, also inside functions and under TYPE_CHECKING: modules, and names behind them."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(file):
+    for name in imported(file):
+        parts = name.split(".")
+        if parts[0] == "gaintuning_tf" and len(parts) > 1 and parts[1] in FLOOR:
+            yield parts[1]
+
+
+def test_every_folder_is_a_room_of_the_ladder():
+    folders = {folder.name for folder in PACKAGE.iterdir() if folder.is_dir() and folder.name != "__pycache__"}
+    assert folders == set(FLOOR)
+
+
+@pytest.mark.parametrize("room", FLOOR)
+def test_imports_go_down(room):
+    for file in (PACKAGE / room).rglob("*.py"):
+        for other in rooms_imported(file):
+            assert other == room or FLOOR[other] < FLOOR[room], f"{file} imports from {other}"
+
+
+def test_modules_do_not_import_each_other_in_circles():
+    graph = {name: {other for other in imported(file) if other in MODULES} - {name} for name, file in MODULES.items()}
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+    assert "gaintuning_tf.tuning.tuner" in order
+
+
+@pytest.mark.parametrize("room", FLOOR)
+def test_a_folder_has_at_most_sixteen_files_and_says_what_each_is(room):
+    files = [file for file in (PACKAGE / room).iterdir() if file.is_file()]
+    assert len(files) <= 16
+    told = re.findall(r"^- `(\w+)`: ", (PACKAGE / room / "__init__.py").read_text(), re.M)
+    assert sorted(told) == sorted(file.stem for file in files if file.stem != "__init__")
+
+
+@pytest.mark.parametrize("room", ["", *FLOOR])
+def test_names_handed_on_are_there_and_no_module_hides_one(room):
+    package = importlib.import_module(f"gaintuning_tf.{room}".rstrip("."))
+    submodules = {file.stem for file in (PACKAGE / room).glob("*.py")}
+    submodules |= {folder.name for folder in (PACKAGE / room).iterdir() if folder.is_dir()}
+    assert not submodules & set(package.__all__), "importing the module would take the place of the name"
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+
+
+def test_importing_a_room_imports_nothing_heavy():
+    for room in FLOOR:
+        assert set(imported(PACKAGE / room / "__init__.py")) == {"lazy_loader"}
+
+
+def texts():
+    """Docstrings and comments of the package, and the documents."""
+    yield from PACKAGE.rglob("*.py")
+    yield from (ROOT / "docs" / "develop").glob("*.md")
+    yield ROOT / "README.md"
+    yield ROOT / "CONTRIBUTING.md"
+
+
+def resolves(name):
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[end:]:
+            if not hasattr(found, attribute):
+                return False
+            found = getattr(found, attribute)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("file", texts(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_dotted_name_in_a_text_is_there(file):
+    text = file.read_text()
+    # Examples of the guides make modules of their own.
+    made = re.findall(r"`(?:gaintuning_tf/)?(\w+)/(\w+)\.py`", text) if file.suffix == ".md" else []
+    made = {f"gaintuning_tf.{room}.{stem}" for room, stem in made}
+    full = set(re.findall(r"\bgaintuning_tf(?:\.[a-zA-Z_]\w*)+", text)) - made
+    made |= {f"gaintuning_tf.{name}" for name in re.findall(r"^class (\w+)", text, re.M)}
+    missing = {name for name in full if not resolves(name) and not any(f"{name}.".startswith(f"{m}.") for m in made)}
+    assert not missing
+    stems = {name.rsplit(".", 1)[1]: name for name in MODULES if name.count(".") == 2}
+    for stem, attribute in re.findall(r"`(\w+)\.(\w+)[`(]", text):
+        if stem in stems and attribute not in ("py", "pyi") and f"{stem}.{attribute}" not in NO_MODULES:
+            assert resolves(f"{stems[stem]}.{attribute}"), f"{stem}.{attribute}"

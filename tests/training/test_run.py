@@ -1,0 +1,225 @@
+"""Training: learns, and resumes to the same weights."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from skimage.data import camera
+
+from gaintuning_tf import InputError, gain_layers, load_denoiser
+from gaintuning_tf.training.batches import Batches
+from gaintuning_tf.training.config import TrainingConfig
+from gaintuning_tf.training.run import build, train
+
+CONFIG = TrainingConfig(
+    architecture_options={"bias_free": True, "width": 4},
+    steps=30,
+    warmup=5,
+    checkpoint_every=10,
+    crop=16,
+    batch=4,
+    sigma=(20, 30),
+)
+
+
+class Killed(Exception):
+    pass
+
+
+def images():
+    photograph = camera()[:180, :180]
+    return [photograph[i : i + 60, i : i + 70, None] for i in range(0, 120, 20)]
+
+
+def test_a_killed_training_resumes_to_the_same_weights(tmp_path, monkeypatch):
+    straight = train(CONFIG, images(), tmp_path / "straight", verbose=0)
+
+    save = keras.Model.save
+
+    def kill_after_second(model, path, **options):
+        save(model, path, **options)
+        if int(model.optimizer.iterations) == 20:
+            raise Killed
+
+    monkeypatch.setattr(keras.Model, "save", kill_after_second)
+    with pytest.raises(Killed):
+        train(CONFIG, images(), tmp_path / "killed", verbose=0)
+    monkeypatch.undo()
+    # Killed before the second checkpoint was renamed: the first is what it resumes from.
+    assert int(keras.models.load_model(tmp_path / "killed" / "checkpoint.keras").optimizer.iterations) == 10
+    resumed = train(CONFIG, images(), tmp_path / "killed", verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(straight.get_weights(), resumed.get_weights(), strict=True))
+
+    again = train(CONFIG, images(), tmp_path / "straight", verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(straight.get_weights(), again.get_weights(), strict=True))
+
+
+def test_training_learns_to_denoise(tmp_path):
+    config = TrainingConfig(
+        architecture_options={"bias_free": True, "width": 8},
+        learning_rate=5e-3,
+        steps=600,
+        warmup=20,
+        checkpoint_every=600,
+        crop=32,
+        batch=4,
+        sigma=(25, 25),
+        ema_momentum=0.9,
+    )
+    model = train(config, images(), tmp_path, verbose=0)
+    clean = camera()[300:380, 200:280, None].astype("float32")[None] / 255
+    noisy = clean + 25 / 255 * np.random.default_rng(0).standard_normal(clean.shape, "float32")
+    before, after = np.mean((noisy - clean) ** 2), np.mean((model(noisy).numpy() - clean) ** 2)
+    assert after < before / 2
+    assert not getattr(model, "compiled", False)
+    assert gain_layers(model) == []
+    assert (tmp_path / "log.csv").read_text().startswith("epoch")
+
+
+@pytest.mark.parametrize(
+    ("objective", "options"),
+    [
+        ("blind-spot", {"architecture": "blind-spot"}),
+        ("masking", {}),
+        ("sure", {}),
+    ],
+)
+def test_noisy_images_alone_are_enough(tmp_path, objective, options):
+    sigma = 25
+    rng = np.random.default_rng(0)
+    clean = [image.astype("float32") / 255 for image in images()]
+    noisy = [image + sigma / 255 * rng.standard_normal(image.shape, "float32") for image in clean]
+    config = TrainingConfig(
+        objective=objective,
+        architecture_options={"bias_free": True, "width": 8},
+        noise="none",
+        learning_rate=5e-3,
+        steps=500,
+        warmup=20,
+        checkpoint_every=500,
+        crop=32,
+        batch=4,
+        ema_momentum=0.9,
+        **options,
+    )
+    model = train(config, noisy, tmp_path, verbose=0)
+    before = after = 0.0
+    for x, y in zip(noisy, clean, strict=True):
+        before += np.mean((x - y) ** 2)
+        after += np.mean((model(x[None]).numpy()[0] - y) ** 2)
+    assert after < before / 2
+
+
+def test_pairs_are_learnt(tmp_path):
+    clean = [image.astype("float32") / 255 for image in images()]
+    half = [image / 2 for image in clean]  # what is to be learnt: to double
+    config = TrainingConfig(
+        architecture="dncnn",
+        architecture_options={"depth": 2, "width": 4, "normalised": False},
+        noise="none",
+        learning_rate=1e-2,
+        steps=300,
+        warmup=20,
+        checkpoint_every=300,
+        crop=16,
+        batch=4,
+        ema_momentum=0.9,
+    )
+    model = train(config, half, tmp_path, targets=clean, verbose=0)
+    error = np.mean([np.mean((model(x[None]).numpy()[0] - y) ** 2) for x, y in zip(half, clean, strict=True)])
+    assert error < np.mean([np.mean((x - y) ** 2) for x, y in zip(half, clean, strict=True)]) / 20
+
+
+def test_mixed_precision_trains_to_weights_of_full_precision(tmp_path):
+    policy = keras.config.dtype_policy().name
+    config = dataclasses.replace(CONFIG, precision="mixed_bfloat16", architecture="dncnn")
+    config = dataclasses.replace(config, architecture_options={"depth": 3, "width": 4})
+    model = train(config, images(), tmp_path, verbose=0)
+    assert keras.config.dtype_policy().name == policy
+    assert all(layer.dtype_policy.name == "float32" for layer in model.layers)
+    assert np.isfinite(model(images()[0][None] / np.float32(255)).numpy()).all()
+
+
+@pytest.mark.parametrize("bias_free", [False, True])
+def test_statistics_of_batch_norm_are_those_of_the_averaged_weights(tmp_path, bias_free):
+    options = {"depth": 3, "width": 4, "bias_free": bias_free}
+    # A long average of a short training: far from the last weights.
+    config = dataclasses.replace(CONFIG, architecture="dncnn", architecture_options=options, ema_momentum=0.9)
+    model = train(config, images(), tmp_path, verbose=0)
+    norm = model.get_layer("norm2")
+    before = keras.Model(model.inputs, norm.input)
+    batches = Batches(images(), crop=16, batch=4, noise=config.drawn_noise(), seed=9).between(0, 200)
+    features = np.concatenate([before(noisy).numpy() for noisy, _ in batches])
+    # 50 batches of 4 crops: about a tenth of relative standard error each.
+    np.testing.assert_allclose(norm.moving_variance, features.var((0, 1, 2)), rtol=0.2)
+    assert norm.momentum == (0.9 if bias_free else 0.99)
+
+
+def test_training_starts_from_given_weights(tmp_path):
+    start = build(CONFIG)
+    before = start.get_weights()
+    config = dataclasses.replace(CONFIG, learning_rate=1e-9, steps=1, warmup=0, checkpoint_every=1)
+    model = train(config, images(), tmp_path / "a", start=start, verbose=0)
+    for a, b, c in zip(before, start.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, c, atol=1e-6)
+    with pytest.raises(InputError, match="start from"):
+        train(config, images(), tmp_path / "b", start=build(TrainingConfig()), verbose=0)
+
+
+def test_a_run_with_other_settings_or_images_is_not_continued(tmp_path):
+    train(CONFIG, images(), tmp_path, verbose=0)
+    with pytest.raises(InputError, match="differs in seed;"):
+        train(dataclasses.replace(CONFIG, seed=1), images(), tmp_path, verbose=0)
+    with pytest.raises(InputError, match="differs in images;"):
+        train(CONFIG, images()[1:], tmp_path, verbose=0)
+
+
+def test_tensorboard_gets_its_logs(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(CONFIG, images(), tmp_path / "run", tensorboard=tmp_path / "logs", verbose=0)
+    assert list((tmp_path / "logs").rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "pairs", "message"),
+    [
+        ({"objective": "sure", "noise": "poisson"}, False, "Gaussian"),
+        ({"objective": "masking", "noise": "none"}, True, "pairs"),
+        ({"architecture_options": {"wdith": 3}}, False, "wdith"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, options, pairs, message):
+    config = dataclasses.replace(CONFIG, **options)
+    with pytest.raises(InputError, match=message):
+        train(config, images(), tmp_path, targets=images() if pairs else None, verbose=0)
+
+
+ON_JAX = """
+import sys
+sys.modules["tensorflow"] = None  # an accelerator without it
+import numpy as np
+from gaintuning_tf.training.image_sources import load_images
+from gaintuning_tf.training.batches import Batches
+from gaintuning_tf.training.config import TrainingConfigfrom gaintuning_tf.training.run import train
+config = TrainingConfig(architecture=sys.argv[2], architecture_options={"bias_free": True, "width": 4}, crop=16,
+                        batch=2, objective=sys.argv[3], steps=6, warmup=1, checkpoint_every=3)
+model = train(config, load_images("synthetic:piecewise-constant:2"), sys.argv[1] + "/run", verbose=0)
+model.save(sys.argv[1] + "/m.keras")
+image = np.random.default_rng(0).random((1, 13, 10, 1)).astype("float32")
+np.save(sys.argv[1] + "/out.npy", np.asarray(model(image)))
+"""
+
+
+@pytest.mark.parametrize(("architecture", "objective"), [("unet", "supervised"), ("dncnn", "sure")])
+def test_it_trains_on_jax_and_the_file_loads_here_with_the_same_outputs(tmp_path, architecture, objective):
+    pytest.importorskip("jax")
+    command = [sys.executable, "-c", ON_JAX, str(tmp_path), architecture, objective]
+    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    image = np.random.default_rng(0).random((1, 13, 10, 1)).astype("float32")
+    np.testing.assert_allclose(load_denoiser(tmp_path / "m.keras")(image), np.load(tmp_path / "out.npy"), atol=1e-5)
