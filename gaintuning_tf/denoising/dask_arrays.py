@@ -51,17 +51,16 @@ def gaintune_array(
 
     from gaintuning_tf.denoising.frame_job import ON_FAILURE
     from gaintuning_tf.denoising.recipe import Recipe
-    from gaintuning_tf.gains.contrast import with_contrast
     from gaintuning_tf.images.array_layout import check_axes
     from gaintuning_tf.images.frame_order import FrameOrder
-    from gaintuning_tf.networks.any_network import network_of
+    from gaintuning_tf.networks.network import network_of
 
     if on_failure not in ON_FAILURE:
         raise InputError(f"expected on_failure to be one of {', '.join(ON_FAILURE)}, received {on_failure!r}")
     axes = check_axes(axes, array.shape)
     # Loaded once: the file may change before the network is sent.
-    model = with_contrast(*network_of(model))
-    channels = model.inputs[0].shape[-1]
+    network = network_of(model)
+    channels = network.channels
     order = FrameOrder(axes, array.shape, channels)
     whole = [letter in order.frame_axes for letter in axes]
     array = array.rechunk(tuple(-1 if kept else 1 for kept in whole))
@@ -72,7 +71,7 @@ def gaintune_array(
         functools.partial(_block, frames, Recipe(**recipe), channels, how),
         array,
         *(_extent(array) if data_range is None and array.dtype != np.uint8 else (0, 255)),
-        network=dask.delayed(ShippedNetwork.of(model), pure=True),
+        network=dask.delayed(ShippedNetwork.of(network), pure=True),
         dtype=dtype,
         meta=np.empty((0,) * array.ndim, dtype),
     )

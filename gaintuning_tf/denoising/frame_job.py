@@ -100,7 +100,7 @@ class FrameJob:
     def _tuned(self, tuner, number, frame, noise, *, shared=None, previous=None, progress=False):
         own, before = tuner.start(number), None
         if shared is not None or previous is not None:
-            before = tuner.tune(frame, noise, own, steps=0).history.before
+            before = tuner.tune(frame, noise, own, steps=0).history.risk_before
         if shared is not None:
             tuned = tuner.tune(frame, noise, tuner.split(shared), steps=0)
         else:
@@ -108,8 +108,8 @@ class FrameJob:
             tuned = tuner.tune(frame, noise, start, progress=progress)
         if tuned.history.interrupted:
             raise KeyboardInterrupt
-        before = tuned.history.before if before is None else before
-        if not (np.isfinite(tuned.denoised).all() and np.isfinite([before, tuned.history.after]).all()):
+        before = tuned.history.risk_before if before is None else before
+        if not (np.isfinite(tuned.denoised).all() and np.isfinite([before, tuned.history.risk_after]).all()):
             raise InputError("the result is not finite")
         row = self._row(number, tuned, noise, before)
         pretrained = self.layout.image(tuned.pretrained) if self.keep_pretrained else None
@@ -125,7 +125,7 @@ class FrameJob:
             "contrast": float(tuned.gains[-1].reshape(())),
             "risk": [float(risk) * scale**2 for risk in tuned.history.risk],
             "risk_before": float(before) * scale**2,
-            "risk_after": float(tuned.history.after) * scale**2,
+            "risk_after": float(tuned.history.risk_after) * scale**2,
         }
 
     def _failed(self, number, image, reason):
@@ -140,7 +140,7 @@ class FrameJob:
 
 def _better(tuner, frame, noise, own, previous, before):
     """The previous frame's gains, unless they are worse here than the start of any frame: then it is another scene."""
-    carried = tuner.tune(frame, noise, previous, steps=0).history.before
+    carried = tuner.tune(frame, noise, previous, steps=0).history.risk_before
     return previous if carried < before else own
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from gaintuning_tf.denoising.recipe import Recipe, _given_noise, _loss
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.gain_files import fingerprint
-from gaintuning_tf.gains.surgery import gain_layers, strip_gains
+from gaintuning_tf.gains.surgery import gain_layers, gain_names, insert_gains, strip_gains
 from gaintuning_tf.networks import tiles
-from gaintuning_tf.networks.any_network import network_of
+from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
 from gaintuning_tf.tuning.defaults import WINDOW
@@ -54,17 +54,17 @@ class FrameTuner:
         frames: Their number, which noise with parameters of its own for each must have.
 
     Attributes:
-        model: The network, a Keras model without contrast layers; with gains if it had some.
-        start_rows: Gains and contrast that it came with, of each layer (1, channels) or (frames, channels).
+        network: The network; with gains if it had some.
+        start_values: Gains and contrast that it came with, of each layer (1, channels) or (frames, channels).
 
     Raises:
         InputError: The model or an option cannot be used.
     """
 
     def __init__(self, model, recipe: Recipe, *, scale: float, offset: float, frames: int = 1):
-        self.model, contrast = network_of(model)
+        self.network = network_of(model)
         self.recipe, self.scale, self.offset = recipe, scale, offset
-        self.start_rows = _start(self.model, contrast, frames)
+        self.start_values = _start(self.network, frames)
         self._given = _given_noise(recipe, scale, offset, frames)
         known = self._given[0] if self._given else None
         if known is None and recipe.noise == "poisson":
@@ -75,7 +75,9 @@ class FrameTuner:
     def denoiser(self) -> _Denoiser:
         """The compiled tuner, shared by all with this model and this kind of tuning."""
         recipe = self.recipe
-        return _denoiser_for(self.model, recipe.loss, self._counts, prior=recipe.prior, contrast=recipe.contrast)
+        return _denoiser_for(
+            self.network.model, recipe.loss, self._counts, prior=recipe.prior, contrast=recipe.contrast
+        )
 
     def noise(self, frame: np.ndarray, number: int = 0) -> NoiseModel:
         """The noise of frame `number`, (H, W, C), in the units of the network: the one given, or estimated.
@@ -89,6 +91,14 @@ class FrameTuner:
         found = estimate_noise(frame * self.scale + self.offset, self.recipe.noise)
         return found.scaled(1 / self.scale, -self.offset / self.scale)
 
+    def without_gains(self) -> keras.Model:
+        """The network without gains or contrast, as a model."""
+        return strip_gains(self.network.model)
+
+    def gain_names(self) -> list[str]:
+        """A name for each layer of gains."""
+        return gain_names(self.denoiser.tuner.model)
+
     def sizes(self) -> list[int]:
         """How many gains each layer has, and behind them 1 for the contrast."""
         return [value.size for value in self.denoiser.tuner.gains()]
@@ -99,7 +109,7 @@ class FrameTuner:
 
     def start(self, number: int = 0) -> list[np.ndarray]:
         """Gains and contrast that the model came with, for frame `number`; empty if it had none."""
-        return [value[number if len(value) > 1 else 0] for value in self.start_rows]
+        return [value[number if len(value) > 1 else 0] for value in self.start_values]
 
     def tune(
         self, frame: np.ndarray, noise: NoiseModel, start=(), *, steps=None, callbacks=(), progress=False
@@ -130,7 +140,7 @@ class _Denoiser:
 
     def __init__(self, tuner):
         self.tuner = tuner
-        self._reach = None
+        self._receptive_field: int | None = None
         self._lock = threading.Lock()
 
     def tune(self, frame, start, **options):
@@ -160,9 +170,9 @@ class _Denoiser:
     def _denoise(self, frame):
         if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.tuner.model.inputs[0].shape[1:3]:
             return self.tuner.denoise(frame)
-        if self._reach is None:
-            self._reach = tiles.reach(self.tuner.model)
-        return tiles.denoise_tiled(self.tuner.denoise, frame, reach=self._reach)
+        if self._receptive_field is None:
+            self._receptive_field = tiles.receptive_field(self.tuner.model)
+        return tiles.denoise_tiled(self.tuner.denoise, frame, receptive_field=self._receptive_field)
 
 
 # A tuner per model and loss, so that image after image finds its step compiled. Weak, and no
@@ -180,13 +190,14 @@ def _denoiser_for(model, loss, counts, **options):
     return known[key]
 
 
-def _start(model, contrast, frames):
-    """Of each layer, and of the contrast, the values that the model has: a row, or a row for each frame."""
-    layers = gain_layers(model)
-    if not layers:
+def _start(network, frames):
+    """Of each layer, and of the contrast, the values that the model has: one for all frames, or one for each."""
+    layers, contrast = gain_layers(network.model), network.contrast.reshape(-1, 1)
+    if not layers and np.all(contrast == 1):
         return []
-    images = layers[0].images
+    images = layers[0].images if layers else None
     if images not in (None, frames):
         raise InputError(f"the model has gains for each of {images} frames, the image has {frames}")
-    values = [keras.ops.convert_to_numpy(layer.gain) for layer in layers]
-    return [*(value if images else value[None] for value in values), contrast.reshape(-1, 1)]
+    # A network without gains may have a contrast, as one has into which they were folded.
+    values = [keras.ops.convert_to_numpy(layer.gain) for layer in layers or gain_layers(insert_gains(network.model))]
+    return [*(value if images else value[None] for value in values), contrast]

@@ -11,9 +11,9 @@ import numpy as np
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.gains.contrast import with_contrast
-from gaintuning_tf.gains.surgery import gain_names, strip_gains, with_gains
+from gaintuning_tf.gains.surgery import gain_names, with_gains
 from gaintuning_tf.images.array_layout import Layout, layout
-from gaintuning_tf.networks.any_network import network_of
+from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel, stacked
 from gaintuning_tf.tuning.defaults import PRIOR
 
@@ -124,23 +124,17 @@ def gaintune(
     """
     recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
     image = np.asarray(image)
-    network, start_contrast = network_of(model)
-    arrangement = layout(image, network.inputs[0].shape[-1], axes=axes, data_range=data_range)
+    network = network_of(model)
+    arrangement = layout(image, network.channels, axes=axes, data_range=data_range)
     frames = arrangement.frames(image)
-    tuner = FrameTuner(
-        with_contrast(network, start_contrast),
-        recipe,
-        scale=arrangement.data_range,
-        offset=arrangement.offset,
-        frames=len(frames),
-    )
+    tuner = FrameTuner(network, recipe, scale=arrangement.data_range, offset=arrangement.offset, frames=len(frames))
     models = [tuner.noise(frame, number) for number, frame in enumerate(frames)]
     tuned = []
     for number, (frame, known) in enumerate(zip(frames, models, strict=True)):
         interrupted = bool(tuned) and tuned[-1].history.interrupted
         start, wanted = tuner.start(number), 0 if interrupted else steps
         tuned.append(tuner.tune(frame, known, start, steps=wanted, callbacks=callbacks, progress=progress))
-    return _result(arrangement, tuned, models, strip_gains(tuner.model))
+    return _result(arrangement, tuned, models, tuner.without_gains())
 
 
 def _result(arrangement, tuned, models, base):
@@ -154,8 +148,8 @@ def _result(arrangement, tuned, models, base):
     risks = [np.pad(f.history.risk, (0, longest - f.history.risk.size), constant_values=np.nan) for f in tuned]
     history = {
         "risk": together(risks) * scale**2,
-        "risk_before": together([f.history.before for f in tuned]) * scale**2,
-        "risk_after": together([f.history.after for f in tuned]) * scale**2,
+        "risk_before": together([f.history.risk_before for f in tuned]) * scale**2,
+        "risk_after": together([f.history.risk_after for f in tuned]) * scale**2,
         "seconds": together([f.history.seconds for f in tuned]),
         "interrupted": together([f.history.interrupted for f in tuned]),
     }

@@ -26,11 +26,11 @@ def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range, **m
         **more: Whatever else, for JSON.
     """
     recipe = job.recipe
-    start = [value.tolist() for value in tuner.start_rows]
+    start = [value.tolist() for value in tuner.start_values]
     return {
         "input": stack.identity(),
         "output dtype": str(job.layout.dtype),
-        "network": fingerprint(tuner.model),
+        "network": fingerprint(tuner.network.model),
         "start gains": hashlib.sha256(repr(start).encode()).hexdigest() if start else None,
         "noise": _described(recipe.noise),
         "sigma": None if recipe.sigma is None else np.asarray(recipe.sigma, float).tolist(),

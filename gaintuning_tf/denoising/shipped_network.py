@@ -43,10 +43,9 @@ class ShippedNetwork:
         Raises:
             InputError: It cannot be used.
         """
-        from gaintuning_tf.gains.contrast import with_contrast
-        from gaintuning_tf.networks.any_network import network_of
+        from gaintuning_tf.networks.network import network_of
 
-        model = with_contrast(*network_of(model))
+        model = network_of(model).at_contrast()
         digest = hashlib.sha256(model.to_json().encode())
         for value in model.get_weights():
             digest.update(value.tobytes())

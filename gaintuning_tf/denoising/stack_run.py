@@ -18,10 +18,10 @@ from gaintuning_tf.denoising.stack_scores import scores_for
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains import gain_files
 from gaintuning_tf.gains.contrast import with_contrast
-from gaintuning_tf.gains.surgery import gain_names, strip_gains, with_gains
+from gaintuning_tf.gains.surgery import with_gains
 from gaintuning_tf.images.array_layout import Layout
 from gaintuning_tf.images.stack_files import open_stack
-from gaintuning_tf.networks.any_network import network_of
+from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel
 from gaintuning_tf.tuning.defaults import PRIOR
 
@@ -72,18 +72,18 @@ class StackResult:
     def model(self, number: int):
         """The network with the gains of a frame, at its contrast: a Keras model."""
         *gains, contrast = self.gains(number)
-        return with_contrast(with_gains(strip_gains(self._tuner.model), gains), contrast)
+        return with_contrast(with_gains(self._tuner.without_gains(), gains), contrast)
 
     def save_gains(self, path) -> None:
         """Write the gains of all frames as `gain_files.save_gains` does: a row for each frame, ones if it failed."""
         table = np.stack([self._record.gains(row["frame"]) for row in self.rows])
         *gains, contrast = np.split(table, np.cumsum(self._tuner.sizes())[:-1], axis=1)
-        model = with_gains(strip_gains(self._tuner.model), gains if len(table) > 1 else [value[0] for value in gains])
+        model = with_gains(self._tuner.without_gains(), gains if len(table) > 1 else [value[0] for value in gains])
         gain_files.save_gains(with_contrast(model, contrast[:, 0]), path)
 
     def gain_names(self) -> list[str]:
         """The names of the layers of `gains`."""
-        return gain_names(self._tuner.denoiser.tuner.model)
+        return self._tuner.gain_names()
 
 
 def denoise_stack(
@@ -165,14 +165,13 @@ def denoise_stack(
         raise InputError("expected no client with warm_start: each frame waits for the one before")
     recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
     # Loaded once for the whole run: the file may change meanwhile.
-    model = with_contrast(*network_of(model))
-    channels = model.inputs[0].shape[-1]
+    network = network_of(model)
     with contextlib.ExitStack() as opened:
-        stack = opened.enter_context(open_stack(source, axes=axes, model_channels=channels))
-        scores = opened.enter_context(scores_for(reference, stack, channels))
+        stack = opened.enter_context(open_stack(source, axes=axes, model_channels=network.channels))
+        scores = opened.enter_context(scores_for(reference, stack, network.channels))
         how = {"on_failure": on_failure, "keep_pretrained": reference is not None}
-        job = frame_job(stack, recipe, channels, data_range=data_range, dtype=dtype, **how)
-        tuner = job.tuner(model)
+        job = frame_job(stack, recipe, network.channels, data_range=data_range, dtype=dtype, **how)
+        tuner = job.tuner(network)
         more = {"reference": scores.identity(), "share_gains": share_gains, "warm_start": warm_start}
         settings = run_settings(stack, tuner, job, data_range, **more)
         record = StackRecord(
@@ -185,7 +184,7 @@ def denoise_stack(
             restart=restart,
         )
         opened.enter_context(record)
-        _Run(stack, job, tuner, record, scores, listeners, progress).all(model, share_gains, warm_start, client)
+        _Run(stack, job, tuner, record, scores, listeners, progress).all(network, share_gains, warm_start, client)
         result = StackResult(Path(output), job.layout, tuner, record)
         if len(result.failed) == stack.frame_count:
             record.discard()
@@ -203,7 +202,7 @@ class _Run:
         self.stack, self.job, self.tuner, self.record = stack, job, tuner, record
         self.scores, self.listeners, self.progress = scores, listeners, progress
 
-    def all(self, model, share_gains, warm_start, client):
+    def all(self, network, share_gains, warm_start, client):
         todo = self.record.todo
         bar = tqdm(
             total=self.stack.frame_count,
@@ -223,7 +222,7 @@ class _Run:
                 from gaintuning_tf.denoising.cluster_frames import results_of
                 from gaintuning_tf.denoising.shipped_network import ShippedNetwork
 
-                results = results_of(client, ShippedNetwork.of(model), self.job, todo, self.stack.frame, shared)
+                results = results_of(client, ShippedNetwork.of(network), self.job, todo, self.stack.frame, shared)
             # Closed here, also when interrupted: what waits is taken back from the workers while there still are any.
             with contextlib.closing(results):
                 for result in results:

@@ -14,7 +14,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.evaluation.metrics import psnr, ssim
 from gaintuning_tf.evaluation.oracle import Oracle
 from gaintuning_tf.evaluation.samples import samples
-from gaintuning_tf.networks.sizes import check_denoiser
+from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.estimation import estimate_noise
 
 MEASURES = ("psnr_noisy", "psnr_pretrained", "psnr_tuned", "ssim_pretrained", "ssim_tuned", "seconds")
@@ -65,9 +65,9 @@ def evaluate(
         InputError: There is no image, the network is not grey, or `rows` are of other images.
         KeyboardInterrupt: Ctrl-C; an image whose tuning it ended is not reported.
     """
-    check_denoiser(model)
-    if model.inputs[0].shape[-1] != 1:
-        raise InputError(f"evaluate expects a grey network, {model.name!r} takes {model.inputs[0].shape[-1]} channels")
+    channels = network_of(model).channels
+    if channels != 1:
+        raise InputError(f"evaluate expects a grey network, {model.name!r} takes {channels} channels")
     measured = list(rows)
     methods = dict(compare or {})
     # By the recipe that it is compared with.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -10,7 +11,21 @@ import tensorflow as tf
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.divergence import Denoise
 from gaintuning_tf.noise.models import GaussianNoise, NoiseLevel, NoiseModel
-from gaintuning_tf.noise.tensors import as_level
+from gaintuning_tf.noise.tensors import NoiseTensors, noise_tensors
+
+_MARK = "takes_noise_tensors"
+
+
+def takes_noise_tensors(call: Callable) -> Callable:
+    """Mark the `__call__` of a loss: from the tuner it gets the noise as `NoiseTensors`.
+
+    Without the mark it gets a standard deviation (N,), a `NoiseLevel` of tensors, or None.
+
+    Returns:
+        The same function.
+    """
+    setattr(call, _MARK, True)
+    return call
 
 
 class RiskEstimate:
@@ -54,7 +69,7 @@ class RiskEstimate:
             denoise: Images (N, H, W, C) to images of the same shape.
             noisy: (N, H, W, C).
             noise: Overrides the loss's own: the standard deviation of Gaussian noise, () or (N,); a
-                `NoiseModel`; or a `NoiseLevel` of tensors, (N,) each.
+                `NoiseModel`; a `NoiseLevel`; or, from the tuner, `NoiseTensors`.
             seed: Two integers.
             reference: (N, H, W, C), a denoised image from elsewhere, such as the network's before tuning.
 
@@ -63,7 +78,7 @@ class RiskEstimate:
         """
         raise NotImplementedError
 
-    def _level(self, noise, noisy) -> NoiseLevel:
+    def known_noise(self, noise, noisy: tf.Tensor) -> NoiseTensors:
         """The noise of a call as tensors of the dtype of `noisy`, to be broadcast over its images."""
         noise = self.noise if noise is None else noise
         if noise is None:
@@ -71,7 +86,7 @@ class RiskEstimate:
             raise InputError(
                 f"{name} expects the noise level: {name}(...) or tune(...) with a sigma or a model such as PoissonNoise"
             )
-        return as_level(noise, noisy.dtype)
+        return noise_tensors(noise, noisy.dtype)
 
     def check_noise(self, noise) -> None:
         """Refuse noise that the loss is not for, as far as that is known before anything is computed.
@@ -92,12 +107,14 @@ class RiskEstimate:
         return chosen
 
     def of(self, denoise: Denoise, noisy: tf.Tensor, noise, *, seed, reference) -> tf.Tensor:
-        """Call the loss with `reference` if it uses one: losses of the user's own need not know of it.
+        """Call the loss with what it knows: losses of the user's own need not know of references or `NoiseTensors`.
 
         Returns:
             The risk of each image, (N,).
         """
         options = {"reference": reference} if self.uses_reference else {}
+        if isinstance(noise, NoiseTensors) and not hasattr(type(self).__call__, _MARK):
+            noise = _plain(noise)
         return self(denoise, noisy, noise, seed=seed, **options)
 
 
@@ -153,6 +170,13 @@ def as_risk_estimate(loss) -> RiskEstimate:
     if not callable(loss) or isinstance(loss, type):
         raise InputError(f"expected a loss such as MonteCarloSURE(), received {loss!r}")
     return _Function(loss)
+
+
+def _plain(noise):
+    """The noise as losses without the mark know it."""
+    if not noise.known:
+        return None
+    return tf.sqrt(noise.intercept) if noise.is_gaussian else NoiseLevel(*noise)
 
 
 def own_noise(noise) -> NoiseModel | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.losses.base import RiskEstimate
+from gaintuning_tf.losses.base import RiskEstimate, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise
 from gaintuning_tf.noise import draws
 from gaintuning_tf.noise.tensors import mean
@@ -57,6 +57,7 @@ class BlindSpotLoss(RiskEstimate):
         self.spacing = int(spacing)
         self.fill = fill
 
+    @takes_noise_tensors
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
         """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`. The noise is not used."""
         if not self.masked:

@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.losses.base import RiskEstimate, own_noise
+from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise
 from gaintuning_tf.noise import draws
 from gaintuning_tf.noise.models import NoiseModel, along_images
-from gaintuning_tf.noise.tensors import as_level, is_gaussian, known_slope, mean
+from gaintuning_tf.noise.tensors import mean, noise_tensors
 
 
 class CountSplitting(RiskEstimate):
@@ -62,21 +62,22 @@ class CountSplitting(RiskEstimate):
         Raises:
             InputError: It is.
         """
-        level = as_level(noise)
-        slope = known_slope(level)
+        known = noise_tensors(noise)
+        slope = 0 if known.is_gaussian else tf.get_static_value(known.slope)
         if slope is not None and not np.all(np.greater(slope, 0)):
             raise InputError(
                 "CountSplitting expects noise of counts, whose variance grows with the signal, received "
-                f"{'Gaussian noise' if is_gaussian(level) else 'a slope that is not above zero'}: say noise='poisson' "
+                f"{'Gaussian noise' if known.is_gaussian else 'a slope that is not above zero'}: say noise='poisson' "
                 "or pass a model such as PoissonNoise(1.0), or take the loss 'sure'"
             )
 
+    @takes_noise_tensors
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
         """The risk of each image, (N,), in squared units of the image, NaN at a slope of zero: see `RiskEstimate`."""
-        level = self._level(noise, noisy)
-        self.check_noise(level)
+        known = self.known_noise(noise, noisy)
+        self.check_noise(known)
         # What is no count has no risk, where a graph does not know its noise beforehand.
-        slope = level.slope * tf.ones([1], noisy.dtype)
+        slope = known.slope * tf.ones([1], noisy.dtype)
         gain = along_images(tf.where(slope > 0, slope, tf.constant(math.nan, slope.dtype)), noisy)
         counts = tf.maximum(tf.round(tf.cast(noisy / gain, tf.float64)), 0)
         drawn = draws.binomial(counts, self.share, seed)
@@ -84,4 +85,4 @@ class CountSplitting(RiskEstimate):
         rest, part = gain * (counts - second) / (1 - self.share), gain * second / self.share
         from_rest, whole = tf.split(denoise(tf.concat([rest, noisy], 0)), 2)
         fit = tf.square(from_rest) - 2 * from_rest * part + 2 * whole * (part - noisy)
-        return mean(fit + tf.square(noisy) - level.variance(noisy))
+        return mean(fit + tf.square(noisy) - known.variance(noisy))

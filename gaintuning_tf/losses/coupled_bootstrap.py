@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.losses.base import RiskEstimate, own_noise
+from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise, draw_probe
 from gaintuning_tf.noise.models import NoiseModel
 from gaintuning_tf.noise.tensors import mean
@@ -67,9 +67,10 @@ class CoupledBootstrap(RiskEstimate):
         """The same with a narrow difference: the risk at the image's own noise level, to 1 %."""
         return self if self.width <= _NARROW else CoupledBootstrap(self.noise, width=_NARROW, probes=self.probes)
 
+    @takes_noise_tensors
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
         """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
-        variance = self._level(noise, noisy).variance(noisy)
+        variance = self.known_noise(noise, noisy).variance(noisy)
         scale = self.width * tf.sqrt(tf.reduce_mean(variance * tf.ones_like(noisy), _inner(noisy), keepdims=True))
         seeds = tf.random.split(seed, self.probes, alg="philox") if self.probes > 1 else [seed]
         estimates = [self._estimate(denoise, noisy, variance, scale, seeds[i]) for i in range(self.probes)]

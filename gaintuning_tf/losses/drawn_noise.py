@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gaintuning_tf.losses.base import RiskEstimate, own_noise
+from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise
-from gaintuning_tf.noise.tensors import draw_noise, mean
+from gaintuning_tf.noise.tensors import mean
 
 
 class NoiseResamplingLoss(RiskEstimate):
@@ -40,11 +40,12 @@ class NoiseResamplingLoss(RiskEstimate):
     def __init__(self, noise=None):
         self.noise = own_noise(noise)
 
+    @takes_noise_tensors
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
         """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
-        level = self._level(noise, noisy)
+        known = self.known_noise(noise, noisy)
         target = tf.stop_gradient(denoise(noisy) if reference is None else tf.cast(reference, noisy.dtype))
-        return mean(tf.square(denoise(target + draw_noise(level, target, seed)) - target))
+        return mean(tf.square(denoise(target + known.draw(target, seed)) - target))
 
 
 class SupervisedLoss(RiskEstimate):
@@ -68,7 +69,8 @@ class SupervisedLoss(RiskEstimate):
     def __init__(self, noise=None):
         self.noise = own_noise(noise)
 
+    @takes_noise_tensors
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
         """The error of each image, (N,), in squared units of the image: see `RiskEstimate`; `noisy` is CLEAN here."""
-        level = self._level(noise, noisy)
-        return mean(tf.square(denoise(noisy + draw_noise(level, noisy, seed)) - noisy))
+        known = self.known_noise(noise, noisy)
+        return mean(tf.square(denoise(noisy + known.draw(noisy, seed)) - noisy))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.losses.base import RiskEstimate, own_noise
+from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
 from gaintuning_tf.losses.divergence import PROBES, Denoise, draw_probe, monte_carlo_divergence, probe_step
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel
-from gaintuning_tf.noise.tensors import as_level, is_gaussian, mean, total
+from gaintuning_tf.noise.tensors import mean, noise_tensors, total
 
 
 class _Probed(RiskEstimate):
@@ -27,14 +27,15 @@ class _Probed(RiskEstimate):
         self.probes = int(probes)
         self.step = step
 
+    @takes_noise_tensors
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
         """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
-        level = self._level(noise, noisy) if self.needs_noise else None
+        known = self.known_noise(noise, noisy) if self.needs_noise else None
         seeds = tf.random.split(seed, self.probes, alg="philox") if self.probes > 1 else [seed]
-        estimates = [self._estimate(denoise, noisy, level, seeds[i]) for i in range(self.probes)]
+        estimates = [self._estimate(denoise, noisy, known, seeds[i]) for i in range(self.probes)]
         return tf.add_n(estimates) / self.probes
 
-    def _estimate(self, denoise, noisy, level, seed):
+    def _estimate(self, denoise, noisy, known, seed):
         raise NotImplementedError
 
 
@@ -81,17 +82,17 @@ class MonteCarloSURE(_Probed):
         Raises:
             InputError: It does, or may.
         """
-        if not is_gaussian(as_level(noise)):
+        if not noise_tensors(noise).is_gaussian:
             raise InputError(
                 "MonteCarloSURE expects Gaussian noise, received one with a slope; use PoissonGaussianSURE, or the "
                 "loss 'sure'"
             )
 
-    def _estimate(self, denoise, noisy, level, seed):
-        self.check_noise(level)
+    def _estimate(self, denoise, noisy, known, seed):
+        self.check_noise(known)
         divergence, denoised = monte_carlo_divergence(denoise, noisy, seed, probe=self.probe, step=self.step)
         pixels = tf.cast(tf.reduce_prod(tf.shape(noisy)[1:]), noisy.dtype)
-        return (total(tf.square(denoised - noisy)) + 2 * level.intercept * divergence) / pixels - level.intercept
+        return (total(tf.square(denoised - noisy)) + 2 * known.intercept * divergence) / pixels - known.intercept
 
 
 class PoissonGaussianSURE(_Probed):
@@ -134,8 +135,8 @@ class PoissonGaussianSURE(_Probed):
     def __init__(self, noise=None, *, probe: str = "gaussian", probes: int = 1, step: float | None = None):
         super().__init__(noise, probe, probes, step)
 
-    def _estimate(self, denoise, noisy, level, seed):
-        variance = level.variance(noisy)
+    def _estimate(self, denoise, noisy, known, seed):
+        variance = known.variance(noisy)
         divergence, denoised = monte_carlo_divergence(
             denoise, noisy, seed, probe=self.probe, step=self.step, weights=variance
         )
@@ -190,7 +191,7 @@ class UNSURE(_Probed):
         super().__init__(None, probe, probes, step)
         self.strength = float(strength)
 
-    def _estimate(self, denoise, noisy, level, seed):
+    def _estimate(self, denoise, noisy, known, seed):
         step = probe_step(dtype=noisy.dtype) if self.step is None else self.step
         seeds = tf.unstack(tf.random.split(seed, 2, alg="philox"))
         probes = [draw_probe(tf.shape(noisy), each, self.probe, noisy.dtype) for each in seeds]

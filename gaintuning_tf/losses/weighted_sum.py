@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.losses.base import RiskEstimate, as_risk_estimate
+from gaintuning_tf.losses.base import RiskEstimate, as_risk_estimate, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise
 
 
@@ -38,6 +38,7 @@ class WeightedSum(RiskEstimate):
             if not (isinstance(weight, numbers.Real) and 0 < weight < float("inf")):
                 raise InputError(f"WeightedSum expects positive weights, received {weight!r}")
 
+    @takes_noise_tensors
     def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
         """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
         seeds = tf.unstack(tf.random.split(seed, len(self.terms), alg="philox"))

@@ -2,12 +2,12 @@
 
 May import: `support`, `gains`.
 
-- `any_network`: whatever is given for a network, as a Keras model.
 - `architectures`: DnCNN, UNet, blind-spot network.
 - `file_check`: files of networks, looked through before they are loaded.
 - `kept_networks`: networks that were read from files, kept as long as these stay as
   they are.
 - `memory`: how much memory a network needs to be tuned.
+- `network`: a network and what it wants, asked once.
 - `pretrained`: networks by name or file.
 - `sizes`: the sizes that a network takes, and images mirrored to them.
 - `stein_risk_model`: a network that minimises Stein's risk in `fit`.

@@ -1,8 +1,8 @@
-from .any_network import network_of as network_of
 from .architectures import blind_spot as blind_spot, dncnn as dncnn, unet as unet
 from .file_check import check_network_file as check_network_file
 from .kept_networks import network_in as network_in
 from .memory import bytes_per_pixel as bytes_per_pixel
+from .network import Network as Network, network_of as network_of
 from .pretrained import (
     DEFAULT as DEFAULT,
     DenoiserInfo as DenoiserInfo,
@@ -13,5 +13,5 @@ from .pretrained import (
 )
 from .sizes import check_denoiser as check_denoiser, check_size as check_size, size_multiple as size_multiple
 from .stein_risk_model import RiskMinimised as RiskMinimised
-from .tiles import denoise_tiled as denoise_tiled, reach as reach
+from .tiles import denoise_tiled as denoise_tiled, receptive_field as receptive_field
 from .torch_checkpoints import import_torch as import_torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -90,6 +92,33 @@ def pad_symmetric(images: tf.Tensor, multiple: int) -> tf.Tensor:
     for axis in range(1, len(images.shape) - 1) if multiple > 1 else ():
         images = mirror(images, axis, 0, -tf.shape(images)[axis] % multiple)
     return images
+
+
+def at_any_size(model: keras.Model, multiple: int | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The network on images of any size: mirrored to what it takes, run in inference mode, and cropped.
+
+    Args:
+        model: A denoiser of images (N, ..., C).
+        multiple: The number whose multiples it takes as sides; `size_multiple` of it by default.
+
+    Returns:
+        Images to the denoised images, of the same shape and dtype.
+
+    Example:
+
+    >>> halves = keras.Sequential([keras.Input((None, None, 1)), keras.layers.AveragePooling2D(),
+    ...                            keras.layers.UpSampling2D()])
+    >>> at_any_size(halves)(tf.ones((1, 5, 7, 1))).shape.as_list()
+    [1, 5, 7, 1]
+    """
+    multiple = size_multiple(model) if multiple is None else multiple
+
+    def denoise(images):
+        padded = pad_symmetric(tf.cast(images, model.inputs[0].dtype), multiple)
+        # A network of mixed precision answers in its compute dtype.
+        return tf.cast(crop_like(model(padded, training=False), images), images.dtype)
+
+    return denoise
 
 
 def mirror(images: tf.Tensor, axis: int, before, after) -> tf.Tensor:

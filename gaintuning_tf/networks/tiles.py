@@ -13,10 +13,10 @@ from gaintuning_tf.errors import InputError
 # Tiles start at multiples of this, so that a network that halves the resolution up to
 # six times halves every tile where it would halve the image.
 ALIGNMENT = 64
-LARGEST_REACH = 512
+LARGEST_FIELD = 512
 
 
-def reach(model: keras.Model) -> int:
+def receptive_field(model: keras.Model) -> int:
     """How many pixels away an input pixel can still change an output pixel: the receptive field's half width.
 
     Measured, not looked up, so that it holds for any network: the gradient of a
@@ -36,30 +36,30 @@ def reach(model: keras.Model) -> int:
 
     Example:
 
-    >>> reach(keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 7, padding="same")]))
+    >>> receptive_field(keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 7, padding="same")]))
     3
     """
     radius = 64
-    while radius <= LARGEST_REACH:
-        found = _reach_within(model, radius)
+    while radius <= LARGEST_FIELD:
+        found = _field_within(model, radius)
         if found < radius:
             return found
         radius *= 2
-    raise InputError(f"{model.name!r} sees the whole of an image of {2 * LARGEST_REACH} pixels; it cannot be tiled")
+    raise InputError(f"{model.name!r} sees the whole of an image of {2 * LARGEST_FIELD} pixels; it cannot be tiled")
 
 
 def denoise_tiled(
-    denoise: Callable[[np.ndarray], np.ndarray], images: np.ndarray, *, reach: int, tile: int = 1024
+    denoise: Callable[[np.ndarray], np.ndarray], images: np.ndarray, *, receptive_field: int, tile: int = 1024
 ) -> np.ndarray:
     """Denoise images piece by piece, in bounded memory.
 
-    Each tile is denoised with a margin of at least `reach` pixels of true image
+    Each tile is denoised with a margin of at least `receptive_field` pixels of true image
     around it, which is cut off again, so that the result is that of the whole image.
 
     Args:
         denoise: Images (N, H, W, C) to the same shape.
         images: (N, H, W, C).
-        reach: How far the denoiser sees, see `reach`.
+        receptive_field: How far the denoiser sees, see `receptive_field`.
         tile: Side of a tile without its margin, a multiple of 64.
 
     Returns:
@@ -71,12 +71,12 @@ def denoise_tiled(
     Example:
 
     >>> noisy = np.random.default_rng(0).random((1, 150, 130, 1))
-    >>> bool(np.array_equal(denoise_tiled(lambda y: 2 * y, noisy, reach=0, tile=64), 2 * noisy))
+    >>> bool(np.array_equal(denoise_tiled(lambda y: 2 * y, noisy, receptive_field=0, tile=64), 2 * noisy))
     True
     """
     if tile < ALIGNMENT or tile % ALIGNMENT:
         raise InputError(f"expected tile to be a multiple of {ALIGNMENT}, received {tile}")
-    margin = -(-reach // ALIGNMENT) * ALIGNMENT
+    margin = -(-receptive_field // ALIGNMENT) * ALIGNMENT
     height, width = images.shape[1:3]
     denoised = np.empty_like(images)
     for top in range(0, height, tile):
@@ -95,8 +95,8 @@ def _span(start, tile, margin, side):
     return slice(first, min(stop + margin, side)), slice(start - first, stop - first)
 
 
-def _reach_within(model, radius):
-    """The reach if it is less than `radius`, else at least `radius`."""
+def _field_within(model, radius):
+    """The receptive field if it is less than `radius`, else at least `radius`."""
     side = 2 * radius + ALIGNMENT
     shape = (1, side, side, model.inputs[0].shape[-1])
     noisy = tf.random.stateless_uniform(shape, (0, 0), alg="philox")

@@ -10,9 +10,4 @@ from .models import (
     along_images as along_images,
     stacked as stacked,
 )
-from .tensors import (
-    as_level as as_level,
-    draw_noise as draw_noise,
-    is_gaussian as is_gaussian,
-    standard_error as standard_error,
-)
+from .tensors import NoiseTensors as NoiseTensors, noise_tensors as noise_tensors

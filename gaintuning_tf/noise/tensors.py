@@ -1,12 +1,167 @@
-"""Noise as tensors: its level in a graph, fresh draws, and the standard error of a risk."""
+"""What is known of the noise as tensors: one object from estimation to the graph that tunes."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.noise import draws
 from gaintuning_tf.noise.models import GaussianNoise, NoiseLevel, NoiseModel, along_images
+
+
+class NoiseTensors(NamedTuple):
+    """What is known of the noise of a batch: how it enters a compiled graph.
+
+    The variance is a line of the clean value, `v = slope * value + intercept`. What is not
+    known, or not there, has no tensor, but an empty tuple: so a graph knows while it is
+    built that there is nothing to compute.
+
+    Attributes:
+        slope: (), (1,) or (N,), in units of the image; an empty tuple for Gaussian noise.
+        intercept: (), (1,) or (N,), in their square; an empty tuple if nothing is known.
+
+    Example:
+
+    >>> noise = NoiseTensors(intercept=tf.constant([4.0]))
+    >>> noise.known, noise.is_gaussian, noise.mean_variance(tf.zeros((1, 8, 8, 1))).numpy().tolist()
+    (True, True, [4.0])
+    """
+
+    slope: tf.Tensor | tuple = ()
+    intercept: tf.Tensor | tuple = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is known of the noise."""
+        return not isinstance(self.intercept, tuple)
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether the noise is known not to grow with the signal."""
+        return isinstance(self.slope, tuple)
+
+    def variance(self, images: tf.Tensor) -> tf.Tensor:
+        """The line at each pixel, of the shape of `images`: not cut off at zero, so that noisy ones do not bias it."""
+        intercept = along_images(self.intercept, images) + tf.zeros_like(images)
+        return intercept if self.is_gaussian else along_images(self.slope, images) * images + intercept
+
+    def mean_variance(self, images: tf.Tensor) -> tf.Tensor:
+        """The mean of the line over each image, (N,)."""
+        return mean(self.variance(images))
+
+    def standard_error(self, noisy: tf.Tensor) -> tf.Tensor:
+        """How far below zero chance alone takes the risk of an image, one standard deviation, (N,).
+
+        `v sqrt(2 / n)`: that of the mean square of the noise in n values, normal and of
+        the mean variance v, to which all risk estimates compare.
+
+        Args:
+            noisy: (N, ..., C).
+
+        Example:
+
+        >>> noise_tensors(0.5).standard_error(tf.zeros((1, 32, 64, 1))).numpy().tolist()
+        [0.0078125]
+        """
+        variance = mean(tf.maximum(self.variance(noisy), 0))
+        return variance * (2 / (noisy.shape.num_elements() / noisy.shape[0])) ** 0.5
+
+    def draw(self, images: tf.Tensor, seed) -> tf.Tensor:
+        """Noise of mean zero, as it would lie on the clean `images`.
+
+        `sigma n + gain (Poisson(m) - m)` with `m = max(images - offset, 0) / gain`, n
+        standard normal: an intercept above zero is `sigma^2`, one below `-gain * offset`.
+        Of Gaussian noise no Poisson numbers are drawn; XLA cannot draw them.
+
+        Args:
+            images: (N, ..., C), clean.
+            seed: Two integers.
+
+        Returns:
+            (N, ..., C), to be added to `images`.
+
+        Example:
+
+        >>> images = tf.fill((1, 128, 128, 1), 5.0)
+        >>> noise = NoiseTensors(tf.constant([2.0]), tf.constant([1.0])).draw(images, (0, 1))
+        >>> bool(abs(tf.math.reduce_variance(noise) - 11) < 5 * 11 * (2.2 / 128**2) ** 0.5)
+        True
+        """
+        normal_seed, poisson_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
+        sigma = tf.sqrt(tf.maximum(tf.cast(self.intercept, images.dtype), 0))
+        normal = draws.of_shape(
+            lambda size: tf.random.stateless_normal(size, normal_seed, dtype=images.dtype, alg="philox"),
+            tf.shape(images),
+        )
+        noise = along_images(sigma, images) * normal
+        return noise if self.is_gaussian else noise + self._shot_noise(images, poisson_seed)
+
+    def specs(self, image: tf.TensorSpec) -> NoiseTensors:
+        """The same with a `TensorSpec` of a number for each image in place of each tensor."""
+        each = tf.TensorSpec([None], image.dtype)
+        return NoiseTensors(*(part if isinstance(part, tuple) else each for part in self))
+
+    def _shot_noise(self, images, seed):
+        shot = self.slope > 0
+        gain = tf.where(shot, self.slope, tf.ones_like(self.slope))
+        offset = tf.maximum(-self.intercept, 0) / gain
+        shot, gain, offset = (along_images(part, images) for part in (shot, gain, offset))
+        # A count in less than 24 bits would be too far from a whole number to be one.
+        exact = tf.float64 if images.dtype == tf.float64 else tf.float32
+        rate = tf.cast(tf.where(shot, tf.maximum(images - offset, 0) / gain, tf.zeros_like(images)), exact)
+        counts = draws.poisson(rate, seed)
+        return gain * tf.cast(counts - rate, images.dtype)
+
+
+def noise_tensors(noise, dtype=tf.float32) -> NoiseTensors:
+    """What is known of any noise, as tensors that broadcast over the images of a batch.
+
+    Args:
+        noise: None if nothing is known; a standard deviation, () or (N,), number or
+            tensor; a `NoiseModel`; a `NoiseLevel`; or such tensors.
+        dtype: The dtype of the result.
+
+    Raises:
+        InputError: A number is no standard deviation.
+
+    Example:
+
+    >>> noise_tensors(0.5).intercept.numpy().item(), noise_tensors(None).known
+    (0.25, False)
+    """
+    if noise is None or isinstance(noise, NoiseTensors):
+        return noise or NoiseTensors()
+    if tf.is_tensor(noise):
+        return NoiseTensors(intercept=tf.square(tf.cast(noise, dtype)))
+    if not isinstance(noise, (NoiseModel, NoiseLevel)):
+        noise = GaussianNoise(noise)
+    if isinstance(noise, GaussianNoise):
+        return NoiseTensors(intercept=tf.square(tf.cast(noise.sigma, dtype)))
+    slope, intercept = noise if isinstance(noise, NoiseLevel) else noise.level(noise.images)
+    known = tf.get_static_value(slope) if tf.is_tensor(slope) else slope
+    grows = known is None or np.any(known)
+    return NoiseTensors(tf.cast(slope, dtype) if grows else (), tf.cast(intercept, dtype))
+
+
+def noise_of_batch(noise: NoiseModel | NoiseLevel | None, images: int, dtype) -> NoiseTensors:
+    """What is known of the noise of a batch, a number for each of its images.
+
+    Args:
+        noise: The noise of all, or with parameters for each; None if it is not known.
+        images: The number of images.
+        dtype: The dtype of the result.
+
+    Raises:
+        InputError: The noise is that of another number of images.
+    """
+    if noise is None:
+        return NoiseTensors()
+    level = noise.for_images(images) if isinstance(noise, NoiseLevel) else noise.level(images)
+    if isinstance(noise, GaussianNoise):
+        return NoiseTensors(intercept=tf.square(tf.cast(np.sqrt(level.intercept), dtype)))
+    return NoiseTensors(*(tf.cast(part, dtype) for part in level))
 
 
 def total(images: tf.Tensor) -> tf.Tensor:
@@ -17,103 +172,3 @@ def total(images: tf.Tensor) -> tf.Tensor:
 def mean(images: tf.Tensor) -> tf.Tensor:
     """The mean over the pixels and channels of each image, (N, ..., C) to (N,)."""
     return tf.reduce_mean(images, axis=range(1, len(images.shape)))
-
-
-def as_level(noise, dtype=tf.float32) -> NoiseLevel:
-    """The line of the variance of any noise, as tensors that broadcast over the images of a batch.
-
-    Args:
-        noise: A standard deviation, () or (N,), number or tensor; a `NoiseModel`; or a `NoiseLevel`.
-        dtype: Of the result.
-
-    Returns:
-        Slope and intercept, each (), (1,) or (N,). The slope of Gaussian noise is the number zero,
-        which tells a graph that no Poisson numbers need to be drawn.
-
-    Example:
-
-    >>> level = as_level(0.5)
-    >>> level.slope, level.intercept.numpy().tolist()
-    (0.0, 0.25)
-    """
-    if tf.is_tensor(noise):
-        return NoiseLevel(0.0, tf.square(tf.cast(noise, dtype)))
-    if not isinstance(noise, (NoiseModel, NoiseLevel)):
-        noise = GaussianNoise(noise)
-    if isinstance(noise, GaussianNoise):
-        return NoiseLevel(0.0, tf.square(tf.cast(noise.sigma, dtype)))
-    level = noise if isinstance(noise, NoiseLevel) else noise.level(noise.images)
-    return (
-        level if is_gaussian(level) and np.ndim(level.slope) == 0 else NoiseLevel(*(tf.cast(p, dtype) for p in level))
-    )
-
-
-def is_gaussian(level: NoiseLevel) -> bool:
-    """Whether the slope is known to be zero, while the graph is built."""
-    slope = known_slope(level)
-    return slope is not None and not np.any(slope)
-
-
-def known_slope(level: NoiseLevel):
-    """The slope as a number or array; None if it is a tensor whose value the graph does not know while it is built."""
-    return tf.get_static_value(level.slope) if tf.is_tensor(level.slope) else level.slope
-
-
-def draw_noise(level: NoiseLevel, images: tf.Tensor, seed) -> tf.Tensor:
-    """Noise of mean zero, as it would lie on the clean `images`.
-
-    `sigma n + gain (Poisson(m) - m)` with `m = max(images - offset, 0) / gain`, n standard normal: an
-    intercept above zero is `sigma^2`, one below `-gain * offset`. Where the slope is known to be
-    zero no Poisson numbers are drawn; XLA cannot draw them.
-
-    Args:
-        level: Slope and intercept, each a number, (1,) or (N,).
-        images: (N, ..., C), clean.
-        seed: Two integers.
-
-    Returns:
-        (N, ..., C), to be added to `images`.
-
-    Example:
-
-    >>> images = tf.fill((1, 128, 128, 1), 5.0)
-    >>> noise = draw_noise(as_level(NoiseLevel(tf.constant([2.0]), tf.constant([1.0]))), images, (0, 1))
-    >>> bool(abs(tf.math.reduce_variance(noise) - 11) < 5 * 11 * (2.2 / 128**2) ** 0.5)
-    True
-    """
-    normal_seed, poisson_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
-    sigma = tf.sqrt(tf.maximum(tf.cast(level.intercept, images.dtype), 0))
-    normal = draws.of_shape(
-        lambda size: tf.random.stateless_normal(size, normal_seed, dtype=images.dtype, alg="philox"), tf.shape(images)
-    )
-    noise = along_images(sigma, images) * normal
-    if is_gaussian(level):
-        return noise
-    shot = level.slope > 0
-    gain = tf.where(shot, level.slope, tf.ones_like(level.slope))
-    offset = tf.maximum(-level.intercept, 0) / gain
-    shot, gain, offset = (along_images(part, images) for part in (shot, gain, offset))
-    # A count in less than 24 bits would be too far from a whole number to be one.
-    exact = tf.float64 if images.dtype == tf.float64 else tf.float32
-    mean = tf.where(shot, tf.maximum(images - offset, 0) / gain, tf.zeros_like(images))
-    counts = draws.poisson(tf.cast(mean, exact), poisson_seed)
-    return noise + gain * tf.cast(counts - tf.cast(mean, exact), images.dtype)
-
-
-def standard_error(noise, noisy: tf.Tensor) -> tf.Tensor:
-    """How far below zero chance alone takes the risk of an image, one standard deviation, (N,).
-
-    `v sqrt(2 / n)`: that of the mean square of the noise in n values, normal and of the mean variance v, to which
-    all risk estimates compare.
-
-    Args:
-        noise: As `as_level` takes it.
-        noisy: (N, ..., C).
-
-    Example:
-
-    >>> standard_error(0.5, tf.zeros((1, 32, 64, 1))).numpy().tolist()
-    [0.0078125]
-    """
-    variance = mean(tf.maximum(as_level(noise, noisy.dtype).variance(noisy), 0) + tf.zeros_like(noisy))
-    return variance * (2 / (noisy.shape.num_elements() / noisy.shape[0])) ** 0.5

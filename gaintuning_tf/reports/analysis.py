@@ -115,13 +115,13 @@ def analyse(
     pixels = choose_pixels(pretrained, denoised) if pixels is None else dict(pixels)
     for pixel in pixels.values():
         check_pixel(pixel, image.shape[1:3])
-    reach = sight(models[0], image.shape[1:3])
+    radius = sight(models[0], image.shape[1:3])
     filters = {
-        name: tuple(equivalent_filter(model, image, pixel, reach=reach) for model in models)
+        name: tuple(equivalent_filter(model, image, pixel, radius=radius) for model in models)
         for name, pixel in pixels.items()
     }
     window = _window_about(_most_changed(pretrained, denoised), denoised.shape)
-    before, after = (net_bias(model, image, window=window, reach=reach) for model in models)
+    before, after = (net_bias(model, image, window=window, radius=radius) for model in models)
     return Analysis(frame, denoised, gain_changes(result.model), filters, window, before, after)
 
 

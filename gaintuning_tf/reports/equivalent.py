@@ -45,7 +45,7 @@ class EquivalentFilter:
     bias: float
 
     @property
-    def reach(self) -> int:
+    def radius(self) -> int:
         """R, in pixels."""
         return self.weights.shape[0] // 2
 
@@ -57,7 +57,7 @@ class EquivalentFilter:
     @property
     def own(self) -> float:
         """Weight of the noisy pixel itself: its share of the divergence, `d f_i / d y_i`."""
-        return float(self.weights[self.reach, self.reach, self.channel])
+        return float(self.weights[self.radius, self.radius, self.channel])
 
     @property
     def energy(self) -> float:
@@ -71,7 +71,7 @@ class EquivalentFilter:
     def width(self) -> float:
         """Effective width in pixels: `sqrt(sum(w^2 r^2) / sum(w^2))`, r the distance from the pixel."""
         square = np.square(self.weights).sum(-1)
-        offsets = np.arange(-self.reach, self.reach + 1) ** 2
+        offsets = np.arange(-self.radius, self.radius + 1) ** 2
         return float(np.sqrt((square * (offsets[:, None] + offsets)).sum() / max(square.sum(), 1e-30)))
 
 
@@ -109,7 +109,7 @@ class NetBias:
 
 
 def equivalent_filter(
-    model: keras.Model, noisy: np.ndarray, pixel: tuple[int, int], *, channel: int = 0, reach: int | None = None
+    model: keras.Model, noisy: np.ndarray, pixel: tuple[int, int], *, channel: int = 0, radius: int | None = None
 ) -> EquivalentFilter:
     """The linear filter that a network is at one pixel of one image: a row of its Jacobian.
 
@@ -121,7 +121,7 @@ def equivalent_filter(
         noisy: (1, H, W, C), in units of the network.
         pixel: Row and column of i.
         channel: Channel of i.
-        reach: How far the network sees at most, see `sight`; measured by default.
+        radius: How far the network sees at most, see `sight`; measured by default.
 
     Returns:
         The filter, cropped to its support.
@@ -146,20 +146,20 @@ def equivalent_filter(
     check_pixel(pixel, image.shape[1:3])
     if not 0 <= channel < image.shape[-1]:
         raise InputError(f"expected a channel from 0 to {image.shape[-1] - 1}, received {channel}")
-    reach = sight(model, image.shape[1:3]) if reach is None else reach
-    rows, columns = (_seen(p, p + 1, reach, side) for p, side in zip(pixel, image.shape[1:3], strict=True))
+    radius = sight(model, image.shape[1:3]) if radius is None else radius
+    rows, columns = (_seen(p, p + 1, radius, side) for p, side in zip(pixel, image.shape[1:3], strict=True))
     window = tf.convert_to_tensor(image[:, rows, columns])
     row, column = int(pixel[0]) - rows.start, int(pixel[1]) - columns.start
     with tf.GradientTape() as tape:
         tape.watch(window)
-        value = _denoiser(model)(window)[0, row, column, channel]
+        value = sizes.at_any_size(model)(window)[0, row, column, channel]
     weights = tape.gradient(value, window, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     bias = float(value - tf.reduce_sum(weights * window))
     return EquivalentFilter((int(pixel[0]), int(pixel[1])), channel, _centred(weights[0].numpy(), row, column), bias)
 
 
 def net_bias(
-    model: keras.Model, noisy: np.ndarray, *, window: tuple[slice, slice] | None = None, reach: int | None = None
+    model: keras.Model, noisy: np.ndarray, *, window: tuple[slice, slice] | None = None, radius: int | None = None
 ) -> NetBias:
     """The net bias of a network at an image, `b_y = f(y) - A_y y` (Mohan et al., ICLR 2020, section 4).
 
@@ -170,7 +170,7 @@ def net_bias(
         model: A denoiser (N, H, W, C) to the same shape, with gains or without.
         noisy: (N, H, W, C), in units of the network.
         window: Rows and columns to compute it of, with the same result as for the whole image.
-        reach: How far the network sees at most, see `sight`; measured by default if there is a window.
+        radius: How far the network sees at most, see `sight`; measured by default if there is a window.
 
     Returns:
         The bias of the image or the window.
@@ -188,9 +188,9 @@ def net_bias(
     model, image = _checked(model, noisy)
     size = image.shape[1:3]
     if window is None:
-        window, reach = tuple(slice(0, side) for side in size), max(size)
-    reach = sight(model, size) if reach is None else reach
-    seen = [_seen(w.start, w.stop, reach, side) for w, side in zip(window, size, strict=True)]
+        window, radius = tuple(slice(0, side) for side in size), max(size)
+    radius = sight(model, size) if radius is None else radius
+    seen = [_seen(w.start, w.stop, radius, side) for w, side in zip(window, size, strict=True)]
     part = tf.convert_to_tensor(image[:, seen[0], seen[1]])
     denoised, product = _linear_part(model, part)
     rows, columns = (slice(w.start - s.start, w.stop - s.start) for w, s in zip(window, seen, strict=True))
@@ -201,8 +201,8 @@ def net_bias(
 def sight(model: keras.Model, size: tuple[int, int]) -> int:
     """How many pixels away an output of the network can depend on an image of this size, at most.
 
-    The receptive field as `tiles.reach` measures it, and a quarter more; simply the longer side of small images, and
-    where it cannot be measured.
+    The receptive field as `tiles.receptive_field` measures it, and a quarter more; simply the
+    longer side of small images, and where it cannot be measured.
 
     Args:
         model: A denoiser for one image at a time.
@@ -218,11 +218,11 @@ def sight(model: keras.Model, size: tuple[int, int]) -> int:
     if side <= SMALL or None not in model.inputs[0].shape[1:3]:
         return side
     try:
-        reach = tiles.reach(model)
+        field = tiles.receptive_field(model)
     except InputError:  # it sees the whole of any image
         return side
-    # With room for the few pixels that hide behind units which were off when the reach was measured.
-    return reach + reach // 4 + 1
+    # With room for the few pixels that hide behind units which were off when it was measured.
+    return field + field // 4 + 1
 
 
 def check_pixel(pixel, size: tuple[int, int]) -> None:
@@ -238,29 +238,29 @@ def check_pixel(pixel, size: tuple[int, int]) -> None:
 
 def _checked(model, noisy):
     model = as_keras_model(model)
-    sizes.check_denoiser(model)
+    sizes.checksizes.at_any_size(model)
     noisy = np.asarray(noisy)
     sizes.check_size(model, noisy.shape)
     return model, tf.cast(noisy, model.inputs[0].dtype)
 
 
-def _seen(start, stop, reach, side):
+def _seen(start, stop, radius, side):
     """The slice that outputs from `start` to `stop` see, its ends where a network that halves the sides can cut."""
     unit = tiles.ALIGNMENT
-    return slice(max(start - reach, 0) // unit * unit, min(-(-(stop + reach) // unit) * unit, side))
+    return slice(max(start - radius, 0) // unit * unit, min(-(-(stop + radius) // unit) * unit, side))
 
 
 def _centred(weights, row, column):
     """The weights with the pixel in the middle, as far as there are any."""
     used = np.argwhere(weights.any(-1)) - (row, column)
-    reach = int(np.abs(used).max(initial=0))
-    padded = np.pad(weights, ((reach, reach), (reach, reach), (0, 0)))
-    return padded[row : row + 2 * reach + 1, column : column + 2 * reach + 1]
+    radius = int(np.abs(used).max(initial=0))
+    padded = np.pad(weights, ((radius, radius), (radius, radius), (0, 0)))
+    return padded[row : row + 2 * radius + 1, column : column + 2 * radius + 1]
 
 
 def _linear_part(model, image):
     """f(y) and A_y y."""
-    denoise = _denoiser(model)
+    denoise = sizes.at_any_size(model)
     if sublayers(model, GraphNetwork):
         return _linear_part_backwards(denoise, image)
     with tf.autodiff.ForwardAccumulator(image, image) as forward:
@@ -282,17 +282,6 @@ def _linear_part_backwards(denoise, image):
         outer.watch(direction)
         back = inner.gradient(denoised, image, direction, tf.UnconnectedGradients.ZERO)
     return denoised, outer.gradient(back, direction, image, tf.UnconnectedGradients.ZERO)
-
-
-def _denoiser(model):
-    """The network on an image of any size, as tuning calls it."""
-    multiple = sizes.size_multiple(model)
-
-    def denoise(noisy):
-        padded = sizes.pad_symmetric(noisy, multiple)
-        return tf.cast(sizes.crop_like(model(padded, training=False), noisy), noisy.dtype)
-
-    return denoise
 
 
 def _rms(values):

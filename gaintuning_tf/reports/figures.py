@@ -190,13 +190,13 @@ def _visible(*filters):
     for each in filters:
         weights = np.abs(each.weights).max(-1)
         (places,) = np.nonzero((weights > FAINT * weights.max()).any(0) | (weights > FAINT * weights.max()).any(1))
-        found += list(np.abs(places - each.reach))
+        found += list(np.abs(places - each.radius))
     return int(max(found))
 
 
 def _about(found, radius):
     """The filter's weights on its own channel, as far as `radius`, zeros beyond its support."""
-    weights = np.pad(found.weights[..., found.channel], max(radius - found.reach, 0))
+    weights = np.pad(found.weights[..., found.channel], max(radius - found.radius, 0))
     middle = weights.shape[0] // 2
     return weights[middle - radius : middle + radius + 1, middle - radius : middle + radius + 1]
 

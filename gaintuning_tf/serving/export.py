@@ -18,7 +18,7 @@ from gaintuning_tf.serving.tuning_in_graph import denoise_adaptively
 from gaintuning_tf.serving.warmup_requests import write_warmup
 from gaintuning_tf.support import atomic_files
 from gaintuning_tf.tuning.defaults import WINDOW
-from gaintuning_tf.tuning.tuner import GainTuner
+from gaintuning_tf.tuning.steps import gain_steps
 
 # What the warm-up requests hold: a small image, where the network takes any size.
 _WARMUP_SIDE = 32
@@ -91,15 +91,14 @@ class _Served:
     """The signatures of a network."""
 
     def __init__(self, model, adaptive):
-        self._model = model
         self._shape = model.inputs[0].shape[1:]
         self._dtype = tf.as_dtype(model.inputs[0].dtype)
-        self._multiple = sizes.size_multiple(model)
-        self._tuner = GainTuner(model, CoupledBootstrap()) if adaptive else None
+        self._denoised = sizes.at_any_size(model)
+        self._steps = gain_steps(model, CoupledBootstrap()) if adaptive else None
 
     @property
     def adaptive(self):
-        return self._tuner is not None
+        return self._steps is not None
 
     def signatures(self):
         noisy = tf.TensorSpec([None, *self._shape], tf.float32, name="noisy")
@@ -119,13 +118,11 @@ class _Served:
         return requests
 
     def _denoise(self, noisy):
-        padded = sizes.pad_symmetric(tf.cast(noisy, self._dtype), self._multiple)
-        denoised = sizes.crop_like(self._model(padded, training=False), noisy)
-        return {"denoised": tf.cast(denoised, noisy.dtype)}
+        return {"denoised": self._denoised(noisy)}
 
     def _gaintune(self, noisy, sigma, steps):
         images, levels = tf.cast(noisy, self._dtype), tf.cast(sigma, self._dtype)
-        denoised, risk = denoise_adaptively(self._tuner, images, levels, steps, window=WINDOW)
+        denoised, risk = denoise_adaptively(self._steps, images, levels, steps, window=WINDOW)
         return {"denoised": tf.cast(denoised, noisy.dtype), "sure": tf.cast(risk, noisy.dtype)}
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.serving.noise_in_graph import estimate_sigma
-from gaintuning_tf.tuning import selection, windows as tuning_windows
-from gaintuning_tf.tuning.tuner import GainTuner
+from gaintuning_tf.tuning import selection
+from gaintuning_tf.tuning.steps import Steps
+from gaintuning_tf.tuning.windows import step_seed
 
 
 def denoise_adaptively(
-    tuner: GainTuner, noisy: tf.Tensor, sigma: tf.Tensor, steps: tf.Tensor, *, seed: int = 0, window: int
+    way: Steps, noisy: tf.Tensor, sigma: tf.Tensor, steps: tf.Tensor, *, seed: int = 0, window: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Tune gains for each image of a batch by itself, and denoise it with them; in a graph, without state.
 
@@ -20,7 +22,7 @@ def denoise_adaptively(
     threads may run the graph at once.
 
     Args:
-        tuner: With the network and the loss. Its gains are not looked at: all start at one.
+        way: How to tune, and what: see `gain_steps`. All gains start at one.
         noisy: (N, H, W, C), in [0, 1].
         sigma: Standard deviation of the noise of each image in the same units, (N,);
             estimated by `estimate_sigma` where it is not positive. An image in which no
@@ -41,10 +43,11 @@ def denoise_adaptively(
 
     >>> import keras
     >>> from gaintuning_tf import MonteCarloSURE
+    >>> from gaintuning_tf.tuning.steps import gain_steps
     >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same")])
-    >>> tuner = GainTuner(model, MonteCarloSURE())
+    >>> way = gain_steps(model, MonteCarloSURE())
     >>> noisy = tf.random.stateless_uniform((2, 16, 16, 1), (0, 1))
-    >>> denoised, risk = denoise_adaptively(tuner, noisy, tf.constant([0.1, 0.2]), tf.constant(3), window=512)
+    >>> denoised, risk = denoise_adaptively(way, noisy, tf.constant([0.1, 0.2]), tf.constant(3), window=512)
     >>> denoised.shape.as_list(), risk.shape.as_list()
     ([2, 16, 16, 1], [2])
     """
@@ -55,61 +58,69 @@ def denoise_adaptively(
         image, level = image_and_sigma
         level = tf.where(level > 0, level, tf.cast(estimate_sigma(image), level.dtype))
         found = tf.where(level > 0, steps, 0)
-        gains, risk = tune_one(tuner, image[None], level[None], found, seed=seed, window=window)
-        return tuner.apply(gains, image[None])[0], risk[0]
+        noise = NoiseTensors(intercept=tf.square(level[None]))
+        gains, risk = tune_one(way, image[None], noise, found, seed=seed, window=window)
+        return way.objective.network.apply(gains, image[None])[0], risk[0]
 
     result = (tf.TensorSpec(noisy.shape[1:], noisy.dtype), tf.TensorSpec([], tf.float64))
     denoised, risk = tf.map_fn(one, (noisy, sigma), fn_output_signature=result, parallel_iterations=1)
     return tf.reshape(denoised, tf.shape(noisy)), tf.cast(risk, noisy.dtype)
 
 
-def tune_one(tuner: GainTuner, noisy, sigma, steps, *, seed: int = 0, window: int):
-    """The gains that `GainTuner.tune` would find on one image from gains of one, and their risk.
+def tune_one(way: Steps, noisy: tf.Tensor, noise: NoiseTensors, steps: tf.Tensor, *, seed: int = 0, window: int):
+    """Find the gains that `GainTuner.tune` would find on one image from gains of one.
 
     Args:
-        tuner: With the network and the loss.
+        way: How to tune, and what.
         noisy: (1, H, W, C).
-        sigma: (1,), positive.
+        noise: What is known of its noise.
         steps: (), integer.
         seed: As for `GainTuner.tune`.
         window: As for `GainTuner.tune`.
 
     Returns:
-        One tensor per `Gain` layer, in the order of `gain_layers`; and the held-out risk, (1,), float64.
+        One tensor per `Gain` layer, in the order of `gain_layers`, and behind them the
+        contrast; and the held-out risk, (1,), float64.
     """
-    windows = tuner.windows(noisy, window)
-    start, state = tuner.initial()
+    objective = way.objective
+    windows = objective.windows(noisy, window)
+    start, state = way.initial()
 
     def unprepared():
         # Without steps there is nothing to prepare for.
-        scene = tuner.referenced(start, tuner.unprepared(noisy, sigma, windows))
-        return start, scene, tuner.held_out(start, scene, seed)
+        inputs = objective.with_reference(start, way.unprepared(noisy, noise, windows))
+        return start, inputs, objective.held_out(start, inputs, seed)
 
-    gains, scene, before = tf.cond(steps > 0, lambda: tuner.prepared(start, noisy, sigma, seed, windows), unprepared)
+    def prepared():
+        return way.prepare(start, noisy, noise, seed, windows)
+
+    gains, inputs, before = tf.cond(steps > 0, prepared, unprepared)
 
     def unfinished(number, risk, *_):
         # As the loop in Python: a risk that is not finite ends it.
         return (number < steps) & tf.math.is_finite(risk[0])
 
-    def body(number, risk, gains, state, known):
-        key = tuning_windows.step_seed(seed, number)
-        state = tuner.annealed(state, number, steps)
-        known, gains, state, risk = tuner.turn(known, gains, state, scene, key)
-        return number + 1, risk, gains, state, known
+    def body(number, risk, gains, state, best):
+        state = way.annealed(state, number, steps)
+        best, gains, state, risk = way.one_step(best, gains, state, inputs, step_seed(seed, number))
+        return number + 1, risk, gains, state, best
 
-    loop = (tf.zeros_like(steps), tf.zeros([1], tf.float64), gains, state, selection.start(start, rows=1))
+    best = selection.nothing_seen(start, groups=1)
+    loop = (tf.zeros_like(steps), tf.zeros([1], tf.float64), gains, state, best)
     # No gradient is taken through the loop, so that no step's activations outlive it.
-    _, _, last, _, known = tf.while_loop(unfinished, body, loop, parallel_iterations=1)
+    _, _, last, _, best = tf.while_loop(unfinished, body, loop, parallel_iterations=1)
 
-    def held_out(gains):
-        return tuner.held_out(gains, scene, seed)
-
-    candidates = selection.candidates(start, known.best, last)
+    candidates = selection.candidates(start, best.values, last)
     # The first is the start, whose risk is known.
     together = [tf.stack(gains) for gains in zip(*candidates[1:], strict=True)]
     result = tf.TensorSpec([1], tf.float64)
     # One candidate after the other: side by side they would need the memory of all.
-    risks = tf.map_fn(held_out, together, fn_output_signature=result, parallel_iterations=1)
+    risks = tf.map_fn(
+        lambda gains: objective.held_out(gains, inputs, seed),
+        together,
+        fn_output_signature=result,
+        parallel_iterations=1,
+    )
     return selection.keep_best(candidates, [before, *tf.unstack(risks, num=len(candidates) - 1)])
 
 

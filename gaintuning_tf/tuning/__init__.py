@@ -2,17 +2,25 @@
 
 May import: `noise`, `losses`, `gains`, `networks`.
 
+What holds what, from the inside out:
+
+- `tunable_network`: a network as a pure function of what is tuned in it.
+- `objective`: the risk of that, its slope and its held-out value, over windows.
+- `steps`: a step down; what is prepared before the first and found before a further round.
+- `compiled`: the steps, compiled, and the variables that they change.
+- `rounds`: the loop in Python: rounds of steps, and which values are kept after each.
+- `tuner`: `GainTuner`, which has the five.
+
+What they are made of:
+
 - `contrast_search`: the contrast of the lowest risk.
 - `crop_derivatives`: derivatives of each crop by gains of its own.
 - `defaults`: the default recipe.
-- `gauss_newton`: the steps: curvature, prior, trust region.
-- `round_inputs`: what does not change during a round of steps.
-- `rounds`: the loop: rounds of steps, and which gains are kept.
-- `selection`: which gains to keep.
+- `gauss_newton`: curvature, prior, trust region.
+- `round_inputs`: what does not change during a round.
+- `selection`: which values to keep.
 - `stateless_optimizer`: Keras optimizers as pure functions.
-- `steps`: what tuning computes, shared by the loop in Python and that in a graph.
-- `tuner`: `GainTuner`: the compiled optimisation.
-- `windows`: the parts of an image that a step sees.
+- `windows`: the parts of an image that a step sees, and the random numbers of each step.
 """
 
 import lazy_loader as _lazy

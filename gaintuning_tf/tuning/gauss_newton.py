@@ -30,14 +30,14 @@ STREAM = 1 << 29
 _GROWTH = 1.6
 
 
-def curvature_rows(
+def curvature_samples(
     derivative: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], noisy: tf.Tensor, images: int | None, seed
 ) -> tf.Tensor:
-    """Random rows whose products are the Gauss-Newton curvature of the mean squared error.
+    """Random samples whose products are the Gauss-Newton curvature of the mean squared error.
 
     `H = 2/n J^T J = 2 E[r r^T]` with `r = J^T v / sqrt(n)`, J the derivative of the denoised image by the gains and
     `v ~ N(0, 1)` (the sampled Fisher matrix of least squares: Martens, "New insights and perspectives
-    on the natural gradient method", JMLR 2020, section 9). Each row is of a crop of its own, so that a
+    on the natural gradient method", JMLR 2020, section 9). Each sample is of a crop of its own, so that a
     pass over fewer pixels than a small image has gives `CROPS` of them.
 
     Args:
@@ -70,45 +70,47 @@ def curvature_rows(
         pixels = tf.cast(tf.reduce_prod(tf.shape(crops)[1:]), crops.dtype)
         return derivative(crops, cotangents / tf.sqrt(pixels))
 
-    rows = tf.map_fn(one_pass, tf.range(PASSES, dtype=tf.int64), fn_output_signature=tf.float32, parallel_iterations=1)
-    rows = tf.reshape(rows, [PASSES * CROPS, images or 1, rows.shape[-1]])
-    return tf.transpose(rows, [1, 0, 2])
+    samples = tf.map_fn(
+        one_pass, tf.range(PASSES, dtype=tf.int64), fn_output_signature=tf.float32, parallel_iterations=1
+    )
+    samples = tf.reshape(samples, [PASSES * CROPS, images or 1, samples.shape[-1]])
+    return tf.transpose(samples, [1, 0, 2])
 
 
 def newton_step(
-    rows: tf.Tensor, gradient: tf.Tensor, deviation: tf.Tensor, damping: tf.Tensor, limit: float = LIMIT
+    samples: tf.Tensor, gradient: tf.Tensor, deviation: tf.Tensor, damping: tf.Tensor, limit: float = LIMIT
 ) -> tf.Tensor:
     """The step down to the minimum of the risk's quadratic model plus the prior, within a trust region.
 
     `-(H + damping I)^-1 (gradient + damping * deviation)`, the minimum of
     `gradient . d + d^T H d / 2 + damping |deviation + d|^2 / 2`. If a gain would move
     by more than `limit`, the quadratic is steepened by `mu |d|^2 / 2`, mu growing until none does
-    (Nocedal and Wright, "Numerical optimization", section 10.3: Levenberg-Marquardt). Of `2/m rows^T rows`, H
-    keeps the diagonal whole and the rest by `1 - DIAGONAL`, and is inverted in the space of the m rows.
+    (Nocedal and Wright, "Numerical optimization", section 10.3: Levenberg-Marquardt). Of `2/m samples^T samples`, H
+    keeps the diagonal whole and the rest by `1 - DIAGONAL`, and is inverted in the space of the m samples.
 
     Args:
-        rows: Of the curvature, (R, m, p).
-        gradient: Of the risk, (R, p).
-        deviation: Of the gains from one, (R, p).
-        damping: (R,), positive.
+        samples: Samples of the curvature, (G, m, p).
+        gradient: Of the risk, (G, p).
+        deviation: Of the gains from one, (G, p).
+        damping: (G,), positive.
         limit: Largest change of a gain.
 
     Returns:
-        (R, p), of the dtype of `gradient`.
+        (G, p), of the dtype of `gradient`.
 
     Example:
 
-    >>> rows = tf.sqrt([[[2.0, 0.0], [0.0, 8.0]]])  # H = rows^T rows = diag(2, 8)
-    >>> step = newton_step(rows, tf.constant([[0.02, 0.08]]), tf.zeros((1, 2)), tf.constant([1e-9]))
+    >>> samples = tf.sqrt([[[2.0, 0.0], [0.0, 8.0]]])  # H = samples^T samples = diag(2, 8)
+    >>> step = newton_step(samples, tf.constant([[0.02, 0.08]]), tf.zeros((1, 2)), tf.constant([1e-9]))
     >>> step.numpy().astype(float).round(4).tolist()
     [[-0.01, -0.01]]
     """
     slope, deviation, damping = (tf.cast(part, tf.float64) for part in (gradient, deviation, damping))
     slope = slope + damping[:, None] * deviation
-    rows, diagonal = _parts(rows)
+    samples, diagonal = _parts(samples)
 
     def step(mu):
-        return -_solve(rows, diagonal + (damping + mu)[:, None], slope)
+        return -_solve(samples, diagonal + (damping + mu)[:, None], slope)
 
     def too_long(_, found):
         return tf.reduce_any(_longest(found) > limit)
@@ -124,7 +126,7 @@ def newton_step(
     return tf.cast(found, gradient.dtype)
 
 
-def freedom(rows: tf.Tensor, damping: tf.Tensor) -> tf.Tensor:
+def freedom(samples: tf.Tensor, damping: tf.Tensor) -> tf.Tensor:
     """How many gains the image decides on, and not the prior: the effective number of parameters.
 
     `trace((H + damping I)^-1 H)`, H as in `newton_step` (Moody, "The effective number of parameters", NeurIPS 1991).
@@ -132,48 +134,64 @@ def freedom(rows: tf.Tensor, damping: tf.Tensor) -> tf.Tensor:
     fitting noise of variance v alone, on average (Efron, "The estimation of prediction error", JASA 2004, eq. 2.11).
 
     Args:
-        rows: Of the curvature, (R, m, p).
-        damping: (R,), positive.
+        samples: Samples of the curvature, (G, m, p).
+        damping: (G,), positive.
 
     Returns:
-        (R,), float64, between 0 and p.
+        (G,), float64, between 0 and p.
 
     Example:
 
-    >>> rows = tf.sqrt([[[2.0, 0.0], [0.0, 8.0]]])  # H = diag(2, 8)
-    >>> round(float(freedom(rows, tf.constant([2.0]))[0]), 3)  # 2 / (2 + 2) + 8 / (8 + 2)
+    >>> samples = tf.sqrt([[[2.0, 0.0], [0.0, 8.0]]])  # H = diag(2, 8)
+    >>> round(float(freedom(samples, tf.constant([2.0]))[0]), 3)  # 2 / (2 + 2) + 8 / (8 + 2)
     1.3
     """
-    rows, diagonal = _parts(rows)
+    samples, diagonal = _parts(samples)
     damping = tf.cast(damping, tf.float64)
     diagonal += damping[:, None]
-    scaled, cholesky = _woodbury(rows, diagonal)
+    scaled, cholesky = _woodbury(samples, diagonal)
     low = tf.linalg.trace(tf.linalg.cholesky_solve(cholesky, tf.matmul(scaled, scaled, transpose_b=True)))
     trace = tf.reduce_sum(1 / diagonal, -1) - low
-    return tf.cast(tf.shape(rows)[-1], tf.float64) - damping * trace
+    return tf.cast(tf.shape(samples)[-1], tf.float64) - damping * trace
 
 
-def _parts(rows):
-    """Rows and diagonal of `H = rows^T rows + diag(diagonal)`: the curvature's diagonal whole, the rest by a share."""
-    rows = tf.cast(rows, tf.float64)
-    rows *= tf.sqrt(tf.constant(2, tf.float64) / tf.cast(tf.shape(rows)[1], tf.float64))
-    return (1 - DIAGONAL) ** 0.5 * rows, DIAGONAL * tf.reduce_sum(tf.square(rows), 1)
+def damping(variance: tf.Tensor, pixels: tf.Tensor, prior: tf.Tensor) -> tf.Tensor:
+    """The prior's curvature, by group: `2 v / (n prior^2)`.
+
+    Of Gaussian noise of variance v, n pixels have the log-likelihood `-n risk / (2 v)`, gains
+    the prior `-|gains - 1|^2 / (2 prior^2)`: their sum times `-2 v / n` is least where
+    `risk + v / (n prior^2) |gains - 1|^2` is.
+
+    Args:
+        variance: v, (G,), float64.
+        pixels: n, ().
+        prior: Its standard deviation, ().
+    """
+    width = tf.cast(prior, tf.float64)
+    return tf.maximum(2 * variance / (tf.cast(pixels, tf.float64) * width**2), 1e-12)
+
+
+def _parts(samples):
+    """Samples and diagonal of `H = samples^T samples + diag(diagonal)`: the diagonal whole, the rest by a share."""
+    samples = tf.cast(samples, tf.float64)
+    samples *= tf.sqrt(tf.constant(2, tf.float64) / tf.cast(tf.shape(samples)[1], tf.float64))
+    return (1 - DIAGONAL) ** 0.5 * samples, DIAGONAL * tf.reduce_sum(tf.square(samples), 1)
 
 
 def _longest(step):
     return tf.reduce_max(tf.abs(step), -1)
 
 
-def _solve(rows, diagonal, right):
-    """`(rows^T rows + diag(diagonal))^-1 right` (Woodbury), (R, p)."""
-    scaled, cholesky = _woodbury(rows, diagonal)
+def _solve(samples, diagonal, right):
+    """`(samples^T samples + diag(diagonal))^-1 right` (Woodbury), (G, p)."""
+    scaled, cholesky = _woodbury(samples, diagonal)
     projected = tf.matmul(scaled, right[..., None])
     solved = tf.linalg.cholesky_solve(cholesky, projected)
     return right / diagonal - tf.matmul(scaled, solved, transpose_a=True)[..., 0]
 
 
-def _woodbury(rows, diagonal):
-    """`rows D^-1`, and the Cholesky factor of `I + rows D^-1 rows^T`: what the inverse is made of."""
-    scaled = rows / diagonal[:, None, :]
-    inner = tf.eye(tf.shape(rows)[1], dtype=rows.dtype) + tf.matmul(scaled, rows, transpose_b=True)
+def _woodbury(samples, diagonal):
+    """`samples D^-1`, and the Cholesky factor of `I + samples D^-1 samples^T`: what the inverse is made of."""
+    scaled = samples / diagonal[:, None, :]
+    inner = tf.eye(tf.shape(samples)[1], dtype=samples.dtype) + tf.matmul(scaled, samples, transpose_b=True)
     return scaled, tf.linalg.cholesky(inner)

@@ -1,4 +1,4 @@
-"""What a round of tuning looks at, how far a round may go, and the prior's weight."""
+"""The inputs of one round of tuning, its step limits, and what a step knows of the risk."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from gaintuning_tf.tuning import windows as tuning_windows
+from gaintuning_tf.noise.tensors import NoiseTensors
+from gaintuning_tf.tuning.windows import Windows
 
 
-class Reach(NamedTuple):
+class StepLimits(NamedTuple):
     """How far a round of steps lets the gains go.
 
     Attributes:
-        prior: Width of the prior on the gains about one, (), float64.
+        prior: Standard deviation of the prior on the gains about one, (), float64.
         limit: Largest change of a gain in a step, before the learning rate, (), float64.
     """
 
@@ -21,50 +22,44 @@ class Reach(NamedTuple):
     limit: tf.Tensor
 
 
-class Scene(NamedTuple):
-    """What a round of tuning looks at, the same at every step.
+class RoundInputs(NamedTuple):
+    """What a round of tuning looks at: the same at every step.
+
+    A group is a set of gains: one for all images, or one for each of them.
 
     Attributes:
-        noisy: (N, H, W, C).
-        noise: The standard deviation of Gaussian noise, (N,); a `NoiseLevel`; or () for losses without noise.
-        reference: The denoised images before tuning, (N, H, W, C), for losses that use them; else without channels.
-        curvature: Rows of the Gauss-Newton curvature, (rows, samples, gains); without samples if not used.
-        windows: What a step sees of the image.
-        reach: Of Gauss-Newton steps.
+        noisy: (N, ..., C).
+        noise: What is known of its noise.
+        reference: The denoised images before tuning, (N, ..., C), for losses that use
+            them; else without channels.
+        curvature: Samples of the Gauss-Newton curvature, (groups, samples, gains);
+            no samples where it is not used.
+        windows: What a step sees of the images.
+        limits: How far the round may go.
     """
 
     noisy: tf.Tensor
-    noise: object
+    noise: NoiseTensors
     reference: tf.Tensor
     curvature: tf.Tensor
-    windows: tuning_windows.Windows
-    reach: Reach
+    windows: Windows
+    limits: StepLimits
 
     def pixels(self) -> tf.Tensor:
-        """How many values a step sees of each image."""
+        """How many values a step sees of each image, ()."""
         return tf.reduce_prod(self.windows.size) * self.noisy.shape[-1] * self.windows.count
 
 
-class Slope(NamedTuple):
-    """The risk at some gains, and what a step down makes of it.
+class RiskSlope(NamedTuple):
+    """The risk at some values, and what a step down makes of it.
 
     Attributes:
-        risk: Of each image, (N,).
-        gradients: Of the sum of the risks, by layer.
-        variance: The mean variance of the noise, by row, float64; for losses without noise the risk, which has it.
+        risk: By group, (groups,), float64.
+        gradients: Of the sum of the risks, one for each tuned variable.
+        variance: The mean variance of the noise by group, float64; where nothing is
+            known of the noise, the risk, which contains it.
     """
 
     risk: tf.Tensor
     gradients: list[tf.Tensor]
     variance: tf.Tensor
-
-
-def damping(variance: tf.Tensor, pixels: tf.Tensor, prior: tf.Tensor) -> tf.Tensor:
-    """The prior's curvature, by row: `2 v / (n prior^2)`.
-
-    Of Gaussian noise of variance v, n pixels have the log-likelihood `-n risk / (2 v)`, gains
-    the prior `-|gains - 1|^2 / (2 prior^2)`: their sum times `-2 v / n` is least where
-    `risk + v / (n prior^2) |gains - 1|^2` is.
-    """
-    width = tf.cast(prior, tf.float64)
-    return tf.maximum(2 * variance / (tf.cast(pixels, tf.float64) * width**2), 1e-12)

@@ -1,170 +1,197 @@
-"""The loop of `GainTuner.tune`: rounds of steps, and which gains are kept after each.
+"""The loop in Python: rounds of steps, and which values are kept after each.
 
-A first round is for a network near the image. Where it has lowered the risk by much, the network was far, and
-a further one may go further: from the gains that were kept, with the curvature there, a wider prior and longer steps.
+A first round is for a network near the image. Where it has lowered the risk by much, the
+network was far, and a further one may go further: from the values that were kept, with the
+curvature there, a wider prior and longer steps.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from gaintuning_tf.tuning import selection, windows
+from gaintuning_tf.tuning import selection
+from gaintuning_tf.tuning.compiled import CompiledSteps, equal
+from gaintuning_tf.tuning.round_inputs import RoundInputs
+from gaintuning_tf.tuning.windows import step_seed
 
-FAR = 0.05
+# A group needs more, that is, a further round, where one has lowered its risk by this
+# share beyond what fitting the noise accounts for: the network was far from the image
+# (docs/log/2026-11-25-further-rounds-for-networks-far-from-the-image.md).
+NEEDS_MORE = 0.05
 # A risk that lies so many standard errors below zero is not that of this noise: more
 # steps lower it and not the error
 # (docs/log/2026-11-26-further-rounds-where-the-risk-is-wrong.md).
-UNSOUND = 3
+IMPLAUSIBLE = 3
 
 
-class Run:
-    """One call of `GainTuner.tune`.
+class TuningRun:
+    """One tuning of the values of a network on one batch of images.
 
     Args:
-        tuner: Its variables are the gains and the optimiser's state.
-        functions: What it runs, compiled.
-        scene: What it looks at, not yet prepared.
-        steps: Of each round.
-        seed: Of the whole tuning.
+        compiled: The steps, and the variables that they change.
+        inputs: What is looked at, not yet prepared.
+        steps: The steps of each round.
+        seed: The seed of the whole tuning.
 
     Attributes:
-        start: The gains at the start.
-        risks: At each step, by row; NaN for rows that have no further round.
-        mean: Of the last of them.
+        start: The values at the start.
+        risks: At each step, by group; NaN for groups that have no further round.
         interrupted: Whether Ctrl-C ended it.
     """
 
-    def __init__(self, tuner, functions, scene, steps, seed):
-        self.tuner, self.functions, self.scene = tuner, functions, scene
-        self.total, self.seed = steps, int(seed) % 2**63
-        self.search = tuner._search()
-        self.start = self.search.best
-        self.risks, self.mean = [], None
-        self.interrupted = self.stopped = False
+    def __init__(self, compiled: CompiledSteps, inputs: RoundInputs, steps: int, seed: int):
+        self._compiled, self._functions = compiled, compiled.functions(inputs.noise)
+        self._inputs, self._steps = inputs, steps
+        self._seed = tf.constant(int(seed) % 2**63, tf.int64)
+        self._best = compiled.nothing_seen()
+        self._mean_risk = math.nan
+        self._stopped = False
+        self.start = self._best.values
+        self.risks: list[np.ndarray] = []
+        self.interrupted = False
 
-    def rounds(self, most, listeners, progress):
-        """A round of steps, and further ones of rows that are far; the held-out risks of the start and of what is kept.
+    def rounds(self, most: int, callbacks=(), *, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Run one round, then further ones for the groups that still gain.
 
-        The gains of the tuner are those kept, row by row.
+        The variables then have the values that were kept, group by group.
+
+        Args:
+            most: The largest number of rounds.
+            callbacks: Keras callbacks: a step is an epoch of one batch.
+            progress: Whether to show a bar.
+
+        Returns:
+            The held-out risk before, and of the values that were kept, (groups,) each.
         """
-        listeners.on_train_begin()
-        with tqdm(total=self.total, desc="tuning", unit="step", disable=not progress, leave=False) as bar:
-            before = self._steps(listeners, bar, prepare=self._prepare)
-            if before is None:
-                self.scene = self.tuner.referenced(self.start, self.scene)
-            base, after = self._keep_best(self.start, before)
-            before = base if before is None else before
-            further = most - 1 and not self.stopped
-            optimism = self._optimism() if further else 0
-            chance = self.tuner.chance(self.scene) if further else 0
-            far = further and _is_far(base, after, optimism, chance)
-            for _ in range(most - 1):
-                if self.stopped or not tf.reduce_any(far):
-                    break
-                bar.total += self.total
-                start, base, known = self.tuner._gains(), after, optimism
-                self._steps(listeners, bar, prepare=self._widen, rows=far.numpy())
-                _, found = self._keep_best(start, base)
-                optimism = self._optimism()
-                kept = far & (found < base - (optimism - known)) & _is_sound(found, chance)
-                self._set(selection.choose(kept, self.tuner._gains(), start))
-                after = tf.where(kept, found, base)
-                far = kept & _is_far(base, after, optimism - known, chance)
-        listeners.on_train_end({"loss": self.mean} if self.risks else {})
+        model, optimizer = self._compiled.model, self._compiled.steps.optimizer
+        bar = tqdm(total=self._steps, desc="tuning", unit="step", disable=not progress, leave=False)
+        with _optimizer_of(model, optimizer), bar:
+            listeners = keras.callbacks.CallbackList(
+                list(callbacks), model=model, epochs=self._steps, steps=1, verbose=0
+            )
+            listeners.on_train_begin()
+            before, at_contrast, after = self._first_round(listeners, bar)
+            if most > 1 and not self._stopped:
+                after = self._further_rounds(most - 1, at_contrast, after, listeners, bar)
+            listeners.on_train_end({"loss": self._mean_risk} if self.risks else {})
         return before.numpy(), after.numpy()
 
+    def _first_round(self, listeners, bar):
+        """Take the steps of a round; returns the held-out risk before, at the contrast found, and of what was kept."""
+        before = self._run_steps(listeners, bar, prepare=self._prepare)
+        if before is None:
+            self._inputs = self._compiled.steps.objective.with_reference(self.start, self._inputs)
+        at_contrast, after = self._keep_best(self.start, before)
+        return at_contrast if before is None else before, at_contrast, after
+
+    def _further_rounds(self, most, base, after, listeners, bar):
+        """Go on with the groups that still gain; returns the held-out risk of what was kept."""
+        optimism = self._optimism()
+        error = self._compiled.steps.objective.standard_error(self._inputs)
+        more = _needs_more(base, after, optimism, error)
+        for _ in range(most):
+            if self._stopped or not tf.reduce_any(more):
+                break
+            bar.total += self._steps
+            start, base, known = self._compiled.values(), after, optimism
+            self._run_steps(listeners, bar, prepare=self._widen, groups=more.numpy())
+            _, found = self._keep_best(start, base)
+            optimism = self._optimism()
+            kept = more & (found < base - (optimism - known)) & _is_plausible(found, error)
+            self._compiled.set_values(selection.choose(kept, self._compiled.values(), start))
+            after = tf.where(kept, found, base)
+            more = kept & _needs_more(base, after, optimism - known, error)
+        return after
+
     def _prepare(self):
-        """Set the contrast, and find what all steps need; the held-out risk of the start."""
-        scene = self.scene
-        gains, self.scene, before = self.functions.prepare(
-            self.start, scene.noisy, scene.noise, tf.constant(self.seed, tf.int64), scene.windows
+        """Set the contrast, and find what all steps need; returns the held-out risk of the start."""
+        given = self._inputs
+        values, self._inputs, before = self._functions.prepare(
+            self.start, given.noisy, given.noise, self._seed, given.windows
         )
-        self.tuner._variables[-1].assign(gains[-1])
+        self._compiled.set_values([*self.start[:-1], values[-1]])
         return before
 
     def _widen(self):
-        """Let the gains go further from where they are."""
-        self.scene = self.functions.widen(self.tuner._gains(), self.scene, tf.constant(self.seed, tf.int64))
-        self.search = self.tuner._search()
+        """Let the values go further from where they are."""
+        self._inputs = self._functions.widen(self._compiled.values(), self._inputs, self._seed)
+        self._best = self._compiled.nothing_seen()
 
     def _optimism(self):
-        return self.functions.optimism(self.scene, tf.constant(self.total, tf.int64))
+        return self._functions.optimism(self._inputs, tf.constant(self._steps, tf.int64))
 
-    def _steps(self, listeners, bar, *, prepare, rows=True):
-        """What `prepare` gives, and the steps; they end early where they are interrupted or stopped."""
-        tuner = self.tuner
-        tuner.model.stop_training = False
-        learning_rate = float(tuner.optimizer.learning_rate)
-        prepared = None
+    def _run_steps(self, listeners, bar, *, prepare, groups=True):
+        """Take the steps of a round, fewer if interrupted or stopped; returns what `prepare` does."""
+        compiled, prepared = self._compiled, None
+        compiled.model.stop_training = False
         try:
-            if self.total:
+            if self._steps:
                 prepared = prepare()
-            for number in range(self.total):
-                if tuner._anneals:
-                    tuner.optimizer.learning_rate = float(selection.annealed(learning_rate, number, self.total))
-                risk = self._step(listeners, rows)
+            for number in range(self._steps):
+                compiled.set_learning_rate(number, self._steps)
+                risk = self._step(listeners, groups)
                 bar.set_postfix(risk=f"{risk:.3g}", refresh=False)
                 bar.update()
-                self.stopped = tuner.model.stop_training or not math.isfinite(risk)
-                if self.stopped:
+                self._stopped = compiled.model.stop_training or not math.isfinite(risk)
+                if self._stopped:
                     break
         except KeyboardInterrupt:
-            self.interrupted = self.stopped = True
+            self.interrupted = self._stopped = True
         finally:
-            if tuner._anneals:
-                tuner.optimizer.learning_rate = learning_rate
+            compiled.set_learning_rate(0, 1)
         return prepared
 
-    def _step(self, listeners, rows):
+    def _step(self, listeners, groups):
         number = len(self.risks)
         listeners.on_epoch_begin(number)
         listeners.on_train_batch_begin(0)
-        seed = windows.step_seed(self.seed, self.tuner._steps_done)
-        self.search, risk = self.functions.step(self.search, self.scene, seed)
-        self.tuner._steps_done += 1
-        self.risks.append(np.where(rows, risk.numpy(), np.nan))
-        self.mean = float(np.mean(self.risks[-1][rows]))
-        listeners.on_train_batch_end(0, {"loss": self.mean})
-        listeners.on_epoch_end(number, {"loss": self.mean})
-        return self.mean
+        seed = step_seed(self._seed, self._compiled.done)
+        self._best, risk = self._functions.step(self._best, self._inputs, seed)
+        self._compiled.done += 1
+        self.risks.append(np.where(groups, risk.numpy(), np.nan))
+        self._mean_risk = float(np.mean(self.risks[-1][groups]))
+        listeners.on_train_batch_end(0, {"loss": self._mean_risk})
+        listeners.on_epoch_end(number, {"loss": self._mean_risk})
+        return self._mean_risk
 
     def _keep_best(self, start, before):
-        """Set the gains to the best candidate; the held-out risks before any gain moved, and of it."""
+        """Set the values to the best candidate; returns the held-out risks before any gain moved, and of it."""
         candidates = [start]
         if self.risks:
-            found = selection.candidates(start, self.search.best, self.tuner._gains())
+            found = selection.candidates(start, self._best.values, self._compiled.values())
             # A candidate that is the start itself has its risk, and would not win.
-            candidates += [gains for gains in found if not equal(gains, start)]
+            candidates += [values for values in found if not equal(values, start)]
         risks = [] if before is None else [before]
-        risks += [self._held_out(gains) for gains in candidates[len(risks) :]]
+        risks += [self._functions.held_out(values, self._inputs, self._seed) for values in candidates[len(risks) :]]
         kept, lowest = selection.keep_best(candidates, risks)
-        self._set(kept)
+        self._compiled.set_values(kept)
         # The second is the contrast alone, if one was found.
         only_contrast = len(candidates) > 1 and equal(candidates[1][:-1], start[:-1])
         return risks[1] if only_contrast else risks[0], lowest
 
-    def _held_out(self, gains):
-        return self.functions.held_out(gains, self.scene, tf.constant(self.seed, tf.int64))
 
-    def _set(self, gains):
-        for variable, value in zip(self.tuner._variables, gains, strict=True):
-            variable.assign(value)
+@contextlib.contextmanager
+def _optimizer_of(model, optimizer):
+    """For a while, `model.optimizer` is the tuning's: callbacks read and set the learning rate there."""
+    previous = getattr(model, "optimizer", None)
+    model.optimizer = optimizer
+    try:
+        yield
+    finally:
+        model.optimizer = previous
 
 
-def _is_far(base, after, optimism, chance):
-    """Whether the risk fell by so much that more is to be gained, by row: a share of it, or of its standard error."""
-    return _is_sound(after, chance) & (base - after - optimism > FAR * tf.maximum(base, chance))
+def _needs_more(base, after, optimism, error):
+    """Whether the risk fell by so much that more is to be gained, by group: a share of it, or of its standard error."""
+    return _is_plausible(after, error) & (base - after - optimism > NEEDS_MORE * tf.maximum(base, error))
 
 
-def _is_sound(risk, chance):
+def _is_plausible(risk, error):
     """Whether the risk is not below zero by more than chance: else the noise is less than was said, and it misleads."""
-    return risk > -UNSOUND * chance
-
-
-def equal(gains, others):
-    """Whether two lists of gains are the same number by number."""
-    return all(np.array_equal(one, other) for one, other in zip(gains, others, strict=True))
+    return risk > -IMPLAUSIBLE * error

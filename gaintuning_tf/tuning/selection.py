@@ -29,62 +29,62 @@ SMOOTHING = 0.8
 Gains = Sequence[tf.Tensor]
 
 
-class Search(NamedTuple):
-    """Where the running average of the risk was lowest so far, row by row.
+class BestSoFar(NamedTuple):
+    """Where the running average of the risk was lowest so far, group by group.
 
-    A row is a set of gains: one for all images, or one for each image of a batch.
+    A group is a set of values: one for all images, or one for each image of a batch.
 
     Attributes:
-        best: The gains there.
-        lowest: That average, (rows,), float64.
-        average: The running average, not yet divided by the sum of its weights, (rows,), float64.
+        values: The values there.
+        lowest: That average, (groups,), float64.
+        average: The running average, not yet divided by the sum of its weights, (groups,), float64.
         steps: Steps so far, (), int64.
     """
 
-    best: Gains
+    values: Gains
     lowest: tf.Tensor
     average: tf.Tensor
     steps: tf.Tensor
 
 
-def start(gains: Gains, rows: int) -> Search:
-    """A search that has seen nothing yet."""
-    lowest = tf.fill([rows], tf.constant(math.inf, tf.float64))
-    return Search(list(gains), lowest, tf.zeros([rows], tf.float64), tf.zeros([], tf.int64))
+def nothing_seen(values: Gains, groups: int) -> BestSoFar:
+    """The selection before the first step."""
+    lowest = tf.fill([groups], tf.constant(math.inf, tf.float64))
+    return BestSoFar(list(values), lowest, tf.zeros([groups], tf.float64), tf.zeros([], tf.int64))
 
 
-def remember(search: Search, gains: Gains, risk: tf.Tensor) -> Search:
-    """The search after a step that found `risk` at `gains`.
+def remember(known: BestSoFar, values: Gains, risk: tf.Tensor) -> BestSoFar:
+    """The selection after a step that found `risk` at `values`.
 
     The estimate of one step is noisy: what is compared is the running average
     `m_t = (a m_(t-1) + (1 - a) risk_t)`, divided by `1 - a^t` as Adam's moments are
     (Kingma and Ba, "Adam", ICLR 2015, section 3), with a = 0.8.
 
     Args:
-        search: What is known so far.
-        gains: The gains before the step's update.
-        risk: Their risk, (rows,).
+        known: The selection so far.
+        values: The values before the step's update.
+        risk: Their risk, (groups,).
 
     Example:
 
-    >>> search = start([tf.ones(2)], rows=1)
+    >>> known = nothing_seen([tf.ones(2)], groups=1)
     >>> for number, risk in enumerate([4.0, 2.0, 3.0]):
-    ...     search = remember(search, [tf.fill([2], float(number))], tf.constant([risk]))
-    >>> search.best[0].numpy().tolist(), round(float(search.lowest[0]), 3)
+    ...     known = remember(known, [tf.fill([2], float(number))], tf.constant([risk]))
+    >>> known.values[0].numpy().tolist(), round(float(known.lowest[0]), 3)
     ([1.0, 1.0], 2.889)
     """
-    average = SMOOTHING * search.average + (1 - SMOOTHING) * tf.cast(risk, tf.float64)
-    steps = search.steps + 1
+    average = SMOOTHING * known.average + (1 - SMOOTHING) * tf.cast(risk, tf.float64)
+    steps = known.steps + 1
     unbiased = average / (1 - SMOOTHING ** tf.cast(steps, tf.float64))
-    lower = unbiased < search.lowest
-    return Search(choose(lower, gains, search.best), tf.where(lower, unbiased, search.lowest), average, steps)
+    lower = unbiased < known.lowest
+    return BestSoFar(choose(lower, values, known.values), tf.where(lower, unbiased, known.lowest), average, steps)
 
 
-def choose(rows: tf.Tensor, gains: Gains, others: Gains) -> list[tf.Tensor]:
-    """Row by row, `gains` where `rows` (rows,), else `others`."""
+def choose(groups: tf.Tensor, values: Gains, others: Gains) -> list[tf.Tensor]:
+    """Group by group, `values` where `groups` (groups,), else `others`."""
     return [
-        tf.where(tf.reshape(rows, [-1] + [1] * (len(gain.shape) - 1)), gain, other)
-        for gain, other in zip(gains, others, strict=True)
+        tf.where(tf.reshape(groups, [-1] + [1] * (len(gain.shape) - 1)), gain, other)
+        for gain, other in zip(values, others, strict=True)
     ]
 
 
@@ -92,7 +92,7 @@ def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed, 
     """The mean risk of `gains` on probes that tuning never sees; infinite where it is not finite.
 
     Args:
-        risk: Gains and a seed to the risk, (rows,).
+        risk: Gains and a seed to the risk, (groups,).
         gains: The gains.
         seed: The seed of the whole tuning, ().
         pixels: Of each probe, (): from `HELD_OUT_PIXELS` on, one is enough.
@@ -124,11 +124,11 @@ def candidates(start: Gains, best: Gains, last: Gains) -> list[Gains]:
 
 
 def keep_best(candidates: Sequence[Gains], risks: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Row by row, the candidate of the lowest risk, the first of equals, and its risk.
+    """Group by group, the candidate of the lowest risk, the first of equals, and its risk.
 
     Args:
         candidates: Gains, those at the start first.
-        risks: Of each, (rows,).
+        risks: Of each, (groups,).
     """
     kept, lowest = list(candidates[0]), risks[0]
     for gains, risk in zip(candidates[1:], risks[1:], strict=True):

@@ -36,7 +36,7 @@ def window_size(noisy: tf.Tensor, window: int) -> tf.Tensor:
     return tf.minimum(tf.shape(noisy)[1:-1], window)
 
 
-def windows(noisy: tf.Tensor, pixels: float, side: int, whole: float) -> Windows:
+def windows_of(noisy: tf.Tensor, pixels: float, side: int, whole: float) -> Windows:
     """What a step sees of `noisy`: all of it, or several windows.
 
     Args:
@@ -47,7 +47,7 @@ def windows(noisy: tf.Tensor, pixels: float, side: int, whole: float) -> Windows
 
     Example:
 
-    >>> size, count = windows(tf.zeros((1, 600, 900, 1)), pixels=512**2, side=128, whole=512**2)
+    >>> size, count = windows_of(tf.zeros((1, 600, 900, 1)), pixels=512**2, side=128, whole=512**2)
     >>> size.numpy().tolist(), int(count)
     ([128, 128], 16)
     """

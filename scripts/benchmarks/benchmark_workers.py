@@ -182,21 +182,29 @@ def _model(name):
 def _plain_step(model):
     import tensorflow as tf
 
-    from gaintuning_tf import GainTuner, MonteCarloSURE
+    from gaintuning_tf import MonteCarloSURE
+    from gaintuning_tf.noise.tensors import noise_tensors
+    from gaintuning_tf.tuning.selection import nothing_seen
+    from gaintuning_tf.tuning.steps import gain_steps
 
-    tuner = GainTuner(_once(_model, model), MonteCarloSURE(), prior=None)
-    return tuner, tf.function(tuner.step, autograph=False)
+    steps = gain_steps(_once(_model, model), MonteCarloSURE(), prior=None)
+
+    def one_step(gains, state, image, sigma, seed):
+        inputs = steps.unprepared(image, noise_tensors(sigma), steps.objective.windows(image, None))
+        return steps.one_step(nothing_seen(gains, groups=1), gains, state, inputs, seed)
+
+    return steps, tf.function(one_step, autograph=False)
 
 
 def step(model, noisy, sigma):
     """Seconds of one step as the peer's: Monte-Carlo SURE, its gradient, Adam. The first call traces."""
     import tensorflow as tf
 
-    tuner, compiled = _once(_plain_step, model)
-    gains, state = tuner.initial()
+    steps, compiled = _once(_plain_step, model)
+    gains, state = steps.initial()
     image = tf.constant(noisy[None, ..., None])
     start = time.perf_counter()
-    compiled(gains, state, image, tf.constant([sigma]), tf.constant([0, 0], tf.int64))[2].numpy()
+    compiled(gains, state, image, tf.constant([sigma]), tf.constant([0, 0], tf.int64))[3].numpy()
     return time.perf_counter() - start
 
 
@@ -248,8 +256,8 @@ def _tiled(tuner, noisy, gains):
     from gaintuning_tf.networks import tiles
 
     tuner.set_gains(gains)
-    reach = tiles.reach(tuner.model)
-    return tiles.denoise_tiled(tuner.denoise, noisy[None, ..., None], reach=reach)[0, ..., 0]
+    field = tiles.receptive_field(tuner.model)
+    return tiles.denoise_tiled(tuner.denoise, noisy[None, ..., None], receptive_field=field)[0, ..., 0]
 
 
 def tune_large(model, noisy, sigma, steps=None):

@@ -13,11 +13,13 @@ import argparse
 import numpy as np
 import tensorflow as tf
 
-from gaintuning_tf import CoupledBootstrap, GainTuner, MonteCarloSURE, SupervisedLoss, load_denoiser
+from gaintuning_tf import CoupledBootstrap, MonteCarloSURE, SupervisedLoss, load_denoiser
 from gaintuning_tf.evaluation.samples import noisy_version
 from gaintuning_tf.images.files import load_image
 from gaintuning_tf.losses.base import RiskEstimate
 from gaintuning_tf.losses.divergence import draw_probe
+from gaintuning_tf.noise.tensors import noise_tensors
+from gaintuning_tf.tuning.steps import gain_steps
 
 
 class JacobianSURE(RiskEstimate):
@@ -27,22 +29,23 @@ class JacobianSURE(RiskEstimate):
         probe = draw_probe(tf.shape(noisy), seed, dtype=noisy.dtype)
         with tf.autodiff.ForwardAccumulator(noisy, probe) as accumulator:
             denoised = denoise(noisy)
-        variance = self._level(noise, noisy).intercept
+        variance = self.known_noise(noise, noisy).intercept
         axes = [1, 2, 3]
         divergence = tf.reduce_mean(probe * accumulator.jvp(denoised), axes)
         return tf.reduce_mean(tf.square(denoised - noisy), axes) - variance + 2 * variance * divergence
 
 
 def gradients(model, loss, image, sigma, draws):
-    tuner = GainTuner(model, loss, prior=None)
-    start, _ = tuner.initial()
+    steps = gain_steps(model, loss, prior=None)
+    start, _ = steps.initial()
 
     @tf.function(autograph=False)
     def one(number):
-        gains = start[:-1]
+        gains, contrast = start[:-1], start[-1]
+        seed = tf.stack([tf.constant(7, tf.int64), number])
         with tf.GradientTape() as tape:
             tape.watch(gains)
-            risk = tuner.risk(gains, image, tf.constant([sigma]), tf.stack([tf.constant(7, tf.int64), number]))
+            risk = steps.objective.risk([*gains, contrast], image, noise_tensors(sigma), seed)
         return risk, tf.concat(tape.gradient(risk, gains), 0)
 
     found = [one(tf.constant(number, tf.int64)) for number in range(draws)]

@@ -92,7 +92,7 @@ def test_gains_are_left_out_and_graphs_are_tuned_by_their_convolutions(tiny, noi
     graph = load_denoiser(tmp_path / "graph")
     for which, count in (("all", 4), ("last", 2)):
         tuner = WeightTuner(graph, MonteCarloSURE(), which, learning_rate=1e-3)
-        assert len(tuner._variables) == count
+        assert len(tuner._compiled.steps.objective.network.tuned) == count
         assert np.abs(tuner.denoise(noisy, sigma=SIGMA, steps=3) - graph(noisy)).max() > 1e-4
 
 

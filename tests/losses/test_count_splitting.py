@@ -107,6 +107,6 @@ def test_a_noise_level_is_a_noise_of_the_tuner(tiny, photograph):
     model, level = PoissonNoise(GAIN), NoiseLevel(GAIN, np.zeros(1))
     tuner = GainTuner(tiny, CountSplitting(), contrast=False)
     known, given = (tuner.tune(noisy, sigma=noise, steps=0, progress=False) for noise in (model, level))
-    assert known.after == given.after
+    assert known.risk_after == given.risk_after
     with pytest.raises(InputError, match="of each of 1"):
         tuner.tune(noisy, sigma=NoiseLevel(np.ones(2), 0.0), steps=0, progress=False)

@@ -291,14 +291,14 @@ def test_a_plain_function_is_tuned_in_a_sum_as_alone(tiny):
     noisy = 0.5 + SIGMA * np.random.default_rng(0).standard_normal((1, 32, 32, 1)).astype("float32")
     alone, summed = (GainTuner(tiny, loss) for loss in (fit, WeightedSum([(fit, 1.0)])))
     histories = [tuner.tune(noisy, sigma=SIGMA, steps=2, progress=False) for tuner in (alone, summed)]
-    assert histories[0].after < histories[0].before
+    assert histories[0].risk_after < histories[0].risk_before
     np.testing.assert_array_equal(histories[1].risk, histories[0].risk)
-    assert (histories[1].before, histories[1].after) == (histories[0].before, histories[0].after)
+    assert (histories[1].risk_before, histories[1].risk_after) == (histories[0].risk_before, histories[0].risk_after)
     for one, other in zip(alone.gains(), summed.gains(), strict=True):
         np.testing.assert_array_equal(one, other)
     # Beside a loss with a reference, which the tuner then passes to the sum.
     beside = GainTuner(tiny, WeightedSum([(fit, 1.0), (NoiseResamplingLoss(), 1.0)]))
-    assert np.isfinite(beside.tune(noisy, sigma=SIGMA, steps=1, progress=False).after)
+    assert np.isfinite(beside.tune(noisy, sigma=SIGMA, steps=1, progress=False).risk_after)
 
 
 def test_the_held_out_risk_of_a_sum_is_that_of_the_narrow_difference(tiny):
@@ -341,5 +341,5 @@ def test_a_tuner_minimises_a_sum(tiny):
     total = WeightedSum([(LOSSES["sure"], 1), (LOSSES["unsure"], 0.1), (LOSSES["blind-spot"], 0.5)])
     tuner = GainTuner(tiny, total)
     history = tuner.tune(noisy, sigma=SIGMA, steps=8, progress=False)
-    assert history.after < history.before
+    assert history.risk_after < history.risk_before
     assert total.step is None, "the caller's loss was changed"

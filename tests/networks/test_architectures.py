@@ -103,9 +103,9 @@ def test_a_dncnn_of_one_layer_is_refused():
 
 
 def test_more_dilations_see_further():
-    from gaintuning_tf.networks.tiles import reach
+    from gaintuning_tf.networks.tiles import receptive_field
 
-    assert reach(unet(width=4, dilations=(2, 4, 8))) > reach(unet(width=4)) + 12
+    assert receptive_field(unet(width=4, dilations=(2, 4, 8))) > receptive_field(unet(width=4)) + 12
     assert len(gain_layers(insert_gains(unet(width=4, dilations=(2, 4, 8))))) == 10
 
 

@@ -12,8 +12,8 @@ from gaintuning_tf import InputError, gaintune
 from gaintuning_tf.denoising import frame_tuner, stack_run
 from gaintuning_tf.denoising.dask_arrays import gaintune_array
 from gaintuning_tf.denoising.stack_run import denoise_stack
-from gaintuning_tf.networks.any_network import network_of
 from gaintuning_tf.networks.kept_networks import KEPT, network_in
+from gaintuning_tf.networks.network import network_of
 
 IMAGE = np.random.default_rng(0).random((2, 16, 16)).astype("float32")
 

@@ -7,7 +7,7 @@ from keras import layers
 
 from gaintuning_tf import InputError
 from gaintuning_tf.networks.architectures import unet
-from gaintuning_tf.networks.tiles import denoise_tiled, reach
+from gaintuning_tf.networks.tiles import denoise_tiled, receptive_field
 
 
 def stack(*stack):
@@ -29,15 +29,15 @@ def same(*arguments, **options):
     ],
     ids=["plain", "dilated", "oblong", "wide"],
 )
-def test_measures_the_reach(model, expected):
-    assert reach(model) == expected
+def test_measures_the_receptive_field(model, expected):
+    assert receptive_field(model) == expected
 
 
 def test_a_network_that_sees_everything_is_refused():
     inputs = keras.Input((None, None, 1))
     model = keras.Model(inputs, inputs - layers.GlobalAveragePooling2D(keepdims=True)(inputs))
     with pytest.raises(InputError, match="cannot be tiled"):
-        reach(model)
+        receptive_field(model)
 
 
 @pytest.mark.parametrize("size", [(200, 333), (129, 64), (64, 65)])
@@ -53,7 +53,7 @@ def test_tiles_are_seamless(size):
         pieces.append(piece.shape)
         return model.predict(piece, verbose=0)
 
-    tiled = denoise_tiled(denoise, noisy, reach=reach(model), tile=64)
+    tiled = denoise_tiled(denoise, noisy, receptive_field=receptive_field(model), tile=64)
     assert len(pieces) > 1
     np.testing.assert_allclose(tiled, whole, atol=1e-5 * np.abs(whole).max())
 
@@ -62,10 +62,10 @@ def test_a_margin_that_is_too_small_shows():
     model = stack(same(8, 9), layers.Conv2D(1, 9, padding="same"))
     noisy = np.random.default_rng(0).random((1, 130, 130, 1)).astype("float32")
     whole = model.predict(noisy, verbose=0)
-    seams = np.abs(denoise_tiled(lambda x: model.predict(x, verbose=0), noisy, reach=0, tile=64) - whole)
+    seams = np.abs(denoise_tiled(lambda x: model.predict(x, verbose=0), noisy, receptive_field=0, tile=64) - whole)
     assert seams.max() > 1e-3, "the test above would pass whatever the margin"
 
 
 def test_tiles_must_keep_the_phase():
     with pytest.raises(InputError, match="multiple of 64"):
-        denoise_tiled(lambda x: x, np.zeros((1, 8, 8, 1)), reach=0, tile=100)
+        denoise_tiled(lambda x: x, np.zeros((1, 8, 8, 1)), receptive_field=0, tile=100)

@@ -50,7 +50,7 @@ def perturbed(model):
 def test_of_a_linear_network_it_is_the_composition_of_its_kernels():
     found = equivalent_filter(linear(), np.ones((1, 20, 24, 1)), (9, 13))
     np.testing.assert_array_equal(found.weights[..., 0], composed())
-    assert (found.reach, found.bias, found.sum) == (3, 0, composed().sum())
+    assert (found.radius, found.bias, found.sum) == (3, 0, composed().sum())
     assert found.own == composed()[3, 3]
     assert found.energy == (composed() ** 2).sum()
 
@@ -78,8 +78,8 @@ def test_rows_agree_with_finite_differences(tiny, pixel):
     found = equivalent_filter(model, noisy, pixel)
     shifts = step * np.eye(16 * 18, dtype="float32").reshape(-1, 16, 18, 1)
     slopes = (model(noisy + shifts) - model(noisy - shifts)).numpy()[:, pixel[0], pixel[1], 0] / (2 * step)
-    padded = np.pad(slopes.reshape(16, 18), found.reach)
-    side = 2 * found.reach + 1
+    padded = np.pad(slopes.reshape(16, 18), found.radius)
+    side = 2 * found.radius + 1
     expected = padded[pixel[0] : pixel[0] + side, pixel[1] : pixel[1] + side]
     # Rounding: outputs of about one are known to 1e-7 each, the more the layers before, over twice the step.
     np.testing.assert_allclose(found.weights[..., 0], expected, atol=5e-4)
@@ -91,9 +91,9 @@ def test_rows_agree_with_finite_differences(tiny, pixel):
 def test_a_window_gives_what_the_whole_image_gives(pixel):
     """Through a network that halves the sides, for windows that end inside the image and at its odd borders."""
     model, noisy = unet(width=4, bias_free=False), image(155, 301)
-    whole = equivalent_filter(model, noisy, pixel, reach=301)
+    whole = equivalent_filter(model, noisy, pixel, radius=301)
     cut = equivalent_filter(model, noisy, pixel)
-    assert whole.reach == cut.reach >= 15
+    assert whole.radius == cut.radius >= 15
     np.testing.assert_allclose(cut.weights, whole.weights, rtol=1e-4, atol=1e-6 * np.abs(whole.weights).max())
     window = slice(pixel[0] - 5, pixel[0] + 5), slice(pixel[1] - 5, pixel[1] + 5)
     whole, cut = net_bias(model, noisy), net_bias(model, noisy, window=window)
@@ -107,8 +107,8 @@ def test_filter_and_bias_make_up_the_output():
     for pixel in ((3, 4), (14, 0)):
         found = equivalent_filter(model, noisy, pixel)
         assert found.bias == pytest.approx(float(bias[(0, *pixel, 0)]), abs=1e-5)
-        around = np.pad(noisy[0, ..., 0], found.reach)
-        side = 2 * found.reach + 1
+        around = np.pad(noisy[0, ..., 0], found.radius)
+        side = 2 * found.radius + 1
         seen = around[pixel[0] : pixel[0] + side, pixel[1] : pixel[1] + side]
         total = (found.weights[..., 0] * seen).sum() + found.bias
         assert total == pytest.approx(float(denoised[(0, *pixel, 0)]), abs=1e-5)

@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 
 from gaintuning_tf import CoupledBootstrap, GainTuner, gain_layers, gaintune
+from gaintuning_tf.noise.tensors import noise_tensors
 from gaintuning_tf.serving.tuning_in_graph import denoise_adaptively, tune_one
-from gaintuning_tf.tuning import steps as tuning_steps
+from gaintuning_tf.tuning import objective
+from gaintuning_tf.tuning.steps import gain_steps
 
 SIGMAS = np.float32([0.1, 0.05, 0.15])
 # What the contract promises between the graph and Python.
@@ -20,10 +22,10 @@ def images(shape=(3, 24, 20, 1)):
     return (wave + 0.1 * rng.standard_normal(shape)).astype(np.float32)
 
 
-def adaptively(tuner, noisy, sigma, steps, **options):
+def adaptively(way, noisy, sigma, steps, **options):
     options = {"window": 512, **options}
     shapes = [tf.TensorSpec((None, None, None, 1)), tf.TensorSpec((None,)), tf.TensorSpec((), tf.int32)]
-    graph = tf.function(lambda *tensors: denoise_adaptively(tuner, *tensors, **options), shapes, autograph=False)
+    graph = tf.function(lambda *tensors: denoise_adaptively(way, *tensors, **options), shapes, autograph=False)
     denoised, risk = graph(noisy, sigma, steps)
     return denoised.numpy(), risk.numpy()
 
@@ -35,7 +37,7 @@ def in_python(image, model, **options):
 @pytest.mark.parametrize(("shape", "seed"), [((3, 24, 20, 1), 0), ((3, 17, 9, 1), 3)])
 def test_every_image_of_a_batch_gets_what_gaintune_gives_it_alone(tiny, shape, seed):
     noisy = images(shape)
-    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), noisy, SIGMAS, 8, seed=seed)
+    denoised, risk = adaptively(gain_steps(tiny, CoupledBootstrap()), noisy, SIGMAS, 8, seed=seed)
     for index, sigma in enumerate(SIGMAS):
         expected = in_python(noisy[index], tiny, sigma=sigma, steps=8, seed=seed)
         assert np.abs(expected.denoised - expected.pretrained).max() > 10 * SAME, "tuning does something"
@@ -51,28 +53,29 @@ def test_large_images_are_seen_through_the_same_windows(tiny):
     tuner.reset()
     history = tuner.tune(noisy, window=16, **options)
     assert np.any(whole.risk != history.risk)
-    denoised, risk = adaptively(tuner, noisy, [0.1], 8, seed=2, window=16)
+    denoised, risk = adaptively(gain_steps(tiny, CoupledBootstrap()), noisy, [0.1], 8, seed=2, window=16)
     np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
-    np.testing.assert_allclose(risk, history.after, atol=SAME)
+    np.testing.assert_allclose(risk, history.risk_after, atol=SAME)
 
 
 def test_a_network_that_needs_much_memory_sees_several_windows_in_both(tiny, monkeypatch):
     noisy = images((1, 40, 24, 1))
     tuner = GainTuner(tiny, CoupledBootstrap())
-    assert int(tuner.windows(noisy, 32).count) == 1
-    monkeypatch.setattr(tuning_steps, "MEMORY", tuner._bytes_per_pixel * 200)
-    monkeypatch.setattr(tuning_steps, "SIDE_UNIT", 12)
-    assert [int(v) for v in tuner.windows(noisy, 32).size] == [12, 12]
-    assert int(tuner.windows(noisy, 32).count) == 7
+    seen = gain_steps(tiny, CoupledBootstrap()).objective
+    assert int(seen.windows(noisy, 32).count) == 1
+    monkeypatch.setattr(objective, "MEMORY", seen.network.network.bytes_per_pixel * 200)
+    monkeypatch.setattr(objective, "SIDE_UNIT", 12)
+    assert [int(v) for v in seen.windows(noisy, 32).size] == [12, 12]
+    assert int(seen.windows(noisy, 32).count) == 7
     history = tuner.tune(noisy, window=32, sigma=0.1, steps=8, progress=False, seed=2)
-    denoised, risk = adaptively(tuner, noisy, [0.1], 8, seed=2, window=32)
+    denoised, risk = adaptively(gain_steps(tiny, CoupledBootstrap()), noisy, [0.1], 8, seed=2, window=32)
     np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
-    np.testing.assert_allclose(risk, history.after, atol=SAME)
+    np.testing.assert_allclose(risk, history.risk_after, atol=SAME)
 
 
 def test_a_sigma_that_is_not_positive_is_estimated(tiny):
     noisy = images()
-    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), noisy, [0.0, -1.0, 0.15], 5)
+    denoised, risk = adaptively(gain_steps(tiny, CoupledBootstrap()), noisy, [0.0, -1.0, 0.15], 5)
     for index, sigma in enumerate((None, None, 0.15)):
         expected = in_python(noisy[index], tiny, sigma=sigma, steps=5)
         np.testing.assert_allclose(denoised[index], expected.denoised, atol=SAME)
@@ -81,7 +84,7 @@ def test_a_sigma_that_is_not_positive_is_estimated(tiny):
 
 def test_an_image_without_noise_is_not_tuned(tiny):
     flat = np.full((1, 16, 16, 1), 0.5, np.float32)
-    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), flat, [0.0], 5)
+    denoised, risk = adaptively(gain_steps(tiny, CoupledBootstrap()), flat, [0.0], 5)
     np.testing.assert_allclose(denoised, tiny.predict(flat, verbose=0), atol=1e-6)
     # At sigma 0 the risk is the distance to the image itself.
     np.testing.assert_allclose(risk[0], np.mean((denoised - flat) ** 2), rtol=1e-4)
@@ -89,7 +92,7 @@ def test_an_image_without_noise_is_not_tuned(tiny):
 
 def test_no_steps_is_the_network_as_it_is(tiny):
     noisy = images()
-    denoised, risk = adaptively(GainTuner(tiny, CoupledBootstrap()), noisy, SIGMAS, 0)
+    denoised, risk = adaptively(gain_steps(tiny, CoupledBootstrap()), noisy, SIGMAS, 0)
     np.testing.assert_allclose(denoised, tiny.predict(noisy, verbose=0), atol=1e-6)
     expected = in_python(noisy[1], tiny, sigma=SIGMAS[1], steps=0)
     np.testing.assert_allclose(risk[1], expected.history["risk_before"], atol=1e-6)
@@ -99,7 +102,7 @@ def test_no_steps_is_the_network_as_it_is(tiny):
 def test_another_optimizer_and_an_end_by_risks_that_overflow(tiny, optimizer):
     noisy = images((1, 24, 20, 1))
     tuner = GainTuner(tiny, CoupledBootstrap(), optimizer)
-    denoised, _ = adaptively(tuner, noisy, [0.1], 6)
+    denoised, _ = adaptively(gain_steps(tiny, CoupledBootstrap(), optimizer), noisy, [0.1], 6)
     history = tuner.tune(noisy, sigma=0.1, steps=6, progress=False)
     np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
     assert (len(history.risk) < 6) == isinstance(optimizer, keras.optimizers.SGD)
@@ -107,26 +110,25 @@ def test_another_optimizer_and_an_end_by_risks_that_overflow(tiny, optimizer):
 
 def test_nothing_is_changed(tiny):
     tiny.compile("sgd", "mse")
-    tuner = GainTuner(tiny, CoupledBootstrap())
-    models = (tiny, tuner.model)
+    way = gain_steps(tiny, CoupledBootstrap())
+    models = (tiny, way.objective.network.network.model)
     before = [[v.numpy().copy() for v in model.variables] for model in models]
-    state = [np.copy(v) for v in tuner.optimizer.variables]
-    adaptively(tuner, images(), SIGMAS, 3)
+    state = [np.copy(v) for v in way.optimizer.variables]
+    adaptively(way, images(), SIGMAS, 3)
     for model, values in zip(models, before, strict=True):
         assert all(np.array_equal(v.numpy(), b) for v, b in zip(model.variables, values, strict=True))
-    assert all(np.array_equal(v, b) for v, b in zip(tuner.optimizer.variables, state, strict=True))
+    assert all(np.array_equal(v, b) for v, b in zip(way.optimizer.variables, state, strict=True))
     assert gain_layers(tiny) == []
 
 
-def test_the_gains_are_those_of_the_tuner_whatever_it_did_before(tiny):
+def test_the_gains_are_those_of_the_tuner(tiny):
     noisy = images((1, 24, 20, 1))
     tuner = GainTuner(tiny, CoupledBootstrap())
-    tuner.tune(noisy[:, ::-1], sigma=0.2, steps=3, progress=False)
-    graph = tf.function(lambda *tensors: tune_one(tuner, *tensors, window=512), autograph=False)
-    gains, risk = graph(tf.constant(noisy), tf.constant([0.1]), tf.constant(5))
-    tuner.reset()
+    way = gain_steps(tiny, CoupledBootstrap())
+    graph = tf.function(lambda noisy, steps: tune_one(way, noisy, noise_tensors(0.1), steps, window=512))
+    gains, risk = graph(tf.constant(noisy), tf.constant(5))
     history = tuner.tune(noisy, sigma=0.1, steps=5, progress=False)
-    np.testing.assert_allclose(risk[0], history.after, atol=1e-6)
+    np.testing.assert_allclose(risk[0], history.risk_after, atol=1e-6)
     *gains, contrast = gains
     assert contrast.numpy().tolist() == tuner.gains()[-1].tolist()
     for gain, layer in zip(gains, gain_layers(tuner.model), strict=True):

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import GainTuner, MonteCarloSURE, insert_gains
+from gaintuning_tf import GainTuner, GaussianNoise, MonteCarloSURE, insert_gains
+from gaintuning_tf.noise.tensors import noise_of_batch
 from gaintuning_tf.tuning.gauss_newton import CROPS, DIAGONAL, LIMIT, PASSES, freedom, newton_step
+from gaintuning_tf.tuning.steps import gain_steps
 
 
 def problem(seed=0, rows=2, samples=5, gains=7):
@@ -64,17 +66,18 @@ def scaling(channels=1):
     return model
 
 
-def curvature(tuner, noisy, seed=0):
-    gains, _ = tuner.initial()
-    _, scene, _ = tf.function(tuner.prepared, autograph=False)(
-        gains, noisy, tf.fill([noisy.shape[0]], 0.1), tf.constant(seed, tf.int64), tuner.windows(noisy, None)
-    )
-    return scene.curvature.numpy()
+def curvature(steps, noisy, seed=0):
+    gains, _ = steps.initial()
+    seen = steps.objective.windows(noisy, None)
+    noise = noise_of_batch(GaussianNoise(0.1), len(noisy), tf.float32)
+    prepare = tf.function(steps.prepare, autograph=False)
+    _, inputs, _ = prepare(gains, noisy, noise, tf.constant(seed, tf.int64), seen)
+    return inputs.curvature.numpy()
 
 
 def test_the_sampled_curvature_is_that_of_the_error_to_the_monte_carlo_error():
     noisy = np.random.default_rng(0).uniform(0.5, 1, (1, 48, 48, 1)).astype("float32")
-    rows = curvature(GainTuner(scaling(), MonteCarloSURE(), contrast=False), noisy)
+    rows = curvature(gain_steps(scaling(), MonteCarloSURE(), contrast=False), noisy)
     assert rows.shape == (1, PASSES * CROPS, 1)
     # Each squared row has the mean m = mean(y^2), and as the square of a normal number the variance 2 m^2.
     expected = float(np.mean(noisy**2))
@@ -84,8 +87,8 @@ def test_the_sampled_curvature_is_that_of_the_error_to_the_monte_carlo_error():
 def test_each_image_has_the_curvature_it_has_alone():
     images = np.random.default_rng(0).uniform(0, 1, (2, 60, 50, 1)).astype("float32")
     images[1] *= 0.3
-    together = curvature(GainTuner(insert_gains(scaling(), images=2), MonteCarloSURE(), contrast=False), images)
-    alone = GainTuner(scaling(), MonteCarloSURE(), contrast=False)
+    together = curvature(gain_steps(insert_gains(scaling(), images=2), MonteCarloSURE(), contrast=False), images)
+    alone = gain_steps(scaling(), MonteCarloSURE(), contrast=False)
     for i in range(2):
         np.testing.assert_allclose(together[i], curvature(alone, images[i : i + 1])[0], rtol=1e-5)
 
@@ -98,5 +101,5 @@ def test_a_few_steps_find_what_many_of_adam_find(tiny):
     for name, options in {"newton": {}, "adam": {"prior": None}}.items():
         tuner = GainTuner(tiny, MonteCarloSURE(0.1), contrast=False, **options)
         found[name] = tuner.tune(noisy, steps={"newton": 8, "adam": 60}[name], progress=False)
-    gained = {name: history.before - history.after for name, history in found.items()}
+    gained = {name: history.risk_before - history.risk_after for name, history in found.items()}
     assert gained["newton"] > 0.8 * gained["adam"] > 0

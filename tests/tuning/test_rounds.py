@@ -34,8 +34,8 @@ def test_a_network_that_is_far_gets_further_rounds_and_ends_lower():
     assert history.risk.shape[0] > STEPS and history.risk.shape[0] % STEPS == 0
     assert history.risk.shape[0] <= ROUNDS * STEPS
     np.testing.assert_array_equal(history.risk[:STEPS], one.risk)
-    assert history.before == one.before
-    assert history.after < one.after
+    assert history.risk_before == one.risk_before
+    assert history.risk_after < one.risk_after
     found = gains(tuner.model)[0]
     assert 1.2 < short < found
     assert risk(found, 0.2, y) < 0.5 * risk(short, 0.2, y)
@@ -52,9 +52,9 @@ def test_a_round_that_fits_the_noise_is_not_kept(monkeypatch, tiny):
     tune(tuner, y, steps=STEPS)
     short = gains(tuner.model)
     tuner.reset()
-    monkeypatch.setattr(rounds, "_is_far", lambda base, *_: base == base)
+    monkeypatch.setattr(rounds, "_needs_more", lambda base, *_: base == base)
     optimism = iter([0.0, 1.0])
-    monkeypatch.setattr(rounds.Run, "_optimism", lambda self: next(optimism))
+    monkeypatch.setattr(rounds.TuningRun, "_optimism", lambda self: next(optimism))
     history = tune(tuner, y)
     assert history.risk.shape == (2 * STEPS,)
     np.testing.assert_array_equal(gains(tuner.model), short)
@@ -66,22 +66,24 @@ import numpy as np, tensorflow as tf
 from helpers.networks import make_tiny
 from gaintuning_tf import GainTuner, NoiseResamplingLoss
 from gaintuning_tf.serving.tuning_in_graph import denoise_adaptively
-from gaintuning_tf.tuning.rounds import Run
+from gaintuning_tf.tuning.rounds import TuningRun
+from gaintuning_tf.tuning.steps import gain_steps
 
 noisy = np.random.default_rng(0).normal(0.5, 0.1, (1, 32, 32, 1)).astype("float32")
 options = {"sigma": 0.1, "progress": False}
 tuner = GainTuner(make_tiny(), NoiseResamplingLoss(), contrast=False)
-print(tuner.tune(noisy, steps=1, **options).before)
+print(tuner.tune(noisy, steps=1, **options).risk_before)
 tuner.reset()
-print(tuner.tune(noisy, steps=0, **options).before)
-print(float(denoise_adaptively(tuner, tf.constant(noisy), tf.constant([0.1]), tf.constant(0), window=512)[1][0]))
+print(tuner.tune(noisy, steps=0, **options).risk_before)
+steps = gain_steps(make_tiny(), NoiseResamplingLoss(), contrast=False)
+print(float(denoise_adaptively(steps, tf.constant(noisy), tf.constant([0.1]), tf.constant(0), window=512)[1][0]))
 
 def interrupt(run):
     raise KeyboardInterrupt
 
-Run._prepare = interrupt
+TuningRun._prepare = interrupt
 history = tuner.tune(noisy, steps=1, **options)
-print(history.before)
+print(history.risk_before)
 assert history.interrupted
 """
 
@@ -98,13 +100,13 @@ def test_no_further_round_follows_a_risk_that_is_impossible():
     # Of eight times the noise there is, the estimate falls far below zero, and further with every step.
     tuner = GainTuner(FAR, CoupledBootstrap(8 * SIGMA))
     history = tune(tuner, noisy())
-    assert history.after < history.before < 0
+    assert history.risk_after < history.risk_before < 0
     assert history.risk.shape == (STEPS,)
 
 
 @pytest.mark.parametrize(("base", "after", "far"), [(1.0, 0.94, True), (1.0, 0.96, False), (0.01, 0.0, False)])
 def test_far_is_a_share_of_the_risk_or_of_its_standard_error(base, after, far):
-    assert bool(rounds._is_far(np.float64(base), np.float64(after), 0.0, np.float64(0.5))) == far
+    assert bool(rounds._needs_more(np.float64(base), np.float64(after), 0.0, np.float64(0.5))) == far
 
 
 def test_images_in_a_batch_go_on_by_themselves():
@@ -120,7 +122,7 @@ def test_images_in_a_batch_go_on_by_themselves():
         steps = len(single.risk)
         np.testing.assert_allclose(history.risk[index, :steps], single.risk, rtol=1e-4, atol=1e-7)
         assert np.isnan(history.risk[index, steps:]).all()
-        np.testing.assert_allclose(history.after[index], single.after, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(history.risk_after[index], single.risk_after, rtol=1e-3, atol=1e-6)
         np.testing.assert_allclose(gains(tuner.model).reshape(2, -1)[index], gains(alone.model), rtol=1e-3)
     assert np.isfinite(history.risk[0, STEPS:]).all() and history.risk.shape[1] > STEPS
     assert np.isnan(history.risk[1, STEPS:]).all()
@@ -156,7 +158,7 @@ def test_it_ends_early_in_any_round_with_the_best_so_far(act, step):
     assert callback.seen == list(range(step + 1))
     assert history.risk.shape == (step + 1,)
     assert history.interrupted == (act is interrupt)
-    assert history.after < history.before
+    assert history.risk_after < history.risk_before
     assert gains(tuner.model)[0] > 1
 
 

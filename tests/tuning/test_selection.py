@@ -9,28 +9,28 @@ import tensorflow as tf
 from gaintuning_tf.tuning import selection, windows as tuning_windows
 
 
-def test_the_lowest_running_average_is_remembered_row_by_row():
+def test_the_lowest_running_average_is_remembered_group_by_group():
     risks = np.float32([[5, 1], [1, 5], [1, 5], [9, 0]])
-    known = selection.start([tf.zeros((2, 3))], rows=2)
+    known = selection.nothing_seen([tf.zeros((2, 3))], groups=2)
     for number, risk in enumerate(risks):
         known = selection.remember(known, [tf.fill((2, 3), float(number))], tf.constant(risk))
     weights = [selection.SMOOTHING ** np.arange(n)[::-1] for n in range(1, 5)]
     averages = np.array([w @ risks[: len(w)] / w.sum() for w in weights])
-    assert known.best[0].numpy()[:, 0].tolist() == averages.argmin(0).tolist() == [2, 0]
+    assert known.values[0].numpy()[:, 0].tolist() == averages.argmin(0).tolist() == [2, 0]
     np.testing.assert_allclose(known.lowest, averages.min(0), rtol=1e-6)
 
 
-def test_one_row_stands_for_gains_that_all_images_share():
-    known = selection.remember(selection.start([tf.zeros(3)], rows=1), [tf.ones(3)], tf.constant([2.0]))
-    assert known.best[0].numpy().tolist() == [1, 1, 1]
+def test_one_group_stands_for_gains_that_all_images_share():
+    known = selection.remember(selection.nothing_seen([tf.zeros(3)], groups=1), [tf.ones(3)], tf.constant([2.0]))
+    assert known.values[0].numpy().tolist() == [1, 1, 1]
     assert known.lowest.numpy().tolist() == pytest.approx([2])
 
 
 def test_a_risk_that_is_not_a_number_is_never_the_lowest():
-    known = selection.start([tf.zeros(3)], rows=1)
+    known = selection.nothing_seen([tf.zeros(3)], groups=1)
     for risk in (2.0, np.nan, 1.0):
         known = selection.remember(known, [tf.fill([3], risk)], tf.constant([risk]))
-    assert known.best[0].numpy().tolist() == [2, 2, 2]
+    assert known.values[0].numpy().tolist() == [2, 2, 2]
 
 
 def test_the_first_of_equal_candidates_is_kept():
@@ -106,7 +106,7 @@ def test_of_many_pixels_one_held_out_probe_is_enough(pixels, probes):
     ],
 )
 def test_an_image_is_seen_whole_or_in_windows_of_as_many_pixels(shape, pixels, side, whole, size, count):
-    found = tuning_windows.windows(tf.zeros((2, *shape, 1)), pixels, side, whole)
+    found = tuning_windows.windows_of(tf.zeros((2, *shape, 1)), pixels, side, whole)
     assert (tuple(found.size.numpy()), int(found.count)) == (size, count)
 
 

@@ -21,7 +21,9 @@ from gaintuning_tf import (
     gain_layers,
     insert_gains,
 )
-from gaintuning_tf.tuning import windows as tuning_windows
+from gaintuning_tf.noise.tensors import noise_tensors
+from gaintuning_tf.tuning import selection, windows
+from gaintuning_tf.tuning.steps import gain_steps
 from helpers.one_gain import SIGMA, gains, noisy, scaling, tune
 
 
@@ -41,10 +43,10 @@ def test_the_history_tells_the_risk():
     tuner = GainTuner(scaling(), MonteCarloSURE(SIGMA, probe="rademacher"), keras.optimizers.SGD(0.3))
     history = tune(tuner, y, steps=30)
     assert history.risk.shape == (30,)
-    assert history.before == pytest.approx(SIGMA**2, rel=0.01)  # of f(y) = y
+    assert history.risk_before == pytest.approx(SIGMA**2, rel=0.01)  # of f(y) = y
     assert history.risk[0] == pytest.approx(SIGMA**2, rel=0.01)
     g = gains(tuner.model)[0]
-    assert history.after == pytest.approx(np.mean((g - 1) ** 2 * y**2) - SIGMA**2 + 2 * SIGMA**2 * g, rel=0.01)
+    assert history.risk_after == pytest.approx(np.mean((g - 1) ** 2 * y**2) - SIGMA**2 + 2 * SIGMA**2 * g, rel=0.01)
     assert not history.interrupted
 
 
@@ -94,7 +96,7 @@ def test_the_same_seed_gives_the_same_gains(tiny):
 @pytest.mark.parametrize("seed", [-1, 2**40, 2**70])
 def test_any_whole_number_is_a_seed(tiny, seed):
     tuner = GainTuner(tiny, MonteCarloSURE(SIGMA, probes=2))
-    assert np.isfinite(tune(tuner, noisy(), steps=1, seed=seed, window=20).after)
+    assert np.isfinite(tune(tuner, noisy(), steps=1, seed=seed, window=20).risk_after)
 
 
 def test_tensorboard_and_checkpoints_work_as_callbacks(tiny, tmp_path):
@@ -131,15 +133,16 @@ def test_compiled_and_uncompiled_agree(tiny):
 
 
 def test_the_step_is_a_pure_function(tiny):
-    tuner = GainTuner(tiny, MonteCarloSURE(SIGMA))
-    start = [tf.convert_to_tensor(gain.gain.value) for gain in gain_layers(tuner.model)]
-    state = [tf.convert_to_tensor(v.value) for v in tuner.optimizer.variables]
-    step = tf.function(tuner.step, autograph=False)
-    arguments = (tf.constant(noisy()), tf.constant([SIGMA]), tf.constant([0, 0]))
-    new, new_state, risk = step(start, state, *arguments)
-    again, _, _ = step(start, state, *arguments)
-    assert set(gains(tuner.model)) == {1}
-    assert int(tuner.optimizer.iterations) == 0
+    steps = gain_steps(tiny, MonteCarloSURE())
+    image, seen = tf.constant(noisy()), steps.objective.windows(noisy(), None)
+    inputs = steps.prepare(steps.initial()[0], image, noise_tensors(SIGMA), 0, seen)[1]
+    step = tf.function(steps.one_step, autograph=False)
+    start, state = steps.initial()
+    arguments = (selection.nothing_seen(start, groups=1), start, state, inputs, tf.constant([0, 0]))
+    _, new, new_state, risk = step(*arguments)
+    _, again, _, _ = step(*arguments)
+    assert set(gains(steps.objective.network.network.model)) == {1}
+    assert int(steps.optimizer.iterations) == 0
     assert any(np.any(v != 1) for v in new)
     assert int(new_state[0]) == 1
     assert risk.shape == (1,)
@@ -162,7 +165,7 @@ def test_each_image_of_a_batch_is_tuned_as_if_alone(tiny):
     together = GainTuner(insert_gains(tiny, images=3), Quiet())
     history = tune(together, images, sigma=sigmas, steps=8)
     assert history.risk.shape == (3, 8)
-    assert history.after.shape == (3,)
+    assert history.risk_after.shape == (3,)
     alone = GainTuner(tiny, Quiet())
     for index in range(3):
         alone.reset()
@@ -201,7 +204,7 @@ def test_each_image_of_a_batch_gets_the_random_numbers_that_it_would_get_alone(t
 def test_any_keras_optimizer_lowers_the_risk(tiny, optimizer):
     tuner = GainTuner(tiny, MonteCarloSURE(SIGMA), optimizer)
     history = tune(tuner, noisy(), steps=20)
-    assert history.after < history.before
+    assert history.risk_after < history.risk_before
     assert not optimizer.built, "the optimizer passed in is only copied"
 
 
@@ -209,7 +212,7 @@ def test_a_reckless_learning_rate_cannot_make_it_worse(tiny):
     tuner = GainTuner(tiny, MonteCarloSURE(SIGMA), keras.optimizers.SGD(1e3))
     with pytest.warns(GainTuningWarning, match="changed nothing"):
         history = tune(tuner, noisy(), steps=10)
-    assert history.after == history.before
+    assert history.risk_after == history.risk_before
     assert set(gains(tuner.model)) == {1}
 
 
@@ -229,7 +232,7 @@ def test_an_interruption_keeps_the_best_gains_so_far(tiny):
     history = tune(tuner, noisy(), steps=100, callbacks=[Interrupt()])
     assert history.interrupted
     assert history.risk.shape == (7,)
-    assert history.after < history.before
+    assert history.risk_after < history.risk_before
     assert np.any(gains(tuner.model) != 1)
 
 
@@ -274,7 +277,9 @@ def test_twenty_images_neither_retrace_nor_grow(tiny):
         tuner.reset()
         tune(tuner, noisy(number, shapes[number % 2]), steps=3)
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    assert [function.experimental_get_tracing_count() for function in tuner._functions("gaussian")] == [1, 1, 1, 0, 0]
+    assert [
+        function.experimental_get_tracing_count() for function in tuner._compiled.functions(noise_tensors(SIGMA))
+    ] == [1, 1, 1, 0, 0]
     assert peaks[-1] - peaks[5] < 20_000, "kilobytes gained from the 6th image to the 20th"
 
 
@@ -290,24 +295,27 @@ def test_a_window_bounds_what_a_step_sees(tiny):
     history = tune(tuner, noisy(shape=(1, 40, 20, 1)), steps=8, window=24)
     assert {tuple(shape) for shape, _ in seen} == {(24, 20)}
     assert len({corner for _, corner in seen}) > 4, "windows move"
-    assert np.isfinite(history.after)
+    assert np.isfinite(history.risk_after)
 
 
 def test_a_step_goes_down_the_mean_of_its_windows(tiny):
-    tuner = GainTuner(tiny, MonteCarloSURE(), keras.optimizers.SGD(1.0))
-    gains, state = tuner.initial()
-    image, level, seed = tf.constant(noisy(shape=(1, 40, 20, 1))), tf.constant([SIGMA]), tuning_windows.step_seed(3, 5)
-    windows = tuning_windows.Windows(tf.constant([12, 12]), tf.constant(3))
-    _, after, _, risk = tuner.turn(tuner._search(), gains, state, tuner.unprepared(image, level, windows), seed)
-    each = []
+    steps = gain_steps(tiny, MonteCarloSURE(), keras.optimizers.SGD(1.0))
+    gains, state = steps.initial()
+    image, noise, seed = tf.constant(noisy(shape=(1, 40, 20, 1))), noise_tensors(SIGMA), windows.step_seed(3, 5)
+    seen = windows.Windows(tf.constant([12, 12]), tf.constant(3))
+    nothing = selection.nothing_seen(gains, groups=1)
+    _, after, _, risk = steps.one_step(nothing, gains, state, steps.unprepared(image, noise, seen), seed)
+    risks, gradients = [], []
     for number in range(3):
-        own = tuning_windows.window_seed(seed, number)
-        part = tuning_windows.spread_window(image, seed, number, windows)
-        each.append(tuner.step(gains, state, part, level, own))
-    np.testing.assert_allclose(risk, [np.mean([r for _, _, r in each])], rtol=1e-6)
-    for index, gain in enumerate(after):
-        np.testing.assert_allclose(gain, np.mean([g[index] for g, _, _ in each], 0), rtol=1e-5)
-    assert len({float(r[0]) for _, _, r in each}) == 3, "the windows differ"
+        part = windows.spread_window(image, seed, number, seen)
+        with tf.GradientTape() as tape:
+            tape.watch(gains[:-1])
+            risks.append(steps.objective.risk(gains, part, noise, windows.window_seed(seed, number)))
+        gradients.append(tape.gradient(risks[-1], gains[:-1]))
+    np.testing.assert_allclose(risk, [np.mean(risks)], rtol=1e-6)
+    for index, gain in enumerate(after[:-1]):
+        np.testing.assert_allclose(gain, 1 - np.mean([slope[index] for slope in gradients], 0), rtol=1e-5)
+    assert len({float(risk[0]) for risk in risks}) == 3, "the windows differ"
 
 
 def test_odd_sizes_of_a_network_that_halves(tiny):
@@ -320,7 +328,7 @@ def test_odd_sizes_of_a_network_that_halves(tiny):
     tuner = GainTuner(model, MonteCarloSURE(SIGMA))
     for shape in ((1, 31, 30, 1), (1, 2, 5, 1)):
         history = tune(tuner, noisy(shape=shape), steps=2)
-        assert np.isfinite(history.after)
+        assert np.isfinite(history.risk_after)
         assert tuner.denoise(noisy(shape=shape)).shape == shape
 
 
@@ -329,7 +337,7 @@ def test_volumes_and_lines_are_images_too():
         model = keras.Sequential([keras.Input((*[None] * (len(shape) - 2), 1)), layer(1, 3, padding="same")])
         image = 0.5 + SIGMA * np.random.default_rng(0).standard_normal(shape).astype("float32")
         history = tune(GainTuner(model, MonteCarloSURE(SIGMA)), image, steps=3)
-        assert history.after <= history.before
+        assert history.risk_after <= history.risk_before
 
 
 def test_float64_and_mixed_precision_networks():
@@ -341,7 +349,7 @@ def test_float64_and_mixed_precision_networks():
         tuner = GainTuner(model, MonteCarloSURE(SIGMA))
         assert tuner.loss.step == pytest.approx({"float64": 2**-26, "mixed_bfloat16": 2**-3.5}[policy])
         history = tune(tuner, noisy(), steps=3)
-        assert history.after <= history.before
+        assert history.risk_after <= history.risk_before
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""A network as a pure function of what is tuned in it: gains, or weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gaintuning_tf.gains.contrast import at_contrast
+from gaintuning_tf.gains.surgery import gain_layers, insert_gains
+from gaintuning_tf.networks.network import Network
+from gaintuning_tf.networks.sizes import at_any_size
+
+Values = Sequence[tf.Tensor]
+
+
+class TunableNetwork:
+    """A network of which some variables are arguments.
+
+    `values` are, throughout, one tensor per tuned variable, and behind them the contrast
+    at which the network sees the image, (groups,). A group is a set of values: one for
+    all images, or one for each of them.
+
+    Args:
+        network: The network, with the variables in it.
+        variables: Those that are tuned.
+        images: How many images have values of their own; None if all share them.
+        original: The network before variables were put into it; by default the same.
+        initial: The values before the first step; by default ones.
+
+    Attributes:
+        network: The network.
+        original: As given.
+        variables: Those that are tuned, and behind them the contrast.
+        images: As given.
+        initial: As given, and behind them the contrast, one.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 1, use_bias=False)])
+    >>> model.layers[0].kernel.assign([[[[0.5]]]])
+    >>> tunable = with_tunable_gains(Network(model))
+    >>> images = tf.ones((1, 2, 2, 1))
+    >>> [tunable.apply([tf.fill([1], gain), tf.ones(1)], images)[0, 0, 0, 0].numpy().item() for gain in (1.0, 3.0)]
+    [0.5, 1.5]
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        variables: Sequence[keras.Variable],
+        images: int | None = None,
+        original: Network | None = None,
+        initial: Sequence[np.ndarray] | None = None,
+    ):
+        self.network = network
+        self.original = network if original is None else original
+        self.images = images
+        contrast = np.ones(self.groups, np.float32)
+        self.variables = [*variables, keras.Variable(contrast, trainable=False, name="contrast")]
+        self.initial = [*([np.ones(v.shape) for v in variables] if initial is None else initial), contrast]
+        self._run = at_any_size(network.model, network.multiple)
+
+    @property
+    def groups(self) -> int:
+        """The number of sets of values."""
+        return self.images or 1
+
+    @property
+    def tuned(self) -> list[keras.Variable]:
+        """The variables without the contrast."""
+        return self.variables[:-1]
+
+    def apply(self, values: Values, noisy: tf.Tensor) -> tf.Tensor:
+        """Denoise images (N, ..., C) with these values."""
+        with self.at(values) as denoise:
+            return denoise(noisy)
+
+    @contextlib.contextmanager
+    def at(self, values: Values) -> Iterator[Callable[[tf.Tensor], tf.Tensor]]:
+        """The network at these values, within the block."""
+        with keras.StatelessScope(list(zip(self.variables, values, strict=True))):
+            yield self.denoise
+
+    def denoise(self, noisy: tf.Tensor) -> tf.Tensor:
+        """Denoise images (N, ..., C) with the values that the variables have."""
+        return at_contrast(self._run, noisy, tf.convert_to_tensor(self.variables[-1].value))
+
+    def by_group(self, per_image: tf.Tensor) -> tf.Tensor:
+        """A number for each image, (N,), as one for each group: their mean where they share the values; float64."""
+        numbers = tf.cast(per_image, tf.float64)
+        return numbers if self.images is not None else tf.reduce_mean(numbers, keepdims=True)
+
+    def flat(self, values: Values) -> tf.Tensor:
+        """The values of all gains side by side, (groups, gains)."""
+        return tf.concat([value if self.images is not None else value[None] for value in values], -1)
+
+    def split(self, flat: tf.Tensor) -> list[tf.Tensor]:
+        """The inverse of `flat`."""
+        parts = tf.split(flat, [variable.shape[-1] for variable in self.tuned], axis=-1)
+        return parts if self.images is not None else [part[0] for part in parts]
+
+
+def with_tunable_gains(network: Network) -> TunableNetwork:
+    """A copy of the network with gains, which are what is tuned; those that it has already are kept.
+
+    Raises:
+        InputError: It has no convolution.
+    """
+    model = insert_gains(network.model)
+    layers = gain_layers(model)
+    return TunableNetwork(Network(model), [layer.gain for layer in layers], layers[0].images, network)
