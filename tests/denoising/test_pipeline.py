@@ -19,6 +19,7 @@ from gaintuning_tf import (
     psnr,
 )
 from gaintuning_tf.denoising import frame_tuner
+from gaintuning_tf.gains.contrast import with_contrast
 from gaintuning_tf.noise.tensors import noise_tensors
 
 SIGMA = 25
@@ -297,3 +298,15 @@ def test_a_model_that_shrinks_its_image_is_refused(noisy):
 def test_plot_is_a_figure_of_four(network, noisy):
     figure = quick(noisy, network, sigma=0.1).plot()
     assert [axis.get_title() for axis in figure.axes] == ["pretrained", "tuned", "tuned - pretrained", "risk"]
+
+
+def test_a_contrast_without_gains_is_kept(tiny):
+    """As in a network into which tuned gains were folded."""
+    image = np.random.default_rng(0).random((16, 16)).astype("float32")
+    model = with_contrast(tiny, 0.5)
+    result = gaintune(image, model, sigma=0.1, steps=0, progress=False)
+    np.testing.assert_allclose(result.denoised, model(image[None, ..., None])[0, ..., 0], atol=1e-5)
+    assert float(result.contrast) == 0.5
+    np.testing.assert_allclose(result.model(image[None, ..., None])[0, ..., 0], result.denoised, atol=1e-5)
+    tuned = gaintune(image, model, sigma=0.1, steps=2, progress=False)
+    assert np.isfinite(tuned.denoised).all()

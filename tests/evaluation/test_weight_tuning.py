@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import CoupledBootstrap, InputError, MonteCarloSURE, PoissonNoise, insert_gains
+from gaintuning_tf import CoupledBootstrap, GainTuner, InputError, MonteCarloSURE, PoissonNoise, insert_gains
+from gaintuning_tf.evaluation import weight_tuning
 from gaintuning_tf.evaluation.weight_tuning import WeightTuner
+from gaintuning_tf.networks.network import Network
+from gaintuning_tf.tuning import objective
+from gaintuning_tf.tuning.rounds import TuningRun
 
 SIGMA = 0.1
 
@@ -125,3 +129,34 @@ def test_noise_may_grow_with_the_signal(tiny):
     found = [tuner.denoise(counts.astype("float32"), sigma=noise, steps=3) for noise in (PoissonNoise(0.25), 0.35)]
     assert np.isfinite(found).all()
     assert np.abs(found[0] - found[1]).max() > 0
+
+
+def test_a_step_sees_the_windows_that_a_step_of_gains_sees(tiny, monkeypatch):
+    """Both with little memory: several windows, the same ones, so that the comparison is of what is tuned alone."""
+    monkeypatch.setattr(weight_tuning, "WINDOW", 32)
+    monkeypatch.setattr(objective, "SIDE_UNIT", 12)
+    monkeypatch.setattr(objective, "MEMORY", 200 * Network(tiny).bytes_per_pixel)
+    noisy = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((1, 40, 24, 1)).astype("float32")
+    seen = {"gains": [], "weights": []}
+
+    class Spy(MonteCarloSURE):
+        def __init__(self, who):
+            super().__init__(0.1)
+            self.who = who
+
+        def __call__(self, denoise, noisy, noise=None, *, seed):
+            tf.py_function(lambda x: seen[self.who].append(x.numpy().tobytes()), [noisy], [])
+            return super().__call__(denoise, noisy, noise, seed=seed)
+
+    GainTuner(tiny, Spy("gains"), prior=None).tune(noisy, steps=2, seed=3, window=32, progress=False)
+    WeightTuner(tiny, Spy("weights")).denoise(noisy, sigma=0.1, steps=2, seed=3)
+    assert len(set(seen["gains"])) > 2 * 5
+    steps = 2 * 7  # of seven windows each
+    assert set(seen["weights"][:steps]) <= set(seen["gains"])
+    assert len(seen["weights"]) >= 2 * steps
+
+
+def test_an_interruption_is_raised(tiny, noisy, monkeypatch):
+    monkeypatch.setattr(TuningRun, "_prepare", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        WeightTuner(tiny, MonteCarloSURE()).denoise(noisy, sigma=SIGMA, steps=1)

@@ -1,5 +1,6 @@
 """GainTuner: finds the optimum, touches nothing but gains, repeats itself, and can be stopped."""
 
+import pydoc
 import resource
 
 import keras
@@ -385,3 +386,20 @@ def test_a_model_that_is_no_denoiser_is_refused():
                 keras.Sequential([keras.Input((16, 16, 1) if len(stack) > 1 else (None, None, 1)), *stack]),
                 MonteCarloSURE(1),
             )
+
+
+def test_help_shows_what_a_user_calls_and_no_machinery():
+    shown = {name for name in vars(GainTuner) if not name.startswith("_")}
+    assert GainTuner.__bases__ == (object,)
+    assert shown == {"tune", "denoise", "reset", "gains", "set_gains", "model", "contrast"}
+    text = pydoc.render_doc(GainTuner, renderer=pydoc.plaintext)
+    assert all(name in text for name in shown)
+    assert "Methods inherited" not in text
+
+
+def test_the_old_names_of_the_risks_still_work(tiny):
+    history = tune(GainTuner(tiny, MonteCarloSURE(SIGMA)), noisy(), steps=1)
+    with pytest.warns(DeprecationWarning, match="risk_before"):
+        assert history.before == history.risk_before
+    with pytest.warns(DeprecationWarning, match="risk_after"):
+        assert history.after == history.risk_after
