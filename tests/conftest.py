@@ -6,8 +6,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from helpers.places import BEGIN, END, README, SHARED
+
+# TensorFlow's optimiser of graphs takes most of the time of each function's first call. It
+# is TensorFlow's own, and has no say in what a graph computes; commands that tests run in
+# processes of their own, and the C++ program that serves, have it.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def pytest_addoption(parser):

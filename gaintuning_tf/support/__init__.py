@@ -6,6 +6,7 @@ May import: `errors` only.
 - `atomic_files`: whole files or none: written under a temporary name, then renamed.
 - `extras`: packages that are only needed for some things.
 - `hdf5_check`: HDF5 files looked through before they are read.
+- `interruption`: Ctrl-C as a question that a loop asks.
 - `journal`: what an interrupted run has done.
 - `limits`: how much memory a file may ask for.
 - `locks`: the partial file of an output, and who is at it.

@@ -1,6 +1,6 @@
 """From a network, a loss and an image to gains.
 
-May import: `noise`, `losses`, `gains`, `networks`.
+May import: `support`, `noise`, `losses`, `gains`, `networks`.
 
 What holds what, from the inside out:
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from gaintuning_tf.support.interruption import CtrlC
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.compiled import CompiledSteps, equal
 from gaintuning_tf.tuning.round_inputs import RoundInputs
@@ -52,6 +53,7 @@ class TuningRun:
         self._best = compiled.nothing_seen()
         self._mean_risk = math.nan
         self._stopped = False
+        self._ctrl_c = CtrlC()
         self.start = self._best.values
         self.risks: list[np.ndarray] = []
         self.interrupted = False
@@ -71,7 +73,7 @@ class TuningRun:
         """
         model, optimizer = self._compiled.model, self._compiled.steps.optimizer
         bar = tqdm(total=self._steps, desc="tuning", unit="step", disable=not progress, leave=False)
-        with _optimizer_of(model, optimizer), bar:
+        with _optimizer_of(model, optimizer), self._ctrl_c, bar:
             listeners = keras.callbacks.CallbackList(
                 list(callbacks), model=model, epochs=self._steps, steps=1, verbose=0
             )
@@ -134,6 +136,8 @@ class TuningRun:
             if self._steps:
                 prepared = prepare()
             for number in range(self._steps):
+                if self._ctrl_c.pressed:
+                    break
                 compiled.set_learning_rate(number, self._steps)
                 risk = self._step(listeners, groups)
                 bar.set_postfix(risk=f"{risk:.3g}", refresh=False)
@@ -142,9 +146,12 @@ class TuningRun:
                 if self._stopped:
                     break
         except KeyboardInterrupt:
-            self.interrupted = self._stopped = True
+            # A callback's, or in another thread than the main one: else it is asked for.
+            self.interrupted = True
         finally:
             compiled.set_learning_rate(0, 1)
+        self.interrupted = self.interrupted or self._ctrl_c.pressed
+        self._stopped = self._stopped or self.interrupted
         return prepared
 
     def _step(self, listeners, groups):

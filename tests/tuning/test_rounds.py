@@ -1,5 +1,6 @@
 """Further rounds of tuning: for networks far from the image alone, each kept only where it pays."""
 
+import signal
 import subprocess
 import sys
 
@@ -168,3 +169,16 @@ def test_gaintune_tells_how_many_steps_it_took():
     assert result.history["risk"].shape[-1] > STEPS
     again = gaintune(y, FAR, sigma=SIGMA, data_range=1.0, progress=False)
     np.testing.assert_array_equal(result.denoised, again.denoised)
+
+
+def test_ctrl_c_ends_the_run_after_the_step_and_keeps_the_best(tiny):
+    """Wherever it comes: as a signal it is asked for after each step, and no exception."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        press = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        history = tune(GainTuner(tiny, CoupledBootstrap(SIGMA)), noisy(), steps=1000, callbacks=[press])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert history.interrupted
+    assert history.risk.shape == (1,)
+    assert history.risk_after <= history.risk_before
