@@ -238,7 +238,7 @@ def check_pixel(pixel, size: tuple[int, int]) -> None:
 
 def _checked(model, noisy):
     model = as_keras_model(model)
-    sizes.checksizes.at_any_size(model)
+    sizes.check_denoiser(model)
     noisy = np.asarray(noisy)
     sizes.check_size(model, noisy.shape)
     return model, tf.cast(noisy, model.inputs[0].dtype)
