@@ -9,6 +9,7 @@ denoised pixel sums the noisy ones. Of other smooth networks this is the first o
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
@@ -48,6 +49,12 @@ class EquivalentFilter:
     def radius(self) -> int:
         """R, in pixels."""
         return self.weights.shape[0] // 2
+
+    @property
+    def reach(self) -> int:
+        """Deprecated: `radius`."""
+        warnings.warn("EquivalentFilter.reach is now EquivalentFilter.radius", DeprecationWarning, stacklevel=2)
+        return self.radius
 
     @property
     def sum(self) -> float:
@@ -109,7 +116,13 @@ class NetBias:
 
 
 def equivalent_filter(
-    model: keras.Model, noisy: np.ndarray, pixel: tuple[int, int], *, channel: int = 0, radius: int | None = None
+    model: keras.Model,
+    noisy: np.ndarray,
+    pixel: tuple[int, int],
+    *,
+    channel: int = 0,
+    radius: int | None = None,
+    reach: int | None = None,
 ) -> EquivalentFilter:
     """The linear filter that a network is at one pixel of one image: a row of its Jacobian.
 
@@ -122,6 +135,7 @@ def equivalent_filter(
         pixel: Row and column of i.
         channel: Channel of i.
         radius: How far the network sees at most, see `sight`; measured by default.
+        reach: Deprecated: `radius`.
 
     Returns:
         The filter, cropped to its support.
@@ -137,6 +151,7 @@ def equivalent_filter(
     >>> found.weights[..., 0].tolist(), found.bias
     ([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]], 0.5)
     """
+    radius = _renamed(radius, reach)
     model, image = _checked(model, noisy)
     if image.shape[0] != 1 or any(gain.images not in (None, 1) for gain in gain_layers(model)):
         raise InputError(
@@ -159,7 +174,12 @@ def equivalent_filter(
 
 
 def net_bias(
-    model: keras.Model, noisy: np.ndarray, *, window: tuple[slice, slice] | None = None, radius: int | None = None
+    model: keras.Model,
+    noisy: np.ndarray,
+    *,
+    window: tuple[slice, slice] | None = None,
+    radius: int | None = None,
+    reach: int | None = None,
 ) -> NetBias:
     """The net bias of a network at an image, `b_y = f(y) - A_y y` (Mohan et al., ICLR 2020, section 4).
 
@@ -171,6 +191,7 @@ def net_bias(
         noisy: (N, H, W, C), in units of the network.
         window: Rows and columns to compute it of, with the same result as for the whole image.
         radius: How far the network sees at most, see `sight`; measured by default if there is a window.
+        reach: Deprecated: `radius`.
 
     Returns:
         The bias of the image or the window.
@@ -185,6 +206,7 @@ def net_bias(
     >>> round(net_bias(blur, np.ones((1, 8, 8, 1))).rms, 6)
     0.5
     """
+    radius = _renamed(radius, reach)
     model, image = _checked(model, noisy)
     size = image.shape[1:3]
     if window is None:
@@ -234,6 +256,16 @@ def check_pixel(pixel, size: tuple[int, int]) -> None:
     whole = len(pixel) == 2 and all(int(p) == p and 0 <= p < side for p, side in zip(pixel, size, strict=True))
     if not whole:
         raise InputError(f"expected the row and column of a pixel of a {size[0]}x{size[1]} image, received {pixel}")
+
+
+def _renamed(radius, reach):
+    """The radius, which callers of earlier versions give as `reach`."""
+    if reach is None:
+        return radius
+    if radius is not None:
+        raise TypeError("received radius and reach, which is the old name of radius")
+    warnings.warn("the argument reach is now radius", DeprecationWarning, stacklevel=3)
+    return reach
 
 
 def _checked(model, noisy):

@@ -226,3 +226,19 @@ def test_what_cannot_be_analysed_is_refused_with_a_reason(tiny):
         equivalent_filter(insert_gains(tiny, images=2), noisy, (1, 2))
     with pytest.raises(InputError, match="expects images of shape"):
         net_bias(tiny, noisy[0])
+
+
+def test_the_old_name_of_the_radius_still_works():
+    noisy = np.ones((1, 20, 24, 1))
+    found = equivalent_filter(linear(), noisy, (9, 13), radius=2)
+    with pytest.warns(DeprecationWarning, match="radius"):
+        assert found.reach == found.radius > 0
+    with pytest.warns(DeprecationWarning, match="radius"):
+        old = equivalent_filter(linear(), noisy, (9, 13), reach=2)
+    np.testing.assert_array_equal(old.weights, found.weights)
+    window = (slice(3, 9), slice(4, 8))
+    with pytest.warns(DeprecationWarning, match="radius"):
+        old = net_bias(linear(), noisy, window=window, reach=2)
+    np.testing.assert_array_equal(old.bias, net_bias(linear(), noisy, window=window, radius=2).bias)
+    with pytest.raises(TypeError, match="radius and reach"):
+        net_bias(linear(), noisy, window=window, radius=2, reach=2)
