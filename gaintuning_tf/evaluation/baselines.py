@@ -11,7 +11,8 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 
 if TYPE_CHECKING:
-    import keras
+    from gaintuning_tf.losses.base import Loss
+    from gaintuning_tf.networks.network import NetworkLike
 
 # In the order in which they are measured, and what to say of each.
 BASELINES = {
@@ -38,22 +39,22 @@ def check_baselines(names: Sequence[str]) -> None:
 
 def methods(
     names: Sequence[str],
-    model: keras.Model,
+    model: NetworkLike | None,
     *,
-    loss="sure",
+    loss: Loss | str = "sure",
     steps: int | None = None,
     seed: int = 0,
     iterations: int | None = None,
 ) -> dict[str, Callable[[np.ndarray, float], np.ndarray]]:
-    """The methods of these names, for `evaluate(..., compare=...)`.
+    """Make the methods of these names, for `evaluate(..., compare=...)`.
 
     Args:
-        names: Of `BASELINES`.
+        names: Some of `BASELINES`.
         model: The network whose weights `all-weights` and `last-layer` tune; never changed.
-        loss: Of those, a name from `names.LOSSES` or a loss object.
-        steps: Of those, 40 by default.
-        seed: Of those and of `scratch`.
-        iterations: Of `scratch`, `self2self.ITERATIONS` by default.
+        loss: Their loss: a name from `names.LOSSES` or a loss object.
+        steps: Their steps, by default 40.
+        seed: That of those two and of `scratch`.
+        iterations: Those of `scratch`, by default `self2self.ITERATIONS`.
 
     Returns:
         For each name a function of the noisy image, (H, W), float32 in [0, 1] but for the noise, and of the noise's
@@ -81,7 +82,7 @@ def methods(
 
 
 def denoise_bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:
-    """BM3D of its authors, both stages, their standard profile.
+    """Denoise by BM3D of its authors, both stages, their standard profile.
 
     Y. Makinen, L. Azzari, A. Foi, "Collaborative filtering of correlated noise", IEEE TIP 2020; Dabov, Foi,
     Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative filtering", IEEE TIP 2007.
@@ -110,13 +111,13 @@ def denoise_bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def anscombe_bm3d(counts: np.ndarray) -> np.ndarray:
-    """BM3D of counts, between Anscombe's transform and its exact unbiased inverse.
+    """Denoise counts by BM3D, between Anscombe's transform and its exact unbiased inverse.
 
     Makitalo and Foi, "A closed-form approximation of the exact unbiased inverse of the Anscombe variance-stabilizing
     transformation", IEEE TIP 2011.
 
     Args:
-        counts: (H, W), Poisson distributed: of electrons or photons, not scaled.
+        counts: (H, W), Poisson distributed: numbers of electrons or photons, not scaled.
 
     Returns:
         (H, W), float32, in counts.
@@ -137,7 +138,7 @@ def anscombe_bm3d(counts: np.ndarray) -> np.ndarray:
 
 
 def denoise_nlm(noisy: np.ndarray, sigma: float) -> np.ndarray:
-    """Non-local means of scikit-image, told the noise, with the settings of its own example.
+    """Denoise by scikit-image's non-local means, given the noise, with the settings of its own example.
 
     `h = 0.6 sigma`, patches of 5x5 up to 6 pixels away, `fast_mode`: those of "Non-local means denoising for
     preserving textures" in scikit-image's gallery (Buades, Coll, Morel, "A non-local algorithm for image denoising",

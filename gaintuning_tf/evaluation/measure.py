@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,19 +24,19 @@ ORACLE = "oracle"
 
 
 def evaluate(
-    source,
+    source: str | Path,
     model: keras.Model,
     *,
     sigma: float | None = None,
-    clean=None,
+    clean: str | Path | None = None,
     limit: int | None = None,
     tune: bool = True,
     compare: Mapping[str, Callable] | None = None,
     oracle: bool = False,
     rows: Sequence[dict] = (),
     report: Callable[[dict], None] | None = None,
-    data_dir=None,
-    **options,
+    data_dir: str | Path | None = None,
+    **options: Any,
 ) -> dict:
     """Denoise image after image, with and without tuning, and measure both against the clean image.
 
@@ -42,7 +44,7 @@ def evaluate(
         source: Clean images, on which noise is drawn, or with `clean` noisy ones; see
             `samples.samples`.
         model: A grey denoiser.
-        sigma: Noise level on the 0-255 scale; tuning is told it. Of pairs it may be
+        sigma: Noise level on the 0-255 scale, which is given to tuning. For pairs it may be
             left out, and is estimated for each image.
         clean: Folder of the clean images that belong to noisy ones.
         limit: Only this many images, the first of the sorted folder.
@@ -91,13 +93,13 @@ def evaluate(
 
 
 def summary(rows: Sequence[dict]) -> dict:
-    """The means over the images, and how much tuning's gain differs between them.
+    """Compute the means over the images, and how much tuning's gain differs between them.
 
     Args:
         rows: As `evaluate` makes them.
 
     Returns:
-        `mean`: of each measure. With an oracle also `fraction`, the mean gain in PSNR of
+        `mean`: that of each measure. With an oracle also `fraction`, the mean gain in PSNR of
         tuning divided by that of the oracle; None where the oracle gained nothing.
         `spread`: `below_pretrained`, the number of images that tuning made worse, and
         `least_gain` and `most_gain` in dB.
@@ -117,7 +119,7 @@ def summary(rows: Sequence[dict]) -> dict:
     """
     if not rows:
         raise InputError("expected at least one image, found none")
-    mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "image"}
+    mean: dict[str, Any] = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "image"}
     if f"psnr_{ORACLE}" in mean:
         possible = mean[f"psnr_{ORACLE}"] - mean["psnr_pretrained"]
         mean["fraction"] = (mean["psnr_tuned"] - mean["psnr_pretrained"]) / possible if possible > 0 else None
@@ -131,7 +133,7 @@ def _measure(noisy, clean, model, options):
     result = gaintune(noisy, model, data_range=1.0, **{"progress": False, **options})
     seconds = time.perf_counter() - start
     if np.any(result.history["interrupted"]):
-        # Of gains tuned halfway: no measurement.
+        # Gains that were tuned halfway are no measurement.
         raise KeyboardInterrupt
     shown = {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised}
     scores = {}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gaintuning_tf.errors import InputError
 
 
-def psnr(reference, image, *, data_range: float) -> float:
-    """Peak signal-to-noise ratio, `10 log10(data_range^2 / mean((reference - image)^2))`, in dB.
+def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
+    """Compute the peak signal-to-noise ratio, `10 log10(data_range^2 / mean((reference - image)^2))`, in dB.
 
     By `skimage.metrics.peak_signal_noise_ratio`; infinite for equal images.
 
@@ -36,8 +38,8 @@ def psnr(reference, image, *, data_range: float) -> float:
     return float(peak_signal_noise_ratio(reference, image, data_range=data_range))
 
 
-def ssim(reference, image, *, data_range: float, channel_axis: int | None = None) -> float:
-    """Mean structural similarity (Wang et al., IEEE TIP 2004), at most 1.
+def ssim(reference: ArrayLike, image: ArrayLike, *, data_range: float, channel_axis: int | None = None) -> float:
+    """Compute the mean structural similarity (Wang et al., IEEE TIP 2004), at most 1.
 
     By `skimage.metrics.structural_similarity` with its default 7x7 windows.
 
@@ -65,7 +67,8 @@ def ssim(reference, image, *, data_range: float, channel_axis: int | None = None
     ]
     if min(sides) < 7:
         raise InputError(f"ssim expects sides of at least 7 pixels, received the shape {reference.shape}")
-    return float(structural_similarity(reference, image, data_range=data_range, channel_axis=channel_axis))
+    found: Any = structural_similarity(reference, image, data_range=data_range, channel_axis=channel_axis)
+    return float(found)
 
 
 def _checked(reference, image, data_range):

@@ -35,7 +35,7 @@ class Oracle:
         self._options = {"steps": steps, "seed": seed, "window": WINDOW, "progress": False}
 
     def denoise(self, noisy: np.ndarray, clean: np.ndarray, sigma: float) -> np.ndarray:
-        """`noisy` denoised with the gains for `clean`.
+        """Denoise `noisy` with the gains for `clean`.
 
         Args:
             noisy: (H, W), float32 in [0, 1] but for the noise.

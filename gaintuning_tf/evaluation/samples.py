@@ -13,7 +13,7 @@ from gaintuning_tf.training.image_sources import TFDS, load_images
 
 
 def noisy_version(clean: np.ndarray, sigma: float, index: int) -> np.ndarray:
-    """`clean` in [0, 1] plus the noise of the image at `index` of a sorted folder, not clipped.
+    """Add to `clean` in [0, 1] the noise of the image at `index` of a sorted folder, not clipped.
 
     The noise of the peers' protocol: `numpy.random.RandomState(index).randn(H, W) *
     sigma / 255` in float32, so that everybody measures on the same pixels.
@@ -36,9 +36,13 @@ def noisy_version(clean: np.ndarray, sigma: float, index: int) -> np.ndarray:
 
 
 def samples(
-    source, sigma: float | None = None, *, clean=None, data_dir=None
+    source: str | Path,
+    sigma: float | None = None,
+    *,
+    clean: str | Path | None = None,
+    data_dir: str | Path | None = None,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The name, the noisy and the clean version of each image, in the order of the names.
+    """Yield the name, the noisy and the clean version of each image, in the order of the names.
 
     Args:
         source: A folder of clean images, or `tfds:NAME` as in `image_sources.load_images`: noise is
@@ -64,7 +68,7 @@ def samples(
         yield name, noisy_version(image, sigma, index), image
 
 
-def check_pairs(noisy, clean) -> None:
+def check_pairs(noisy: str | Path, clean: str | Path) -> None:
     """Refuse a folder of noisy images that lack a clean one of the same name, without reading them.
 
     Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,7 +16,7 @@ from gaintuning_tf.tuning import selection, windows
 ITERATIONS = 1000
 PREDICTIONS = 50
 WINDOW = 64
-# The chance of a pixel to be seen, and of a channel's value to be dropped.
+# The probability of a pixel to be seen, and of a channel's value to be dropped.
 SEEN, DROPPED = 0.7, 0.1
 LEARNING_RATE = 1e-3
 _DEPTH = 2
@@ -39,7 +41,7 @@ def denoise_from_scratch(
 
     Not the authors' code, and far shorter: they train for 450 000 iterations at a rate of 1e-4 and drop 30 %. A
     thousand, the default, fall well short: on a 128x128 crop of a photograph with noise of sigma 30, for which BM3D
-    gets 27.0 dB, 1000 gave 23.2 dB in half a minute and 1500 gave 23.5 dB. Other differences: f is told b, corrects
+    gets 27.0 dB, 1000 gave 23.2 dB in half a minute and 1500 gave 23.5 dB. Other differences: f is given b, corrects
     the weighted mean of the pixels around that are seen instead of having partial convolutions, has two levels
     instead of five, and learns from random windows without flips; Adam starts at 1e-3 and falls along a half cosine;
     10 % are dropped, which suits short training better.
@@ -82,7 +84,7 @@ def denoise_from_scratch(
         # Where a pixel was seen counts for next to nothing: it matters only to a pixel that was never hidden.
         hidden = tf.maximum(hidden, 1e-6)
         total, weight = total + hidden * predicted, weight + hidden
-    return (total / weight)[0, ..., 0].numpy()
+    return (total / weight).numpy()[0, ..., 0]
 
 
 def _compiled(model, optimizer):
@@ -121,16 +123,16 @@ def _apply(model, image, seen):
 
 
 def _smoothed(image):
-    line = tf.constant([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    line: Any = tf.constant([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     return tf.nn.conv2d(image, (line[:, None] * line)[..., None, None], 1, "SAME")
 
 
 def _network(width, seed):
-    """A UNet: image and mask to image, with dropout before each convolution of the decoder."""
+    """Make a UNet: image and mask to image, with dropout before each convolution of the decoder."""
     numbers = iter(range(100 * seed, 100 * seed + 100))
 
     def convolve(x, filters, size=3):
-        start = keras.initializers.HeNormal(next(numbers))
+        start: Any = keras.initializers.HeNormal(next(numbers))
         x = layers.Conv2D(filters, size, padding="same", kernel_initializer=start)(x)
         return layers.ReLU()(x)
 

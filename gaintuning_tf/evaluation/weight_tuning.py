@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.convolutions import convolutions, sublayers
 from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.keras_types import as_array
 from gaintuning_tf.gains.rewriting import Rewriter
 from gaintuning_tf.gains.surgery import strip_gains
-from gaintuning_tf.networks.network import Network, network_of
+from gaintuning_tf.losses.base import Loss
+from gaintuning_tf.networks.network import Network, NetworkLike, network_of
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel
 from gaintuning_tf.noise.tensors import noise_of_batch
 from gaintuning_tf.tuning.compiled import CompiledSteps
@@ -41,8 +46,8 @@ class WeightTuner:
     Args:
         model: A denoiser (N, H, W, C) to the same shape; copied, never changed. Gains are left out.
         loss: A risk estimate such as `MonteCarloSURE`.
-        which: `"all"` weights, scale and shift of norms included; or those of the `"last"` convolution. Of a
-            TensorFlow graph, kernels and biases of its convolutions.
+        which: `"all"` weights, scale and shift of norms included; or those of the `"last"` convolution. In a
+            TensorFlow graph, these are kernels and biases of its convolutions.
         learning_rate: At the start; by default 1e-4 for all weights, ten times the paper's, which is too slow for
             this few steps, and 1e-3 for the last convolution's.
 
@@ -62,19 +67,24 @@ class WeightTuner:
     (1, 32, 32, 1)
     """
 
-    def __init__(self, model, loss, which: str = "all", learning_rate: float | None = None):
+    def __init__(self, model: NetworkLike, loss: Loss, which: str = "all", learning_rate: float | None = None):
         if which not in LEARNING_RATES:
             raise InputError(f"expected which in {tuple(LEARNING_RATES)}, received {which!r}")
         self.model = _copy(strip_gains(network_of(model).model))
         weights = _weights(self.model, which)
-        start = [keras.ops.convert_to_numpy(variable) for variable in weights]
+        start = [as_array(variable) for variable in weights]
         objective = Objective(TunableNetwork(Network(self.model), weights, initial=start), loss)
         rate = LEARNING_RATES[which] if learning_rate is None else float(learning_rate)
         steps = Steps(objective, keras.optimizers.Adam(rate), contrast=False, anneals=True)
         self._compiled = CompiledSteps(steps)
 
     def denoise(
-        self, image, *, sigma: float | np.ndarray | NoiseModel, steps: int | None = None, seed: int = 0
+        self,
+        image: ArrayLike | tf.Tensor,
+        *,
+        sigma: float | np.ndarray | NoiseModel,
+        steps: int | None = None,
+        seed: int = 0,
     ) -> np.ndarray:
         """Tune the weights on `image`, from those of the model, and denoise it with them.
 
@@ -91,7 +101,7 @@ class WeightTuner:
             InputError: The loss is not for such noise.
             KeyboardInterrupt: Ctrl-C while tuning.
         """
-        noisy = tf.convert_to_tensor(image, tf.float32)
+        noisy = tf.convert_to_tensor(cast(Any, image), tf.float32)
         way, network = self._compiled.steps, self._compiled.steps.objective.network.network
         network.check(noisy.shape)
         model = sigma if isinstance(sigma, NoiseModel) else GaussianNoise(sigma)
@@ -114,7 +124,7 @@ def _copy(model):
 
 
 def _weights(model, which):
-    """The variables to tune."""
+    """List the variables to tune."""
     for layer in model._flatten_layers():
         layer.trainable = True  # whatever the user froze
     graphs = sublayers(model, GraphNetwork)
@@ -134,6 +144,6 @@ def _weights(model, which):
 
 
 def _of_graph(graph, which):
-    """Kernels and biases of some of a graph's convolutions, each once; arrays that the graph computes have none."""
+    """List kernels and biases of some of a graph's convolutions, each once, without those that the graph computes."""
     names = [name for found in graph.convolutions[which] for name in (found.kernel, found.bias)]
     return [graph.constants[name] for name in dict.fromkeys(names) if name in graph.constants]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
-from keras import ops
 
+from gaintuning_tf.gains.keras_types import Shape, Tensor, as_array, ops
 from gaintuning_tf.gains.layers import PACKAGE
 
 # No contrast changes this grey, the middle of the range that networks are trained on.
@@ -16,8 +18,8 @@ from gaintuning_tf.gains.layers import PACKAGE
 CENTRE = 0.5
 
 
-def at_contrast(denoise: Callable, noisy: tf.Tensor, contrast: tf.Tensor):
-    """`c + (f(c + s (y - c)) - c) / s` with the contrast s and `c = 0.5`.
+def at_contrast(denoise: Callable[[tf.Tensor], tf.Tensor], noisy: tf.Tensor, contrast: tf.Tensor) -> tf.Tensor:
+    """Denoise at a contrast, `c + (f(c + s (y - c)) - c) / s` with the contrast s and `c = 0.5`.
 
     At a contrast of sigma_trained / sigma, noise that is stronger than any in training has the strength the network
     knows; a network without biases hardly cares, for `f(s y) = s f(y)`, one with biases does (Mohan et al.,
@@ -35,8 +37,8 @@ def at_contrast(denoise: Callable, noisy: tf.Tensor, contrast: tf.Tensor):
     0.2
     """
     noisy = tf.convert_to_tensor(noisy)
-    rounds = tf.shape(noisy)[0] // contrast.shape[0]
-    scale = tf.reshape(tf.tile(tf.cast(contrast, noisy.dtype), [rounds]), [-1] + [1] * (len(noisy.shape) - 1))
+    repeats = tf.shape(noisy)[:1] // contrast.shape.num_elements()
+    scale = tf.reshape(tf.tile(tf.cast(contrast, noisy.dtype), repeats), [-1] + [1] * (len(noisy.shape) - 1))
     denoised = denoise(noisy + (scale - 1) * (noisy - CENTRE))
     return denoised + (1 / scale - 1) * (denoised - CENTRE)
 
@@ -51,37 +53,37 @@ class Contrast(keras.layers.Layer):
         **kwargs: Those of `keras.layers.Layer`.
     """
 
-    def __init__(self, images: int | None = None, inverse: bool = False, **kwargs):
+    def __init__(self, images: int | None = None, inverse: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.images = images
         self.inverse = inverse
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.contrast = self.add_weight(name="contrast", shape=(self.images or 1,), initializer="ones", trainable=False)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         factor = 1 / self.contrast if self.inverse else self.contrast
         shape = ops.shape(inputs)
-        rounds = ops.reshape(inputs, (-1, self.images or 1, *shape[1:]))
+        repeats = ops.reshape(inputs, (-1, self.images or 1, *shape[1:]))
         factor = ops.reshape(ops.cast(factor, inputs.dtype), (self.images or 1, *[1] * (len(inputs.shape) - 1)))
-        return ops.reshape(rounds + (factor - 1) * (rounds - CENTRE), shape)
+        return ops.reshape(repeats + (factor - 1) * (repeats - CENTRE), shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "images": self.images, "inverse": self.inverse}
 
 
-def with_contrast(model: keras.Model, contrast) -> keras.Model:
-    """`model` between two `Contrast` layers; its layers are those of the model, not copies.
+def with_contrast(model: keras.Model, contrast: float | Sequence[float] | np.ndarray | Tensor) -> keras.Model:
+    """Put `model` between two `Contrast` layers; its layers are those of the model, not copies.
 
     Args:
         model: A denoiser.
         contrast: A number, or one for each image that has gains of its own, (images,). For one everywhere,
             the model itself is returned.
     """
-    values = keras.ops.convert_to_numpy(contrast).reshape(-1)
+    values = as_array(contrast).reshape(-1)
     if (values == 1).all():
         return model
     images = len(values) if len(values) > 1 else None
@@ -93,9 +95,13 @@ def with_contrast(model: keras.Model, contrast) -> keras.Model:
     return keras.Model(inputs, outputs, name=model.name)
 
 
-def take_contrast(model: keras.Model):
-    """The network and the contrast that `with_contrast` put together; (1,) for any other model."""
+def take_contrast(model: keras.Model) -> tuple[keras.Model, np.ndarray]:
+    """Take apart what `with_contrast` put together.
+
+    Returns:
+        The network, and the contrast, (1,) of one for any other model.
+    """
     layers = model.layers
     if len(layers) == 4 and isinstance(layers[1], Contrast) and isinstance(layers[3], Contrast):
-        return layers[2], ops.convert_to_numpy(layers[1].contrast)
-    return model, ops.convert_to_numpy([1.0])
+        return layers[2], as_array(layers[1].contrast)
+    return model, as_array([1.0])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import keras
 from keras import layers
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.gains.keras_types import as_array
+
+Kind = TypeVar("Kind", bound=keras.layers.Layer)
 
 CONVOLUTIONS = (
     layers.Conv1D,
@@ -25,24 +30,24 @@ SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 
 
 def convolutions(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The convolution layers of `model`, subclasses included, at any depth, each once."""
+    """List the convolution layers of `model`, subclasses included, at any depth, each once."""
     return sublayers(model, CONVOLUTIONS)
 
 
-def sublayers(model: keras.layers.Layer, kind) -> list[keras.layers.Layer]:
-    """The layers of a kind inside `model`, at any depth, each once, in a fixed order."""
+def sublayers(model: keras.layers.Layer, kind: type[Kind] | tuple[type[Kind], ...]) -> list[Kind]:
+    """List the layers of a kind inside `model`, at any depth, each once, in a fixed order."""
     return [layer for layer in model._flatten_layers(include_self=False) if isinstance(layer, kind)]
 
 
-def with_self(layer) -> list[keras.layers.Layer]:
-    """`convolutions(layer)`, and before them `layer` itself if it is one."""
+def with_self(layer: keras.layers.Layer | keras.Operation) -> list[keras.layers.Layer]:
+    """List `convolutions(layer)`, and before them `layer` itself if it is one."""
     if not isinstance(layer, keras.layers.Layer):
         return []  # an operation, such as the sum of two tensors
     return ([layer] if isinstance(layer, CONVOLUTIONS) else []) + convolutions(layer)
 
 
 def has_own_call(convolution: keras.layers.Layer) -> bool:
-    """Whether the code that runs is not Keras's own, so that only trying tells what it does.
+    """Whether the code that runs is not Keras's own, so that what it does shows only when it runs.
 
     A layer as activation counts, too: it may have weights, and so has to stay where it is.
     """
@@ -56,7 +61,7 @@ def scale(convolution: keras.layers.Layer, gain: keras.layers.Layer) -> None:
     """Multiply the kernel and bias of `convolution` by `gain`, output channel by output channel."""
     if getattr(convolution, "lora_enabled", False):
         raise InputError(f"fold_gains expects plain kernels, {convolution.name!r} has LoRA enabled; merge it first")
-    factor = keras.ops.convert_to_numpy(gain.gain).reshape(-1)
+    factor = as_array(gain.gain).reshape(-1)
     if isinstance(convolution, DEPTHWISE):
         _multiply(convolution.kernel, factor.reshape(convolution.kernel.shape[-2:]))  # (..., input, multiplier)
     elif isinstance(convolution, SEPARABLE):
@@ -70,4 +75,4 @@ def scale(convolution: keras.layers.Layer, gain: keras.layers.Layer) -> None:
 
 
 def _multiply(variable, factor):
-    variable.assign(keras.ops.convert_to_numpy(variable) * factor)
+    variable.assign(as_array(variable) * factor)

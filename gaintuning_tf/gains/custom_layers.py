@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from gaintuning_tf.gains.convolutions import with_self
+from gaintuning_tf.gains.keras_types import Shape, Tensor
 from gaintuning_tf.gains.layers import PACKAGE, Gain
 
 
@@ -22,10 +26,10 @@ class WithGains(keras.layers.Layer):
         images: See `Gain`.
     """
 
-    def __init__(self, layer: keras.layers.Layer, chosen: list[int], images: int | None = None, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, chosen: list[int], images: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         # Before the gains go in: what the layer serialises to must be buildable without us.
-        self._layer_config = keras.saving.serialize_keras_object(layer)
+        self._layer_config: Any = keras.saving.serialize_keras_object(layer)
         self.layer = layer
         self.chosen = list(chosen)
         self.images = images
@@ -33,12 +37,12 @@ class WithGains(keras.layers.Layer):
         self.gains = [self._attach(convolution) for convolution in self.convolutions()]
 
     def convolutions(self) -> list[keras.layers.Layer]:
-        """The convolutions that have a gain, in the order of `gains`."""
+        """List the convolutions that have a gain, in the order of `gains`."""
         found = with_self(self.layer)
         return [found[index] for index in self.chosen]
 
     def original(self) -> keras.layers.Layer:
-        """A new, unbuilt copy of the custom layer without gains."""
+        """Make a new, unbuilt copy of the custom layer without gains."""
         return type(self.layer).from_config(self._layer_config["config"])
 
     def _attach(self, convolution):
@@ -47,22 +51,22 @@ class WithGains(keras.layers.Layer):
         convolution.activation = lambda linear: activation(gain(linear))
         return gain
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         pass  # nothing of its own; tracing `call` for the output shape builds what is inside
 
-    def call(self, inputs, *args, **kwargs):
+    def call(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return self.layer(inputs, *args, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {"layer": self._layer_config, "chosen": self.chosen, "images": self.images}
         return {**super().get_config(), **config}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> WithGains:
         layer = keras.saving.deserialize_keras_object(config["layer"])
         return cls(**{**config, "layer": layer})
 
 
 def new_gain(convolution: keras.layers.Layer, images: int | None, name: str) -> Gain:
-    """A gain that fits a convolution: its channels' axis and its dtype."""
+    """Make a gain that fits a convolution: its channels' axis and its dtype."""
     return Gain(images, convolution.data_format, dtype=convolution.dtype_policy, name=name)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -12,6 +14,7 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.contrast import take_contrast, with_contrast
+from gaintuning_tf.gains.keras_types import as_array
 from gaintuning_tf.gains.surgery import gain_layers, insert_gains
 from gaintuning_tf.support.atomic_files import replacing
 from gaintuning_tf.support.hdf5_check import check_hdf5
@@ -20,11 +23,11 @@ FORMAT = "gaintuning_tf gains"
 VERSION = 1
 
 
-def save_gains(model: keras.Model, path) -> None:
+def save_gains(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Write the gains of `model` to an HDF5 file, by convention `NAME.gains.h5`.
 
     With them go the contrast (`contrast.with_contrast`), the layers' names and a
-    fingerprint of the network's weights, so that `load_gains` can tell whether they
+    fingerprint of the network's weights, so that `load_gains` can see whether they
     belong to the network it is given. The file is written under a temporary name and
     renamed.
 
@@ -51,11 +54,11 @@ def save_gains(model: keras.Model, path) -> None:
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(format=FORMAT, version=VERSION, fingerprint=fingerprint(model), contrast=contrast)
         for number, gain in enumerate(gains):
-            data = file.create_dataset(f"{number:04d}", data=keras.ops.convert_to_numpy(gain.gain))
+            data = file.create_dataset(f"{number:04d}", data=as_array(gain.gain))
             data.attrs["name"] = gain.name
 
 
-def load_gains(model: keras.Model, path) -> keras.Model:
+def load_gains(model: keras.Model, path: str | os.PathLike[str]) -> keras.Model:
     """Set the gains of `model` to those that `save_gains` wrote.
 
     Args:
@@ -91,13 +94,13 @@ def load_gains(model: keras.Model, path) -> keras.Model:
 
 
 def fingerprint(model: keras.Model) -> str:
-    """SHA-256 of the shapes, dtypes and values of all weights that are neither gains nor contrast."""
+    """Compute the SHA-256 of the shapes, dtypes and values of all weights that are neither gains nor contrast."""
     model, _ = take_contrast(model)
     gains = {id(gain.gain) for gain in gain_layers(model)}
     digest = hashlib.sha256()
     for variable in model.weights:
         if id(variable) not in gains:
-            value = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+            value = np.ascontiguousarray(as_array(variable))
             digest.update(f"{value.dtype} {value.shape}".encode())
             digest.update(value.tobytes())
     return digest.hexdigest()
@@ -111,13 +114,13 @@ def _read(path):
         with h5py.File(path) as file:
             if file.attrs.get("format") != FORMAT:
                 raise InputError(f"{path} is an HDF5 file but holds no gains; save_gains writes them")
-            if file.attrs["version"] > VERSION:
-                raise InputError(
-                    f"{path} has version {file.attrs['version']} of the format, this is for up to {VERSION}"
-                )
+            version: Any = file.attrs["version"]
+            if version > VERSION:
+                raise InputError(f"{path} has version {version} of the format, this is for up to {VERSION}")
             fingerprint_then = file.attrs["fingerprint"]
             names = [str(file[key].attrs["name"]) for key in sorted(file)]
-            values = [np.asarray(file[key][()]) for key in sorted(file)]
+            datasets: list[Any] = [file[key] for key in sorted(file)]
+            values = [np.asarray(dataset[()]) for dataset in datasets]
             contrast = np.atleast_1d(np.float32(file.attrs.get("contrast", 1)))
     except InputError:
         raise
@@ -132,8 +135,8 @@ def _read(path):
         )
     if not all(np.isfinite(value).all() for value in values):
         raise InputError(f"{path} holds gains that are not finite")
-    rows = values[0].shape[0] if values[0].ndim == 2 else 1
-    if contrast.shape not in ((1,), (rows,)) or not (np.isfinite(contrast).all() and (contrast > 0).all()):
+    groups = values[0].shape[0] if values[0].ndim == 2 else 1
+    if contrast.shape not in ((1,), (groups,)) or not (np.isfinite(contrast).all() and (contrast > 0).all()):
         raise InputError(f"{path} holds a contrast that is not one positive number for each set of gains")
     return fingerprint_then, names, values, contrast
 

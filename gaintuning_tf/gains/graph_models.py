@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,8 +20,8 @@ SIGNATURE = "serving_default"
 IMAGE_RANKS = (3, 4, 5)
 
 
-def load_saved_model(directory) -> keras.Model:
-    """A SavedModel with one image in and one image out, as a Keras model.
+def load_saved_model(directory: str | os.PathLike[str]) -> keras.Model:
+    """Load a SavedModel with one image in and one image out, as a Keras model.
 
     Whatever wrote it: Keras's `export`, tf-keras, `tf.saved_model.save`, the API of TensorFlow 1, or a
     converter from ONNX. Channels may come first or last, the result has them last.
@@ -48,15 +51,15 @@ def load_saved_model(directory) -> keras.Model:
         raise InputError(f"{folder}: {error}") from error
 
 
-def as_keras_model(model, channels: int | None = None) -> keras.Model:
-    """`model` itself if Keras can see its layers, or else the graph of what it computes, in a Keras model.
+def as_keras_model(model: keras.Model | Callable[..., Any], channels: int | None = None) -> keras.Model:
+    """Return `model` itself if Keras can see its layers, or else the graph of what it computes, in a Keras model.
 
     The second is for `tf_keras` models, which CSBDeep and n2v hold in `.keras_model`, and for subclassed Keras models.
     They are not changed, and later changes of their weights are not seen.
 
     Args:
         model: The network.
-        channels: Channels of its images; found from what it was last called on unless told.
+        channels: Channels of its images; found by default from what it was last called on.
 
     Raises:
         InputError: It is no model, its input is not known, or its graph cannot be followed.
@@ -80,7 +83,7 @@ def as_keras_model(model, channels: int | None = None) -> keras.Model:
         raise InputError(f"expected a Keras model, received {type(model).__module__}.{type(model).__name__}")
     spec = _input_spec(model, channels)
     function = tf.function(lambda noisy: model(noisy, training=False), autograph=False).get_concrete_function(spec)
-    return _model(function, model.name)
+    return _model(function, getattr(model, "name", type(model).__name__))
 
 
 def version_folder(folder: Path) -> Path:
@@ -105,7 +108,7 @@ def _holds_graph(folder):
 
 
 def _tags(folder):
-    """The tags of the graph for serving, where there are several."""
+    """Find the tags of the graph for serving, where there are several."""
     from tensorflow.python.saved_model import loader_impl
 
     graphs = [set(graph.meta_info_def.tags) for graph in loader_impl.parse_saved_model(str(folder)).meta_graphs]
@@ -120,7 +123,7 @@ def _tags(folder):
 
 
 def _signature(signatures, folder):
-    """The signature to serve, or the only one that suits."""
+    """Find the signature to serve, or the only one that suits."""
     if not signatures:
         raise InputError(f"expected a SavedModel with a signature, {folder} has none")
     if SIGNATURE in signatures:
@@ -132,7 +135,7 @@ def _signature(signatures, folder):
 
 
 def _misfit(function):
-    """Why a function is not one image in and one image out; None if it is."""
+    """Say why a function is not one image in and one image out; None if it is."""
     inputs = {spec.name: spec for spec in tf.nest.flatten(function.structured_input_signature)}
     outputs = tf.nest.flatten(function.structured_outputs)
     if len(inputs) != 1:
@@ -178,7 +181,7 @@ def _channels_first(shape):
 
 
 def _check_batches(model):
-    """A graph made for one image at a time may do for any number, or not."""
+    """Try two images at a time: a graph that was made for one need not take them."""
     sides = [16 if side is None else side for side in model.inputs[0].shape[1:]]
     try:
         returned = model(tf.zeros([2, *sides], model.inputs[0].dtype)).shape
@@ -203,7 +206,7 @@ def _input_spec(model, channels):
 
 
 def _built_shape(model):
-    """What a subclassed model was first called on."""
+    """Find what shape a subclassed model was first called on."""
     known = getattr(model, "_build_shapes_dict", None)
     shapes = [shape for shape in known.values() if isinstance(shape, (tuple, list))] if known else []
     return shapes[0] if len(shapes) == 1 else None

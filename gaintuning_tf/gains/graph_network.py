@@ -6,15 +6,18 @@ import base64
 import dataclasses
 import graphlib
 import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains import graph_nodes
+from gaintuning_tf.gains.graph_messages import GraphDef
 from gaintuning_tf.gains.graph_nodes import Convolution
+from gaintuning_tf.gains.keras_types import Shape, Tensor, as_array
 from gaintuning_tf.gains.layers import PACKAGE, Gain
 
 
@@ -35,7 +38,17 @@ class GraphNetwork(keras.layers.Layer):
         images: See `Gain`.
     """
 
-    def __init__(self, graph, source, output, constants, convolutions, chosen=(), images=None, **kwargs):
+    def __init__(
+        self,
+        graph: str,
+        source: str,
+        output: str,
+        constants: Sequence[Sequence[Any]],
+        convolutions: Sequence[Mapping[str, Any]],
+        chosen: Sequence[int] = (),
+        images: int | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self._graph, self.source, self.output_node = graph, source, output
         # Again, though a graph is checked when it is prepared: this one may come from a file of unknown origin.
@@ -53,8 +66,8 @@ class GraphNetwork(keras.layers.Layer):
         self._run = self._function()
 
     @classmethod
-    def from_graph(cls, graph: graph_pb2.GraphDef, source: str, output: str, dtype="float32") -> GraphNetwork:
-        """The layer of a prepared graph, see `graph_nodes.prepared`."""
+    def from_graph(cls, graph: GraphDef, source: str, output: str, dtype: str = "float32") -> GraphNetwork:
+        """Make the layer of a prepared graph, see `graph_nodes.prepared`."""
         found = graph_nodes.find_convolutions(graph)
         graph, found = graph_nodes.with_own_biases(graph, found)
         graph, arrays = graph_nodes.take_out_constants(graph)
@@ -66,11 +79,11 @@ class GraphNetwork(keras.layers.Layer):
         return layer
 
     def with_gains(self, chosen: list[int], images: int | None) -> GraphNetwork:
-        """A copy with gains of one behind the chosen convolutions."""
+        """Copy the layer, with gains of one behind the chosen convolutions."""
         return self._copy(chosen=chosen, images=images)
 
     def without_gains(self) -> GraphNetwork:
-        """A copy without gains, the weights as they are."""
+        """Copy the layer without gains, the weights as they are."""
         return self._copy(chosen=[], images=None)
 
     def fold_into(self, copy: GraphNetwork) -> None:
@@ -86,13 +99,13 @@ class GraphNetwork(keras.layers.Layer):
                     f"fold_gains cannot fold into {convolution.name!r}: its kernel is computed, or used elsewhere too; "
                     "keep the gains, or leave it out of insert_gains with `where`"
                 )
-            factor = keras.ops.convert_to_numpy(gain.gain).reshape(-1)
+            factor = as_array(gain.gain).reshape(-1)
             _scale(copy.constants[kernel], factor, convolution.kernel_axes)
             for bias in {self.convolutions[member].bias for member in members} - {None}:
                 _scale(copy.constants[bias], factor, None)
 
     def gains_in_order(self) -> list[Gain]:
-        """The gains in the order in which the image meets them; `gains` has the order of the graph's nodes."""
+        """List the gains in the order in which the image meets them; `gains` has the order of the graph's nodes."""
         before = {
             node.name: [name.lstrip("^").partition(":")[0] for name in node.input] for node in self._definition().node
         }
@@ -100,10 +113,10 @@ class GraphNetwork(keras.layers.Layer):
         first = [min(rank[self.convolutions[i].output] for i in members) for members in self._groups.values()]
         return [self.gains[index] for index in np.argsort(first, kind="stable")]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         pass  # all variables are there from the start: the graph has their shapes
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         constants = [tf.convert_to_tensor(value.value) for value in self.constants.values()]
         batch = tf.shape(inputs)[0]
         factors = []
@@ -113,7 +126,7 @@ class GraphNetwork(keras.layers.Layer):
             factors.append(_factor(tf.convert_to_tensor(gain.value), convolution, batch))
         return self._run(inputs, constants, factors)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         with tf.Graph().as_default():
             image = tf.compat.v1.placeholder(self.compute_dtype, input_shape)
             constants = [tf.compat.v1.placeholder(dtype, shape) for _, shape, dtype in self._constants]
@@ -125,7 +138,7 @@ class GraphNetwork(keras.layers.Layer):
             return tuple(input_shape)
         return (input_shape[0], *found[1:])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "graph": self._graph,
@@ -146,7 +159,7 @@ class GraphNetwork(keras.layers.Layer):
         self._groups.setdefault(group, []).append(self.convolutions.index(convolution))
 
     def _uses(self, kernel):
-        """How many convolutions use the array, and all else that does."""
+        """Count the convolutions that use the array, and all else that does."""
         graph = self._definition()
         identities, count = {kernel}, 0
         for node in graph.node:  # in order: an identity before what uses it
@@ -163,7 +176,7 @@ class GraphNetwork(keras.layers.Layer):
         return copy
 
     def _definition(self):
-        graph = graph_pb2.GraphDef.FromString(zlib.decompress(base64.b64decode(self._graph)))
+        graph = GraphDef.FromString(zlib.decompress(base64.b64decode(self._graph)))
         # A graph in a file of an earlier version still keeps all of that.
         return graph_nodes.portable(graph)
 
@@ -202,12 +215,12 @@ def _gain_name(convolution):
 
 
 def _group(convolution):
-    """What shares a gain: convolutions with the same kernel."""
+    """Name what shares a gain: convolutions with the same kernel."""
     return convolution.kernel or convolution.name
 
 
 def _factor(gain, convolution: Convolution, batch):
-    """The gain in a shape that multiplies the convolution's output, image by image if it has rows of its own."""
+    """Bring the gain into a shape that multiplies the convolution's output, image by image if there is one for each."""
     sides = [1] * convolution.rank
     sides[convolution.axis] = convolution.channels
     if len(gain.shape) == 1:
@@ -217,7 +230,7 @@ def _factor(gain, convolution: Convolution, batch):
 
 
 def _scale(variable, gain, axes):
-    value = keras.ops.convert_to_numpy(variable)
+    value = as_array(variable)
     if axes is None:  # a bias: one number per channel, whatever its shape
         variable.assign(value * gain.reshape(value.shape))
         return

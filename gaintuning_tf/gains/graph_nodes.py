@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2
 from tensorflow.python.framework import op_def_registry
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.gains.graph_messages import AttrValue, GraphDef, NodeDef
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Convolution:
     """A convolution of a graph and the bias that belongs to it.
 
     Attributes:
-        name: Of the node.
+        name: The node's name.
         kernel: Name of the constant that is its kernel; None if the kernel is computed.
         kernel_axes: The kernel's axes of output channels.
         bias: Name of the constant that is added to its output channel by channel; None without.
@@ -69,7 +70,7 @@ class Convolution:
         channels: Output channels.
         axis: Which axis of that output they are.
         rank: Axes of that output.
-        dtype: Of that output.
+        dtype: The dtype of that output.
     """
 
     name: str
@@ -83,8 +84,8 @@ class Convolution:
     dtype: str
 
 
-def prepared(graph: graph_pb2.GraphDef, source: str, output: str) -> graph_pb2.GraphDef:
-    """The part of `graph` that leads to `output`: in order, fused convolutions taken apart, all channels last.
+def prepared(graph: GraphDef, source: str, output: str) -> GraphDef:
+    """Take the part of `graph` that leads to `output`: in order, fused convolutions taken apart, all channels last.
 
     Fused convolutions have no gradient, and convolutions with channels first none on the CPU.
 
@@ -110,7 +111,7 @@ def prepared(graph: graph_pb2.GraphDef, source: str, output: str) -> graph_pb2.G
     return _graph(graph, _sorted(nodes, output))
 
 
-def portable(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+def portable(graph: GraphDef) -> GraphDef:
     """Drop what nodes keep of the process that wrote them: gradient functions, and devices.
 
     The name of a function, which `tf.custom_gradient` leaves at a node, is a number that
@@ -124,7 +125,7 @@ def portable(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     Returns:
         A copy.
     """
-    result = graph_pb2.GraphDef()
+    result = GraphDef()
     result.CopyFrom(graph)
     for node in result.node:
         node.attr.pop("_gradient_op_type", None)
@@ -132,8 +133,8 @@ def portable(graph: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     return result
 
 
-def find_convolutions(graph: graph_pb2.GraphDef) -> list[Convolution]:
-    """The convolutions on the way from image to result, in order; the graph must be `prepared`."""
+def find_convolutions(graph: GraphDef) -> list[Convolution]:
+    """Find the convolutions on the way from image to result, in order; the graph must be `prepared`."""
     nodes = {node.name: node for node in graph.node}
     consumers = defaultdict(list)
     for node in graph.node:
@@ -148,9 +149,13 @@ def find_convolutions(graph: graph_pb2.GraphDef) -> list[Convolution]:
     ]
 
 
-def take_out_constants(graph: graph_pb2.GraphDef) -> tuple[graph_pb2.GraphDef, dict[str, np.ndarray]]:
-    """The graph with placeholders for its arrays of floating point numbers, and the arrays by name."""
-    result, arrays = graph_pb2.GraphDef(), {}
+def take_out_constants(graph: GraphDef) -> tuple[GraphDef, dict[str, np.ndarray]]:
+    """Put placeholders in the place of a graph's arrays of floating point numbers.
+
+    Returns:
+        The graph, and the arrays by name.
+    """
+    result, arrays = GraphDef(), {}
     result.CopyFrom(graph)
     for node in result.node:
         if node.op != "Const" or not tf.as_dtype(node.attr["dtype"].type).is_floating:
@@ -162,9 +167,9 @@ def take_out_constants(graph: graph_pb2.GraphDef) -> tuple[graph_pb2.GraphDef, d
     return result, arrays
 
 
-def with_own_biases(graph, found):
+def with_own_biases(graph: GraphDef, found: Sequence[Convolution]) -> tuple[GraphDef, list[Convolution]]:
     """Give convolutions that share a bias, but not their kernel, each a constant of its own."""
-    result = graph_pb2.GraphDef()
+    result = GraphDef()
     result.CopyFrom(graph)
     nodes = {node.name: node for node in result.node}
     owner, changed, additions, shapes = {}, [], [], _shapes(graph)
@@ -183,9 +188,13 @@ def with_own_biases(graph, found):
     return _graph(result, [*additions, *result.node]), changed
 
 
-def with_factors(graph, found: list[Convolution]) -> tuple[graph_pb2.GraphDef, dict[str, str]]:
-    """The graph with each convolution's output multiplied by a placeholder; new names by the old ones."""
-    result = graph_pb2.GraphDef()
+def with_factors(graph: GraphDef, found: Sequence[Convolution]) -> tuple[GraphDef, dict[str, str]]:
+    """Multiply each convolution's output by a placeholder.
+
+    Returns:
+        The graph, and the new names by the old ones.
+    """
+    result = GraphDef()
     result.CopyFrom(graph)
     renamed = {convolution.output: f"{convolution.output}/with_gain" for convolution in found}
     for node in result.node:
@@ -203,13 +212,17 @@ def with_factors(graph, found: list[Convolution]) -> tuple[graph_pb2.GraphDef, d
 
 
 def factor_name(output: str) -> str:
-    """The placeholder of the factor behind a node."""
+    """Name the placeholder of the factor behind a node."""
     return f"{output}/gain"
 
 
-def channels_last_interface(graph, source: str, output: str, rank: int):
-    """For a graph from channels first to channels first: the same with channels last, and the new output's name."""
-    result = graph_pb2.GraphDef()
+def channels_last_interface(graph: GraphDef, source: str, output: str, rank: int) -> tuple[GraphDef, str]:
+    """Transpose the image and the result of a graph from channels first to channels first.
+
+    Returns:
+        The graph from channels last to channels last, and the name of its new output.
+    """
+    result = GraphDef()
     result.CopyFrom(graph)
     for node in result.node:
         for number, name in enumerate(node.input):
@@ -223,7 +236,7 @@ def channels_last_interface(graph, source: str, output: str, rank: int):
     return _graph(result, _sorted(result.node, "gaintuning_channels_last")), "gaintuning_channels_last"
 
 
-def refuse_state(nodes) -> None:
+def refuse_state(nodes: Iterable[NodeDef]) -> None:
     """Refuse what a function of the image alone does not have, and what a file of unknown origin should not do.
 
     Raises:
@@ -270,7 +283,7 @@ def _convolution(node, nodes, consumers, shapes):
 
 
 def _behind(node, rank, channels, nodes, consumers, shapes):
-    """The node that adds the bias, the bias, and the axis of channels there; the convolution itself without one."""
+    """Find the node that adds the bias, the bias, and the axis of channels there; else the convolution itself."""
     current, axis = node, rank - 1
     while True:
         after = consumers[current.name]
@@ -295,7 +308,7 @@ def _behind(node, rank, channels, nodes, consumers, shapes):
 
 
 def _bias(follower, current, axis, rank, channels, nodes, shapes):
-    """Name of the constant that `follower` adds to the channels of `current`; None if it does no such thing."""
+    """Find the name of the constant that `follower` adds to the channels of `current`; None if it adds none."""
     if follower.op not in ("BiasAdd", "AddV2", "Add"):
         return None
     others = [name for name in follower.input if _node(name) != current.name]
@@ -309,7 +322,7 @@ def _bias(follower, current, axis, rank, channels, nodes, shapes):
 
 
 def _constant(name, nodes, through=SAME):
-    """The name of the constant behind ops that keep its numbers; None if there is none."""
+    """Find the name of the constant behind ops that keep its numbers; None if there is none."""
     node = nodes[_node(name)]
     while node.op in through:
         node = nodes[_node(node.input[0])]
@@ -322,7 +335,7 @@ def _constant_value(name, nodes):
 
 
 def _unfused(node):
-    """A fused convolution as what it was fused from; any other node as it is."""
+    """Take a fused convolution apart; any other node is returned as it is."""
     if node.op not in FUSED:
         return [node]
     operations = [name.decode() for name in node.attr["fused_ops"].list.s]
@@ -349,12 +362,12 @@ def _unfused(node):
 
 
 def _channels_last(node):
-    """A node that works with channels first as one with channels last between transpositions."""
+    """Replace a node with channels first by one with channels last between transpositions."""
     form = node.attr["data_format"].s.decode() if "data_format" in node.attr else ""
     if node.op not in FORMATTED or not form.startswith("NC") or len(form) not in (4, 5):
         return [node]
     rank, kind = len(form), node.attr["T"]
-    inner = node_def_pb2.NodeDef()
+    inner = NodeDef()
     inner.CopyFrom(node)
     inner.name = f"{node.name}/channels_last"
     inner.attr["data_format"].s = (form[0] + form[2:] + "C").encode()
@@ -397,20 +410,20 @@ def _transpose(name, source, order, kind):
 
 def _const(name, value):
     value = np.asarray(value)
-    tensor = attr_value_pb2.AttrValue(tensor=tf.make_tensor_proto(value))
+    tensor = AttrValue(tensor=tf.make_tensor_proto(value))
     return _new("Const", name, dtype=_type(tf.as_dtype(value.dtype)), value=tensor)
 
 
 def _type(dtype):
-    return attr_value_pb2.AttrValue(type=dtype.as_datatype_enum)
+    return AttrValue(type=dtype.as_datatype_enum)
 
 
 def _shape_attr(shape):
-    return attr_value_pb2.AttrValue(shape=tf.TensorShape(shape).as_proto())
+    return AttrValue(shape=tf.TensorShape(shape).as_proto())
 
 
 def _new(op, name, inputs=(), **attributes):
-    node = node_def_pb2.NodeDef(op=op, name=name, input=list(inputs))
+    node = NodeDef(op=op, name=name, input=list(inputs))
     for key, value in attributes.items():
         node.attr[key].CopyFrom(value)
     return node
@@ -421,13 +434,13 @@ def _node(name):
 
 
 def _graph(like, nodes):
-    result = graph_pb2.GraphDef(versions=like.versions, library=like.library)
+    result = GraphDef(versions=like.versions, library=like.library)
     result.node.extend(nodes)
     return result
 
 
 def _sorted(nodes, output):
-    """The nodes that lead to `output`, each behind its inputs."""
+    """List the nodes that lead to `output`, each behind its inputs."""
     known, done, order, stack = {node.name: node for node in nodes}, set(), [], [output]
     begun = set()
     while stack:
@@ -454,7 +467,7 @@ def _imported(graph):
 
 
 def _shapes(graph):
-    """The shapes of the first outputs by node; those of unknown rank are left out."""
+    """Find the shapes of the first outputs by node; those of unknown rank are left out."""
     shapes = {}
     for operation in _imported(graph).get_operations():
         if operation.outputs and operation.outputs[0].shape.rank is not None:

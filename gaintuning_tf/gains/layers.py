@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
-from keras import ops
+
+from gaintuning_tf.gains.keras_types import Shape, Tensor, ops
 
 PACKAGE = "gaintuning_tf"
 
@@ -44,7 +47,7 @@ class Gain(keras.layers.Layer):
     [1.0, 2.0, 0.5]
     """
 
-    def __init__(self, images: int | None = None, data_format: str | None = None, **kwargs):
+    def __init__(self, images: int | None = None, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if images is not None and (int(images) != images or images < 1):
             raise ValueError(f"Gain expects images to be None or a whole number of at least 1, received {images!r}")
@@ -55,7 +58,7 @@ class Gain(keras.layers.Layer):
         self.data_format = data_format
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         axis = 1 if self.data_format == "channels_first" else -1
         channels = input_shape[axis] if len(input_shape) > 1 else None
         if channels is None:
@@ -66,7 +69,7 @@ class Gain(keras.layers.Layer):
         shape = (channels,) if self.images is None else (self.images, channels)
         self.gain = self.add_weight(name="gain", shape=shape, initializer="ones")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         rank = len(inputs.shape)
         spatial = (1,) * (rank - 2)
         channels = self.gain.shape[-1]
@@ -75,14 +78,14 @@ class Gain(keras.layers.Layer):
             return inputs * ops.reshape(self.gain, (*spatial, channels) if last else (channels, *spatial))
         gains = ops.reshape(self.gain, (self.images, *spatial, channels) if last else (self.images, channels, *spatial))
         shape = ops.shape(inputs)
-        # The batch as whole rounds of the N images: a view, where repeating the gains would copy.
-        rounds = ops.reshape(inputs, (-1, self.images, *shape[1:]))
-        return ops.reshape(rounds * gains, shape)
+        # The batch is the N images, repeated: a view, where repeating the gains would copy.
+        repeats = ops.reshape(inputs, (-1, self.images, *shape[1:]))
+        return ops.reshape(repeats * gains, shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "images": self.images, "data_format": self.data_format}
 
 

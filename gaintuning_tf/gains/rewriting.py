@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import keras
 from keras.src.models.functional import Functional
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.convolutions import sublayers
 from gaintuning_tf.gains.layers import Gain
+
+# What a model is made of: a layer, or an operation such as the sum of two tensors.
+Node: TypeAlias = keras.layers.Layer | keras.Operation
 
 
 class Rewriter:
@@ -20,15 +25,17 @@ class Rewriter:
     """
 
     def __init__(self):
-        self._copies = {}
-        self.pairs = []
+        self._copies: dict[int, Any] = {}
+        self.pairs: list[tuple[Any, Any]] = []
 
-    def rewrite(self, model):
+    def rewrite(self, model: keras.Model) -> keras.Model:
+        """Copy a model; its variables are those of new layers, see `copy_variables`."""
         if isinstance(model, keras.Sequential):
             return self._rewrite_sequential(model)
         return keras.models.clone_model(model, clone_function=self.copy, call_function=self.call)
 
-    def copy(self, layer):
+    def copy(self, layer: Node) -> Any:
+        """Copy a layer, an operation or a nested model, once."""
         # By identity, across nesting: a layer that is shared stays shared.
         if id(layer) not in self._copies:
             graph = is_graph(layer)
@@ -38,14 +45,16 @@ class Rewriter:
                 self.pairs.append((layer, copy))
         return self._copies[id(layer)]
 
-    def copy_layer(self, layer):
+    def copy_layer(self, layer: Any) -> Any:
+        """Make what stands for a layer or an operation."""
         return clone_layer(layer)
 
-    def following(self, copy):
-        """The layers to apply after `copy`; `None` for a layer to leave out."""
+    def following(self, copy: Any) -> list[keras.layers.Layer] | None:
+        """Give the layers to apply after `copy`; `None` for a layer to leave out."""
         return []
 
-    def call(self, copy, *args, **kwargs):
+    def call(self, copy: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a copy and what follows it."""
         following = self.following(copy)
         if following is None:
             return args[0]
@@ -64,19 +73,20 @@ class Rewriter:
                 stack += [copy, *following]
         return keras.Sequential(stack, name=model.name)
 
-    def copy_variables(self):
+    def copy_variables(self) -> None:
+        """Set the variables of all copies to those of what they stand for."""
         for layer, copy in self.pairs:
             if isinstance(layer, keras.layers.Layer):
                 copy_variables_of(layer, copy)
 
 
-def is_graph(layer) -> bool:
+def is_graph(layer: Any) -> bool:
     """Whether its layers can be seen: a Functional or Sequential model."""
     return isinstance(layer, (keras.Sequential, Functional))
 
 
-def clone_layer(layer):
-    """An unbuilt copy from the layer's configuration.
+def clone_layer(layer: Any) -> Any:
+    """Make an unbuilt copy from the layer's configuration.
 
     Raises:
         InputError: It has none.

@@ -20,6 +20,7 @@ from gaintuning_tf.gains.convolutions import CONVOLUTIONS, convolutions, has_own
 from gaintuning_tf.gains.custom_layers import WithGains, new_gain
 from gaintuning_tf.gains.graph_models import as_keras_model
 from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.keras_types import as_array
 from gaintuning_tf.gains.layers import Gain, SplitActivation
 from gaintuning_tf.gains.rewriting import Rewriter, clone_layer, copy_variables_of, is_graph
 
@@ -27,7 +28,7 @@ from gaintuning_tf.gains.rewriting import Rewriter, clone_layer, copy_variables_
 def insert_gains(
     model: keras.Model, where: Callable[[keras.layers.Layer], bool] | None = None, *, images: int | None = None
 ) -> keras.Model:
-    """A copy of `model` with a `Gain` after every convolution; `model` is left untouched.
+    """Copy `model` with a `Gain` after every convolution; `model` is left untouched.
 
     The gain scales a channel's linear output, bias included, before the activation:
     `activation(gain * (kernel * x + bias))` (Mohan et al., "Adaptive denoising via
@@ -37,8 +38,8 @@ def insert_gains(
 
     Args:
         model: A built Functional or Sequential model, nested to any depth. Custom
-            layers may call convolutions of their own; they need a `get_config`. Of a
-            subclassed or a `tf_keras` model, the graph that it computes is taken.
+            layers may call convolutions of their own; they need a `get_config`. A
+            subclassed or a `tf_keras` model is taken as the graph that it computes.
         where: Which of the convolution layers get a gain, as a predicate; all by default.
             In graphs it is called with a `graph_nodes.Convolution`.
         images: Gains of their own for each of this many images of a batch, see `Gain`.
@@ -80,7 +81,7 @@ def insert_gains(
 
 
 def gain_layers(model: keras.Model) -> list[Gain]:
-    """The `Gain` layers of `model`, at any depth, each once, in a fixed order.
+    """List the `Gain` layers of `model`, at any depth, each once, in a fixed order.
 
     Example:
 
@@ -93,7 +94,7 @@ def gain_layers(model: keras.Model) -> list[Gain]:
 
 
 def fold_gains(model: keras.Model) -> keras.Model:
-    """A copy of `model` without gains: each is multiplied into the kernel and bias before it.
+    """Copy `model` without gains: each is multiplied into the kernel and bias before it.
 
     `gain * (kernel * x + bias) == (gain * kernel) * x + gain * bias`, so the outputs
     are the same up to rounding, and the architecture is the one that `insert_gains`
@@ -142,7 +143,7 @@ def fold_gains(model: keras.Model) -> keras.Model:
 
 
 def strip_gains(model: keras.Model) -> keras.Model:
-    """A copy of `model` without gains, its weights as they are; `model` itself if it has none.
+    """Copy `model` without gains, its weights as they are; `model` itself if it has none.
 
     Raises:
         InputError: `model` is not a Functional or Sequential Keras model, or a gain does
@@ -193,7 +194,7 @@ class _Inserter(Rewriter):
         return self._following.get(id(copy), [])
 
     def check(self, gains):
-        """Every chosen convolution has a gain that takes part in the output."""
+        """Check that every chosen convolution has a gain that takes part in the output."""
         idle = [gain.name for gain in gains if not gain.built]
         if idle:
             raise InputError(
@@ -265,7 +266,7 @@ class _Folder(Rewriter):
 
 
 def _gains_by_convolution(model):
-    """For the id of each convolution that a graph's gain follows: (gain, split activation or None)."""
+    """Find (gain, split activation or None) for the id of each convolution that a graph's gain follows."""
     found = {}
     free = {id(gain): gain for gain in gain_layers(model)}
     for wrapper in sublayers(model, (WithGains, GraphNetwork)):
@@ -293,11 +294,11 @@ def _consumers(layer):
 
 
 def _check_same(gained, folded):
-    """A custom layer may do anything with its kernel, so that folding into it is tried, not trusted."""
+    """Try what folding did: a custom layer may do anything with its kernel."""
     shape = [16 if side is None else side for side in folded.get_build_config()["input_shape"]]
     shape[0] = 1
     probe = np.random.default_rng(0).random(shape, "float32")
-    expected, received = (keras.ops.convert_to_numpy(layer(probe)) for layer in (gained, folded))
+    expected, received = (as_array(layer(probe)) for layer in (gained, folded))
     if not np.allclose(received, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()):
         raise InputError(
             f"fold_gains cannot fold into {folded.name!r}: {type(folded).__name__}.call() does not scale with its "
@@ -331,7 +332,7 @@ def _applies_activation(convolution):
 
 
 def with_gains(base: keras.Model, gains: Sequence[np.ndarray]) -> keras.Model:
-    """A copy of a network without gains that has these, (channels,) of each layer or (frames, channels)."""
+    """Copy a network without gains and set these in the copy, (channels,) of each layer or (frames, channels)."""
     model = insert_gains(base, images=len(gains[0]) if np.ndim(gains[0]) == 2 else None)
     for gain, value in zip(gain_layers(model), gains, strict=True):
         gain.gain.assign(value)
@@ -339,6 +340,6 @@ def with_gains(base: keras.Model, gains: Sequence[np.ndarray]) -> keras.Model:
 
 
 def gain_names(model: keras.Model) -> list[str]:
-    """A name for each layer of gains, numbered where one is there twice."""
+    """Give a name to each layer of gains, numbered where one is there twice."""
     names = [gain.name for gain in gain_layers(model)]
     return [name if names.count(name) == 1 else f"{name}#{i}" for i, name in enumerate(names)]

@@ -1,4 +1,4 @@
-from .base import RiskEstimate as RiskEstimate, own_noise as own_noise
+from .base import Loss as Loss, RiskEstimate as RiskEstimate, own_noise as own_noise
 from .blind_spot import BlindSpotLoss as BlindSpotLoss, grid_mask as grid_mask
 from .count_splitting import CountSplitting as CountSplitting
 from .coupled_bootstrap import CoupledBootstrap as CoupledBootstrap

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.divergence import Denoise
+from gaintuning_tf.noise.draws import Seed
 from gaintuning_tf.noise.models import GaussianNoise, NoiseLevel, NoiseModel
-from gaintuning_tf.noise.tensors import NoiseTensors, noise_tensors
+from gaintuning_tf.noise.tensors import AnyNoise, NoiseTensors, noise_tensors
 
 _MARK = "takes_noise_tensors"
 
@@ -59,11 +61,19 @@ class RiskEstimate:
 
     @property
     def criterion(self) -> RiskEstimate:
-        """The loss that results are compared by: this one, unless another tells more though it trains worse."""
+        """The loss that results are compared by: this one, unless another judges better and trains worse."""
         return self
 
-    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
-        """The risk of each image, (N,), in squared units of the image.
+    def __call__(
+        self,
+        denoise: Denoise,
+        noisy: tf.Tensor,
+        noise: AnyNoise | None = None,
+        *,
+        seed: Seed,
+        reference: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Estimate the risk of each image, (N,), in squared units of the image.
 
         Args:
             denoise: Images (N, H, W, C) to images of the same shape.
@@ -78,8 +88,8 @@ class RiskEstimate:
         """
         raise NotImplementedError
 
-    def known_noise(self, noise, noisy: tf.Tensor) -> NoiseTensors:
-        """The noise of a call as tensors of the dtype of `noisy`, to be broadcast over its images."""
+    def known_noise(self, noise: AnyNoise | None, noisy: tf.Tensor) -> NoiseTensors:
+        """Give the noise of a call as tensors of the dtype of `noisy`, to be broadcast over its images."""
         noise = self.noise if noise is None else noise
         if noise is None:
             name = type(self).__name__
@@ -88,7 +98,7 @@ class RiskEstimate:
             )
         return noise_tensors(noise, noisy.dtype)
 
-    def check_noise(self, noise) -> None:
+    def check_noise(self, noise: AnyNoise | None) -> None:
         """Refuse noise that the loss is not for, as far as that is known before anything is computed.
 
         Args:
@@ -99,14 +109,26 @@ class RiskEstimate:
         """
 
     def at_step(self, step: float) -> RiskEstimate:
-        """The loss with this length of the finite difference, if its own is left open: a copy, or itself."""
+        """Give the loss this length of the finite difference, if its own is left open.
+
+        Returns:
+            A copy, or the loss itself.
+        """
         if self.step is not None:
             return self
         chosen = copy.copy(self)
         chosen.step = step
         return chosen
 
-    def of(self, denoise: Denoise, noisy: tf.Tensor, noise, *, seed, reference) -> tf.Tensor:
+    def of(
+        self,
+        denoise: Denoise,
+        noisy: tf.Tensor,
+        noise: AnyNoise | None,
+        *,
+        seed: Seed,
+        reference: tf.Tensor | None,
+    ) -> tf.Tensor:
         """Call the loss with what it knows: losses of the user's own need not know of references or `NoiseTensors`.
 
         Returns:
@@ -116,6 +138,10 @@ class RiskEstimate:
         if isinstance(noise, NoiseTensors) and not hasattr(type(self).__call__, _MARK):
             noise = _plain(noise)
         return self(denoise, noisy, noise, seed=seed, **options)
+
+
+# What is taken for a loss: a risk estimate, or a function of the same arguments.
+Loss: TypeAlias = RiskEstimate | Callable[..., tf.Tensor]
 
 
 class _Function(RiskEstimate):
@@ -131,16 +157,16 @@ class _Function(RiskEstimate):
         """That of the callable, or the callable itself."""
         return as_risk_estimate(self.function.criterion) if hasattr(self.function, "criterion") else self
 
-    def check_noise(self, noise) -> None:
+    def check_noise(self, noise: AnyNoise | None) -> None:
         """Ask the callable, if it can be asked."""
         getattr(self.function, "check_noise", super().check_noise)(noise)
 
-    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, **options) -> tf.Tensor:
-        """What the callable returns for the same arguments."""
+    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise: AnyNoise | None = None, **options: Any) -> tf.Tensor:
+        """Return what the callable returns for the same arguments."""
         return self.function(denoise, noisy, noise, **options)
 
     def at_step(self, step: float) -> RiskEstimate:
-        """The same of a copy of the callable, whose step it is."""
+        """Wrap a copy of the callable that has this step, if its own is left open."""
         if self.step is not None:
             return self
         function = copy.copy(self.function)
@@ -148,7 +174,7 @@ class _Function(RiskEstimate):
         return _Function(function)
 
 
-def as_risk_estimate(loss) -> RiskEstimate:
+def as_risk_estimate(loss: Loss) -> RiskEstimate:
     """Wrap a plain function, `loss(denoise, noisy, noise, seed=seed)`, so that it can be asked what a loss is asked.
 
     Args:
@@ -173,12 +199,12 @@ def as_risk_estimate(loss) -> RiskEstimate:
 
 
 def _plain(noise):
-    """The noise as losses without the mark know it."""
+    """Give the noise as losses without the mark know it."""
     if not noise.known:
         return None
     return tf.sqrt(noise.intercept) if noise.is_gaussian else NoiseLevel(*noise)
 
 
-def own_noise(noise) -> NoiseModel | None:
-    """The noise that a loss is made with, as a model: a number is a sigma."""
+def own_noise(noise: float | np.ndarray | NoiseModel | None) -> NoiseModel | None:
+    """Make a model of the noise that a loss is made with: a number is a sigma."""
     return noise if noise is None or isinstance(noise, NoiseModel) else GaussianNoise(noise)

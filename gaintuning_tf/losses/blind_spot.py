@@ -8,7 +8,8 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.base import RiskEstimate, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise
 from gaintuning_tf.noise import draws
-from gaintuning_tf.noise.tensors import mean
+from gaintuning_tf.noise.draws import Seed
+from gaintuning_tf.noise.tensors import AnyNoise, mean
 
 FILLS = ("mean", "neighbour")
 
@@ -58,8 +59,16 @@ class BlindSpotLoss(RiskEstimate):
         self.fill = fill
 
     @takes_noise_tensors
-    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
-        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`. The noise is not used."""
+    def __call__(
+        self,
+        denoise: Denoise,
+        noisy: tf.Tensor,
+        noise: AnyNoise | None = None,
+        *,
+        seed: Seed,
+        reference: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Estimate the risk of each image, (N,), in its units squared, without the noise: see `RiskEstimate`."""
         if not self.masked:
             return mean(tf.square(denoise(noisy) - noisy))
         mask_seed, fill_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
@@ -80,8 +89,8 @@ class BlindSpotLoss(RiskEstimate):
         return tf.add_n([tf.where(which == i, values, tf.zeros_like(values)) for i, values in enumerate(around)])
 
 
-def grid_mask(size: tf.Tensor, spacing: int, seed) -> tf.Tensor:
-    """Every `spacing`-th pixel along each axis, from a random place: booleans, (1, *size, 1).
+def grid_mask(size: tf.Tensor, spacing: int, seed: Seed) -> tf.Tensor:
+    """Choose every `spacing`-th pixel along each axis, from a random place: booleans, (1, *size, 1).
 
     Args:
         size: Spatial size of the image, (axes,), integer.
@@ -93,10 +102,9 @@ def grid_mask(size: tf.Tensor, spacing: int, seed) -> tf.Tensor:
     >>> int(tf.reduce_sum(tf.cast(grid_mask(tf.constant([8, 12]), 4, (0, 0)), tf.int32)))
     6
     """
-    axes = size.shape[0]
+    axes = size.shape.num_elements()
     steps = tf.minimum(tf.fill([axes], spacing), size)
-    bits = tf.random.stateless_uniform([axes], seed, None, None, tf.int32, alg="philox")
-    phase = tf.math.floormod(bits, steps)
+    phase = tf.math.floormod(draws.random_bits([axes], seed), steps)
     mask = tf.ones([1] * (axes + 2), tf.bool)
     for axis in range(axes):
         line = tf.math.floormod(tf.range(size[axis]) - phase[axis], steps[axis]) == 0
@@ -105,7 +113,7 @@ def grid_mask(size: tf.Tensor, spacing: int, seed) -> tf.Tensor:
 
 
 def _neighbours(images):
-    """The nearest neighbours along each spatial axis, mirrored at the border: two images for each axis."""
+    """List the nearest neighbours along each spatial axis, mirrored at the border: two images for each axis."""
     found = []
     for axis in range(1, len(images.shape) - 1):
         padded = tf.pad(images, [[int(place == axis)] * 2 for place in range(len(images.shape))], "REFLECT")

@@ -11,14 +11,15 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise
 from gaintuning_tf.noise import draws
+from gaintuning_tf.noise.draws import Seed
 from gaintuning_tf.noise.models import NoiseModel, along_images
-from gaintuning_tf.noise.tensors import mean, noise_tensors
+from gaintuning_tf.noise.tensors import AnyNoise, mean, noise_tensors
 
 
 class CountSplitting(RiskEstimate):
     """The error of predicting a random part of the counts from the rest.
 
-    Of counts k, each goes into a second image with probability p: `k2 ~ Binomial(k, p)`, `k1 = k - k2`. If k is
+    Each of the counts k goes into a second image with probability p: `k2 ~ Binomial(k, p)`, `k1 = k - k2`. If k is
     Poisson noise of mean m, k1 and k2 are independent and Poisson, of means `(1 - p) m` and `p m`. So with
     `y1 = gain k1 / (1 - p)` and `y2 = gain k2 / p`, for any f, the expectation of
 
@@ -39,7 +40,7 @@ class CountSplitting(RiskEstimate):
         share: p.
 
     Raises:
-        InputError: `share` is not between 0 and 1. Of a call: the noise is none of counts.
+        InputError: `share` is not between 0 and 1; or, when called, the noise is none of counts.
 
     Example:
 
@@ -50,13 +51,13 @@ class CountSplitting(RiskEstimate):
     True
     """
 
-    def __init__(self, noise: NoiseModel | None = None, *, share: float = 0.2):
+    def __init__(self, noise: float | np.ndarray | NoiseModel | None = None, *, share: float = 0.2):
         if not 0 < share < 1:
             raise InputError(f"CountSplitting expects share to lie between 0 and 1, received {share!r}")
         self.noise = own_noise(noise)
         self.share = float(share)
 
-    def check_noise(self, noise) -> None:
+    def check_noise(self, noise: AnyNoise | None) -> None:
         """Refuse noise without counts, whose slope is zero.
 
         Raises:
@@ -72,8 +73,16 @@ class CountSplitting(RiskEstimate):
             )
 
     @takes_noise_tensors
-    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
-        """The risk of each image, (N,), in squared units of the image, NaN at a slope of zero: see `RiskEstimate`."""
+    def __call__(
+        self,
+        denoise: Denoise,
+        noisy: tf.Tensor,
+        noise: AnyNoise | None = None,
+        *,
+        seed: Seed,
+        reference: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Estimate the risk of each image, (N,), in its units squared, NaN at a slope of zero: see `RiskEstimate`."""
         known = self.known_noise(noise, noisy)
         self.check_noise(known)
         # What is no count has no risk, where a graph does not know its noise beforehand.

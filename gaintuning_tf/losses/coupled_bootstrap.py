@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise, draw_probe
+from gaintuning_tf.noise.draws import Seed
 from gaintuning_tf.noise.models import NoiseModel
-from gaintuning_tf.noise.tensors import mean
+from gaintuning_tf.noise.tensors import AnyNoise, mean
 
 # Results are compared by a difference of this width: short enough for its risk to be
 # that at the image's own noise level, whose variance it raises by 1 %
@@ -26,8 +28,8 @@ class CoupledBootstrap(RiskEstimate):
     problem via coupled bootstrap techniques", 2021; the same pairs train networks in Pang, Zheng, Quan, Ji,
     "Recorrupted-to-Recorrupted", CVPR 2021). For width to zero it is `MonteCarloSURE`.
 
-    Why not that: of a network with ReLUs, the derivative of the divergence lies where probes cross
-    their kinks. A short difference crosses few, each with a weight of 1/h, so that the variance of the risk's
+    Why not that: the derivative of the divergence of a network with ReLUs lies where probes
+    cross their kinks. A short difference crosses few, each with a weight of 1/h, so that the variance of the risk's
     gradient goes as 1/h; with `MonteCarloSURE`'s step of 3.5e-4 it was 200 times that of a
     width of 0.5 for a UNet. Differentiating the Jacobian misses the kinks altogether
     (docs/log/2026-11-23-why-the-gradient-of-monte-carlo-sure-is-noisy.md).
@@ -53,7 +55,7 @@ class CoupledBootstrap(RiskEstimate):
     True
     """
 
-    def __init__(self, noise: float | NoiseModel | None = None, *, width: float = 0.5, probes: int = 1):
+    def __init__(self, noise: float | np.ndarray | NoiseModel | None = None, *, width: float = 0.5, probes: int = 1):
         if not width > 0:
             raise InputError(f"CoupledBootstrap expects width to be positive, received {width!r}")
         if int(probes) != probes or probes < 1:
@@ -68,8 +70,16 @@ class CoupledBootstrap(RiskEstimate):
         return self if self.width <= _NARROW else CoupledBootstrap(self.noise, width=_NARROW, probes=self.probes)
 
     @takes_noise_tensors
-    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
-        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
+    def __call__(
+        self,
+        denoise: Denoise,
+        noisy: tf.Tensor,
+        noise: AnyNoise | None = None,
+        *,
+        seed: Seed,
+        reference: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Estimate the risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
         variance = self.known_noise(noise, noisy).variance(noisy)
         scale = self.width * tf.sqrt(tf.reduce_mean(variance * tf.ones_like(noisy), _inner(noisy), keepdims=True))
         seeds = tf.random.split(seed, self.probes, alg="philox") if self.probes > 1 else [seed]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ml_dtypes
 import tensorflow as tf
@@ -15,8 +15,8 @@ Denoise = Callable[[tf.Tensor], tf.Tensor]
 PROBES = ("gaussian", "rademacher")
 
 
-def probe_step(data_range: float = 1.0, dtype=tf.float32) -> float:
-    """Length of the finite difference along a probe: `data_range * sqrt(eps)`.
+def probe_step(data_range: float = 1.0, dtype: tf.DType | str = tf.float32) -> float:
+    """Choose the length of the finite difference along a probe: `data_range * sqrt(eps)`.
 
     The forward difference `(f(y + h b) - f(y)) / h` has a rounding error of about
     `eps * data_range / h` and a truncation error that grows with h; the textbook
@@ -35,8 +35,10 @@ def probe_step(data_range: float = 1.0, dtype=tf.float32) -> float:
     return float(data_range) * float(ml_dtypes.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps) ** 0.5
 
 
-def draw_probe(shape, seed, probe: str = "gaussian", dtype=tf.float32) -> tf.Tensor:
-    """A random field of independent entries with mean 0 and variance 1.
+def draw_probe(
+    shape: tf.Tensor | Sequence[int], seed: draws.Seed, probe: str = "gaussian", dtype: tf.DType = tf.float32
+) -> tf.Tensor:
+    """Draw a random field of independent entries with mean 0 and variance 1.
 
     Args:
         shape: Its shape, (N, ...).
@@ -62,13 +64,13 @@ def draw_probe(shape, seed, probe: str = "gaussian", dtype=tf.float32) -> tf.Ten
 def monte_carlo_divergence(
     denoise: Denoise,
     noisy: tf.Tensor,
-    seed,
+    seed: draws.Seed,
     *,
     probe: str = "gaussian",
     step: float | None = None,
     weights: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Divergence of a denoiser at `noisy`, estimated by one random probe per image.
+    """Estimate the divergence of a denoiser at `noisy` by one random probe per image.
 
     `div f(y) = E[b . (f(y + h b) - f(y)) / h]` for b of mean 0 and covariance one
     (Ramani, Blu, Unser, "Monte-Carlo SURE", IEEE TIP 2008, eq. 9). For a linear f
@@ -103,7 +105,7 @@ def monte_carlo_divergence(
 
 
 def exact_divergence(denoise: Denoise, noisy: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
-    """Divergence of a denoiser at `noisy` from its whole Jacobian: for tests and tiny images.
+    """Compute the divergence of a denoiser at `noisy` from its whole Jacobian: for tests and tiny images.
 
     Args:
         denoise: Images (N, H, W, C) to images of the same shape, image by image.

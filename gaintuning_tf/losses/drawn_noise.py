@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise
-from gaintuning_tf.noise.tensors import mean
+from gaintuning_tf.noise.draws import Seed
+from gaintuning_tf.noise.models import NoiseModel
+from gaintuning_tf.noise.tensors import AnyNoise, mean
 
 
 class NoiseResamplingLoss(RiskEstimate):
@@ -37,12 +40,20 @@ class NoiseResamplingLoss(RiskEstimate):
 
     uses_reference = True
 
-    def __init__(self, noise=None):
+    def __init__(self, noise: float | np.ndarray | NoiseModel | None = None):
         self.noise = own_noise(noise)
 
     @takes_noise_tensors
-    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
-        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
+    def __call__(
+        self,
+        denoise: Denoise,
+        noisy: tf.Tensor,
+        noise: AnyNoise | None = None,
+        *,
+        seed: Seed,
+        reference: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Estimate the risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
         known = self.known_noise(noise, noisy)
         target = tf.stop_gradient(denoise(noisy) if reference is None else tf.cast(reference, noisy.dtype))
         return mean(tf.square(denoise(target + known.draw(target, seed)) - target))
@@ -66,11 +77,19 @@ class SupervisedLoss(RiskEstimate):
     True
     """
 
-    def __init__(self, noise=None):
+    def __init__(self, noise: float | np.ndarray | NoiseModel | None = None):
         self.noise = own_noise(noise)
 
     @takes_noise_tensors
-    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
-        """The error of each image, (N,), in squared units of the image: see `RiskEstimate`; `noisy` is CLEAN here."""
+    def __call__(
+        self,
+        denoise: Denoise,
+        noisy: tf.Tensor,
+        noise: AnyNoise | None = None,
+        *,
+        seed: Seed,
+        reference: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Compute the error of each image, (N,), in its units squared: see `RiskEstimate`; `noisy` is CLEAN here."""
         known = self.known_noise(noise, noisy)
         return mean(tf.square(denoise(noisy + known.draw(noisy, seed)) - noisy))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gaintuning_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from gaintuning_tf.losses.base import RiskEstimate
 
 # Name, and the class in `gaintuning_tf.losses` that is made without arguments.
 LOSSES = {
@@ -41,8 +46,8 @@ def check_noise_kind(name: str, noise: str) -> None:
         )
 
 
-def loss_named(name: str, *, counts: bool = False):
-    """A new loss object.
+def loss_named(name: str, *, counts: bool = False) -> RiskEstimate:
+    """Make a new loss object.
 
     Args:
         name: One of `LOSSES`.

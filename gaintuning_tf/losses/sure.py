@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
 from gaintuning_tf.losses.divergence import PROBES, Denoise, draw_probe, monte_carlo_divergence, probe_step
+from gaintuning_tf.noise.draws import Seed
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel
-from gaintuning_tf.noise.tensors import mean, noise_tensors, total
+from gaintuning_tf.noise.tensors import AnyNoise, mean, noise_tensors, total
 
 
 class _Probed(RiskEstimate):
@@ -28,8 +30,16 @@ class _Probed(RiskEstimate):
         self.step = step
 
     @takes_noise_tensors
-    def __call__(self, denoise: Denoise, noisy: tf.Tensor, noise=None, *, seed, reference=None) -> tf.Tensor:
-        """The risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
+    def __call__(
+        self,
+        denoise: Denoise,
+        noisy: tf.Tensor,
+        noise: AnyNoise | None = None,
+        *,
+        seed: Seed,
+        reference: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Estimate the risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
         known = self.known_noise(noise, noisy) if self.needs_noise else None
         seeds = tf.random.split(seed, self.probes, alg="philox") if self.probes > 1 else [seed]
         estimates = [self._estimate(denoise, noisy, known, seeds[i]) for i in range(self.probes)]
@@ -71,12 +81,19 @@ class MonteCarloSURE(_Probed):
     True
     """
 
-    def __init__(self, sigma=None, *, probe: str = "gaussian", probes: int = 1, step: float | None = None):
+    def __init__(
+        self,
+        sigma: float | np.ndarray | NoiseModel | None = None,
+        *,
+        probe: str = "gaussian",
+        probes: int = 1,
+        step: float | None = None,
+    ):
         if isinstance(sigma, NoiseModel) and not isinstance(sigma, GaussianNoise):
             raise InputError(f"MonteCarloSURE expects Gaussian noise, received {sigma}; use PoissonGaussianSURE")
         super().__init__(sigma, probe, probes, step)
 
-    def check_noise(self, noise) -> None:
+    def check_noise(self, noise: AnyNoise | None) -> None:
         """Refuse noise that grows with the signal.
 
         Raises:
@@ -132,7 +149,14 @@ class PoissonGaussianSURE(_Probed):
     True
     """
 
-    def __init__(self, noise=None, *, probe: str = "gaussian", probes: int = 1, step: float | None = None):
+    def __init__(
+        self,
+        noise: float | np.ndarray | NoiseModel | None = None,
+        *,
+        probe: str = "gaussian",
+        probes: int = 1,
+        step: float | None = None,
+    ):
         super().__init__(noise, probe, probes, step)
 
     def _estimate(self, denoise, noisy, known, seed):

@@ -2,7 +2,7 @@ from .architectures import blind_spot as blind_spot, dncnn as dncnn, unet as une
 from .file_check import check_network_file as check_network_file
 from .kept_networks import network_in as network_in
 from .memory import bytes_per_pixel as bytes_per_pixel
-from .network import Network as Network, network_of as network_of
+from .network import Network as Network, NetworkLike as NetworkLike, network_of as network_of
 from .pretrained import (
     DEFAULT as DEFAULT,
     DenoiserInfo as DenoiserInfo,

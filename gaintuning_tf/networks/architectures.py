@@ -6,8 +6,13 @@ any N, H and W, and returns the denoised images in the same shape.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
-from keras import layers, ops
+from keras import layers
+
+from gaintuning_tf.gains.keras_types import Shape, Tensor, ops
 
 PACKAGE = "gaintuning_tf"
 
@@ -29,24 +34,24 @@ class PadToMultiple(layers.Layer):
     TensorShape([1, 6, 4, 1])
     """
 
-    def __init__(self, multiple: int = 2, **kwargs):
+    def __init__(self, multiple: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
         if int(multiple) != multiple or multiple < 1:
             raise ValueError(f"PadToMultiple expects a whole number of at least 1, received {multiple!r}")
         self.multiple = int(multiple)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         height, width = ops.shape(inputs)[1:3]
         return ops.pad(inputs, [[0, 0], [0, -height % self.multiple], [0, -width % self.multiple], [0, 0]])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, channels = input_shape
         return (batch, self._padded(height), self._padded(width), channels)
 
     def _padded(self, side):
         return None if side is None else side + -side % self.multiple
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "multiple": self.multiple}
 
 
@@ -61,12 +66,12 @@ class CropLike(layers.Layer):
     TensorShape([1, 5, 4, 1])
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         image, reference = inputs
         height, width = ops.shape(reference)[1:3]
         return image[:, :height, :width, :]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         image, reference = input_shape
         return (image[0], reference[1], reference[2], image[3])
 
@@ -85,22 +90,22 @@ class Rotate90(layers.Layer):
     [[2.0], [1.0]]
     """
 
-    def __init__(self, quarters: int = 1, **kwargs):
+    def __init__(self, quarters: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         self.quarters = quarters
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         quarters = self.quarters % 4
         x = ops.transpose(inputs, (0, 2, 1, 3)) if quarters % 2 else inputs
         # Transposed: one flip more turns it. Not transposed: none or both.
         flips = {0: [], 1: [1], 2: [1, 2], 3: [2]}[quarters]
         return ops.flip(x, axis=flips) if flips else x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, channels = input_shape
         return (batch, width, height, channels) if self.quarters % 2 else tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "quarters": self.quarters}
 
 
@@ -117,7 +122,7 @@ class BiasFreeBatchNormalization(layers.Layer):
     neural networks", ICLR 2020.
 
     Args:
-        momentum: Of the moving average.
+        momentum: The momentum of the moving average.
         epsilon: Added to the standard deviation.
 
     Example:
@@ -128,29 +133,29 @@ class BiasFreeBatchNormalization(layers.Layer):
     [5.0, 5.0, 5.0]
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs):
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any):
         super().__init__(**kwargs)
         self.momentum = momentum
         self.epsilon = epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=channels, initializer="ones")
         self.moving_variance = self.add_weight(
             name="moving_variance", shape=channels, initializer="ones", trainable=False, autocast=False
         )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         variance = self.moving_variance
         if training and self.trainable:
             variance = ops.var(ops.cast(inputs, variance.dtype), axis=list(range(len(inputs.shape) - 1)))
             self.moving_variance.assign(self.momentum * self.moving_variance + (1 - self.momentum) * variance)
         return inputs * (self.gamma / ops.cast(ops.sqrt(variance) + self.epsilon, self.compute_dtype))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
 
 
@@ -163,7 +168,7 @@ def dncnn(
     normalised: bool = True,
     name: str | None = None,
 ) -> keras.Model:
-    """DnCNN, which predicts the noise: the image less the output of a plain stack of 3x3 convolutions.
+    """Make a DnCNN, which predicts the noise: the image less the output of a plain stack of 3x3 convolutions.
 
     Convolution and ReLU; `depth - 2` times convolution, batch norm and ReLU;
     convolution. With `bias_free`, no layer adds a constant, see `unet`.
@@ -214,7 +219,7 @@ def unet(
     dilations: tuple[int, ...] = (2, 4),
     name: str | None = None,
 ) -> keras.Model:
-    """The UNet of Mohan et al. that predicts the clean image, with or without biases.
+    """Make the UNet of Mohan et al. that predicts the clean image, with or without biases.
 
     Nine convolutions, one downsampling by 2: 5x5; 3x3; 3x3 with stride 2; 3x3;
     3x3 dilated by 2; 3x3 dilated by 4; a 4x4 transposed convolution back to full
@@ -232,8 +237,8 @@ def unet(
             one: `f(a * x) == a * f(x)` for a >= 0, which lets it follow the noise
             level beyond those it was trained on.
         width: Channels at full resolution; twice as many at half resolution.
-        dilations: Of the 3x3 convolutions at half resolution after the first; more of them see further, each
-            pixel of dilation four pixels.
+        dilations: Those of the 3x3 convolutions at half resolution after the first; more of
+            them see further, each pixel of dilation four pixels.
         name: Name of the model.
 
     Returns:
@@ -273,7 +278,7 @@ def unet(
 def blind_spot(
     image_channels: int = 1, *, bias_free: bool = False, width: int = 48, name: str | None = None
 ) -> keras.Model:
-    """A blind-spot network: the output at a pixel does not depend on the input at that pixel.
+    """Make a blind-spot network: the output at a pixel does not depend on the input at that pixel.
 
     A stack of convolutions that see only the rows above, themselves included, shifted down by one row, so that each
     output sees the rows strictly above it; applied to the image turned by 0, 90, 180 and 270 degrees, which
@@ -323,6 +328,6 @@ def blind_spot(
 
 
 def _exact():
-    """The dtype of the layer that makes the output: the eight bits of mixed precision are too few for an image."""
+    """Choose the dtype of the output: the eight bits of mixed precision are too few for an image."""
     policy = keras.config.dtype_policy()
     return policy.variable_dtype if policy.name.startswith("mixed") else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 import math
+import os
 import shutil
 import struct
 import tempfile
@@ -25,7 +26,7 @@ _UNSOUND = (
 )
 
 
-def check_network_file(path) -> None:
+def check_network_file(path: str | os.PathLike[str]) -> None:
     """Refuse a `.keras` or `.h5` file that is damaged, or would take up far more than it holds.
 
     That it runs no code is Keras's safe mode to see to; this is for what that lets pass: archives that expand without
@@ -48,7 +49,7 @@ def check_network_file(path) -> None:
 
 
 def _look_into_archive(path):
-    """The configuration, and how many bytes of weights there are."""
+    """Read the configuration, and count the bytes of weights."""
     stored = 0
     try:
         with zipfile.ZipFile(path) as archive:
@@ -91,7 +92,7 @@ def _config_of_hdf5(path):
 
 
 def _bytes_of_weights(config):
-    """What the weights of a network need in float32, without making them; None if there is no network."""
+    """Count the bytes that a network's weights need in float32, without making them; None without a network."""
     import keras
 
     found = []
@@ -107,7 +108,7 @@ def _bytes_of_weights(config):
         try:
             build()
         except Exception:
-            # Keras, which loads it next, has the reason to tell.
+            # Keras, which loads it next, gives the reason.
             found.append(None)
 
     # Keras keeps a list of such variables, to make them after all, for each thread: it goes with this one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ _kept: dict[Path, tuple[list[tuple], keras.Model]] = {}
 _one_at_a_time = threading.Lock()
 
 
-def network_in(name_or_path) -> keras.Model:
+def network_in(name_or_path: str | os.PathLike[str]) -> keras.Model:
     """Load what `load_denoiser` would, unless it is among the last and its files are unchanged.
 
     Returns:
@@ -44,7 +45,7 @@ def network_in(name_or_path) -> keras.Model:
 
 
 def _state(path):
-    """Tell what changes with a network's files: their names, sizes and times."""
+    """Find what changes with a network's files: their names, sizes and times."""
     files = [path]
     if path.is_dir():
         folder = version_folder(path)

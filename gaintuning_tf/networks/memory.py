@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from gaintuning_tf.networks.sizes import MULTIPLES
 
-# The gradient of the gains needs of each convolution its output and what comes of that,
+# The gradient of the gains needs the output of each convolution and what comes of that,
 # and a loss runs the network on two images at once: four copies.
 COPIES = 4
 _CONVOLUTIONS = (
@@ -22,7 +22,7 @@ _CONVOLUTIONS = (
 
 
 def bytes_per_pixel(model: keras.Model) -> float:
-    """About how many bytes a step of tuning keeps for each pixel, until the gradient has been found.
+    """Estimate how many bytes a step of tuning keeps for each pixel, until the gradient has been found.
 
     `COPIES` times the outputs of all convolutions, found in the network's graph.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -50,7 +52,7 @@ class Network:
     @property
     def channels(self) -> int:
         """The channels of an image."""
-        return self.shape[-1]
+        return int(self.model.inputs[0].shape[-1])
 
     @property
     def dimensions(self) -> int:
@@ -81,7 +83,7 @@ class Network:
         """Denoise images of any size, in inference mode, (N, ..., C): without the contrast."""
         return sizes.at_any_size(self.model, self.multiple)(images)
 
-    def check(self, shape) -> None:
+    def check(self, shape: tf.TensorShape | Sequence[int]) -> None:
         """Refuse images that the network cannot take.
 
         Raises:
@@ -90,11 +92,15 @@ class Network:
         sizes.check_size(self.model, shape)
 
     def at_contrast(self) -> keras.Model:
-        """The model between the layers of its contrast, if that is not one."""
+        """Put the model between the layers of its contrast, if that is not one."""
         return with_contrast(self.model, self.contrast)
 
 
-def network_of(model) -> Network:
+# What is taken for a network: a name, a path, or a model of Keras, tf_keras or TensorFlow.
+NetworkLike: TypeAlias = Network | keras.Model | str | os.PathLike[str] | Callable[..., Any]
+
+
+def network_of(model: NetworkLike) -> Network:
     """Take whatever is given for a network.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ class DenoiserInfo:
 
 
 def list_denoisers() -> dict[str, DenoiserInfo]:
-    """The networks that ship with the package, by name.
+    """List the networks that ship with the package, by name.
 
     Example:
 
@@ -59,8 +60,8 @@ def list_denoisers() -> dict[str, DenoiserInfo]:
     return {card.parent.name: _read_card(card) for card in cards}
 
 
-def find_denoiser(name_or_path) -> Path:
-    """The file that `load_denoiser` would load, without loading it: needs no TensorFlow.
+def find_denoiser(name_or_path: str | os.PathLike[str]) -> Path:
+    """Find the file that `load_denoiser` would load, without loading it: needs no TensorFlow.
 
     Raises:
         InputError: It is neither the name of a network nor a file that can hold one.
@@ -81,7 +82,7 @@ def find_denoiser(name_or_path) -> Path:
     return path
 
 
-def load_denoiser(name_or_path) -> keras.Model:
+def load_denoiser(name_or_path: str | os.PathLike[str]) -> keras.Model:
     """Load a trained denoiser.
 
     Args:
@@ -131,7 +132,7 @@ def register_classes() -> None:
 
 
 def _reason(error):
-    """The innermost reason in Keras's message, which quotes whole configurations around it."""
+    """Find the innermost reason in Keras's message, which quotes whole configurations around it."""
     text = str(error).rpartition("Exception encountered:")[2].partition("Full object config")[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
@@ -144,8 +145,11 @@ def _read_card(card):
     return DenoiserInfo(name=card.parent.name, path=path, **{field: values[field] for field in fields})
 
 
-def network_digest(path):
-    """SHA-256 of a network's file, or of all files in its folder: two that differ have not the same results."""
+def network_digest(path: Path) -> str:
+    """Compute the SHA-256 of a network's file, or of all files in its folder.
+
+    Networks of which it differs have not the same results.
+    """
     found = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -34,7 +34,7 @@ def check_denoiser(model: keras.Model) -> None:
 
 
 def size_multiple(model: keras.Model) -> int:
-    """The smallest number whose multiples `model` accepts as sides of an image.
+    """Find the smallest number whose multiples `model` accepts as sides of an image.
 
     1 for a network that keeps the resolution or pads by itself; 2^k for one that
     halves it k times and needs the halves to fit when it doubles it again. A model
@@ -56,9 +56,9 @@ def size_multiple(model: keras.Model) -> int:
         if model.outputs[0].shape[1:-1] != shape[1:-1]:
             raise InputError(f"{_wrong_size(model)} {shape} becomes {model.outputs[0].shape}")
         return 1
-    received = None
+    received = []
     for multiple in MULTIPLES:
-        # Several numbers of blocks: one alone might fit by chance.
+        # Several numbers of blocks: one alone might happen to fit.
         shapes = [_with_size(shape, blocks * multiple) for blocks in (4, 5, 7)]
         received = [(given, _output_shape(model, given)) for given in shapes]
         if all(returned is not None and returned[1:] == given[1:] for given, returned in received):
@@ -68,7 +68,7 @@ def size_multiple(model: keras.Model) -> int:
     raise InputError(f"{_wrong_size(model)} {given} {outcome}")
 
 
-def check_size(model: keras.Model, shape) -> None:
+def check_size(model: keras.Model, shape: tf.TensorShape | Sequence[int]) -> None:
     """Refuse an image that a model of fixed size cannot take.
 
     Raises:
@@ -90,12 +90,12 @@ def pad_symmetric(images: tf.Tensor, multiple: int) -> tf.Tensor:
     [1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0]
     """
     for axis in range(1, len(images.shape) - 1) if multiple > 1 else ():
-        images = mirror(images, axis, 0, -tf.shape(images)[axis] % multiple)
+        images = mirror(images, axis, 0, tf.math.floormod(-tf.shape(images)[axis], multiple))
     return images
 
 
 def at_any_size(model: keras.Model, multiple: int | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The network on images of any size: mirrored to what it takes, run in inference mode, and cropped.
+    """Run a network on images of any size: mirrored to what it takes, in inference mode, and cropped.
 
     Args:
         model: A denoiser of images (N, ..., C).
@@ -121,7 +121,7 @@ def at_any_size(model: keras.Model, multiple: int | None = None) -> Callable[[tf
     return denoise
 
 
-def mirror(images: tf.Tensor, axis: int, before, after) -> tf.Tensor:
+def mirror(images: tf.Tensor, axis: int, before: int | tf.Tensor, after: int | tf.Tensor) -> tf.Tensor:
     """Continue images by `before` and `after` mirrored pixels along an axis, as often as needed.
 
     Example:
@@ -130,12 +130,12 @@ def mirror(images: tf.Tensor, axis: int, before, after) -> tf.Tensor:
     [2.0, 2.0, 1.0, 1.0, 2.0, 2.0]
     """
     side = tf.shape(images)[axis]
-    position = tf.range(-before, side + after) % (2 * side)
+    position = tf.math.floormod(tf.range(-before, side + after), 2 * side)
     return tf.gather(images, tf.minimum(position, 2 * side - 1 - position), axis=axis)
 
 
 def crop_like(images: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
-    """The first part of `images` (N, ..., C) with the spatial size of `reference`."""
+    """Crop `images` (N, ..., C) at the ends to the spatial size of `reference`."""
     size = tf.shape(reference)[1:-1]
     return tf.slice(
         images,

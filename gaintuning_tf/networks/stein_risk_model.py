@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import keras
-from keras import ops
+
+from gaintuning_tf.gains.keras_types import Tensor, ops
 
 PROBE_STEP = 1e-3
 
@@ -30,7 +31,15 @@ class RiskMinimised(keras.Model):
     >>> model.compile("adam")
     """
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Compute the risk of noisy images `x`, of which the network made `y_pred`."""
         channels = y_pred.shape[-1]
         probe, variance = y[..., :channels], ops.square(y[..., channels:])
         shifted = self(x + PROBE_STEP * probe, training=training)

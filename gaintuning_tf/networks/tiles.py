@@ -17,7 +17,7 @@ LARGEST_FIELD = 512
 
 
 def receptive_field(model: keras.Model) -> int:
-    """How many pixels away an input pixel can still change an output pixel: the receptive field's half width.
+    """Measure how many pixels away an input can change an output: the receptive field's half width.
 
     Measured, not looked up, so that it holds for any network: the gradient of a
     block of outputs with respect to the input is exactly zero outside the receptive
@@ -89,14 +89,14 @@ def denoise_tiled(
 
 
 def _span(start, tile, margin, side):
-    """The slice of a tile with its margins, and the slice of the tile within that."""
+    """Find the slice of a tile with its margins, and the slice of the tile within that."""
     stop = min(start + tile, side)
     first = max(start - margin, 0)
     return slice(first, min(stop + margin, side)), slice(start - first, stop - first)
 
 
 def _field_within(model, radius):
-    """The receptive field if it is less than `radius`, else at least `radius`."""
+    """Measure the receptive field if it is less than `radius`, else at least `radius`."""
     side = 2 * radius + ALIGNMENT
     shape = (1, side, side, model.inputs[0].shape[-1])
     noisy = tf.random.stateless_uniform(shape, (0, 0), alg="philox")
@@ -105,7 +105,7 @@ def _field_within(model, radius):
         block = model(noisy, training=False)[:, radius : radius + ALIGNMENT, radius : radius + ALIGNMENT]
         # Weights of random sign, lest the parts of a sum cancel.
         total = tf.reduce_sum(block * tf.random.stateless_normal(tf.shape(block), (0, 1), alg="philox"))
-    seen = np.any(tape.gradient(total, noisy).numpy() != 0, axis=(0, 3))
+    seen = np.any(tf.convert_to_tensor(tape.gradient(total, noisy)).numpy() != 0, axis=(0, 3))
     farthest = [0]
     for axis in (0, 1):
         (positions,) = np.nonzero(seen.any(axis=1 - axis))

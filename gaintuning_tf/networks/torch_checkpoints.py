@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 State = dict[str, np.ndarray]
-# Of a batch norm in inference: these and no more.
+# A batch norm in inference has these arrays and no more.
 NORM = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -39,7 +39,7 @@ def import_torch(path: str | Path, *, allow_pickle: bool = False) -> keras.Model
     Raises:
         InputError: PyTorch is not installed, the file cannot be read without running
             code from it, or its layout is none of those known: the names that were not
-            understood are told.
+            understood are listed.
     """
     state = read_state(path, allow_pickle=allow_pickle)
     if "conv9.weight" in state:
@@ -52,7 +52,7 @@ def import_torch(path: str | Path, *, allow_pickle: bool = False) -> keras.Model
 
 
 def read_state(path: str | Path, *, allow_pickle: bool = False) -> State:
-    """The tensors of a PyTorch checkpoint by name, as NumPy arrays; see `import_torch`."""
+    """Read the tensors of a PyTorch checkpoint by name, as NumPy arrays; see `import_torch`."""
     torch = _torch()
     path = Path(path)
     if not path.is_file():
@@ -79,7 +79,7 @@ def _load_pickle(torch, path):
 
 
 def _find_state(content, path):
-    """The state dict inside what training scripts wrap around it."""
+    """Find the state dict inside what training scripts wrap around it."""
     torch = _torch()
     for key in ("state_dict", "model", "params", "params_ema"):
         if isinstance(content, dict) and isinstance(content.get(key), (dict, list)):
@@ -105,7 +105,7 @@ def _unet(state):
 
 
 def _published_dncnn(state):
-    """The names of the convolutions and of the batch norms, in order."""
+    """List the names of the convolutions and of the batch norms, in order."""
     depth = sum(bool(re.fullmatch(r"hidden_layer_list\.\d+\.weight", name)) for name in state)
     convolutions = ["first_layer", *(f"hidden_layer_list.{i}" for i in range(depth)), "last_layer"]
     return convolutions, [None, *(f"bn_layer_list.{i}" for i in range(depth)), None]
@@ -121,7 +121,7 @@ def _stacked_dncnn(state):
         else:
             norms[-1] = f"model.{number}"
     if len(convolutions) == 7:
-        # Same names, other dilations: nothing in the file tells them apart.
+        # Both have the same names: nothing in the file shows the dilations.
         warnings.warn(
             "taken for a DnCNN of 7 layers; IRCNN, which looks the same, is not supported",
             GainTuningWarning,

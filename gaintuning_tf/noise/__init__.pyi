@@ -3,6 +3,7 @@ from .estimation import estimate_noise as estimate_noise
 from .models import (
     KINDS as KINDS,
     GaussianNoise as GaussianNoise,
+    Noise as Noise,
     NoiseLevel as NoiseLevel,
     NoiseModel as NoiseModel,
     PoissonGaussianNoise as PoissonGaussianNoise,

@@ -8,15 +8,16 @@ import numpy as np
 # unit: one from the variance was a tenth off in
 # docs/log/2026-11-25-the-gain-of-counts-must-be-exact.md.
 TOLERANCE = 0.2
-# Beyond as many counts, float32 and chance make multiples of anything.
+# Beyond as many counts, the rounding of float32 makes multiples of anything.
 MOST = 1000
 
 
 def count_unit(image: np.ndarray, about: float) -> float | None:
-    """The unit that all values of an image are whole multiples of, if it is near an estimate of what one count adds.
+    """Find the unit that all values of an image are whole multiples of, near an estimate of what one count adds.
 
-    A detector that counts leaves nothing between the counts, which tells the gain exactly; the variance tells it to
-    a few percent only, and a loss that splits counts is off by as much in the brightness of all it denoises.
+    A detector that counts leaves nothing between the counts, which gives the gain exactly;
+    the variance gives it to a few percent only, and a loss that splits counts is off by as
+    much in the brightness of all it denoises.
 
     Args:
         image: Any shape.

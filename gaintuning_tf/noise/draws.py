@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+# Two integers: the same ones give the same numbers.
+Seed: TypeAlias = tf.Tensor | tuple[int, int]
 _alike = contextvars.ContextVar("whether all images of a batch get the same random numbers", default=False)
 
 
@@ -26,8 +29,8 @@ def alike() -> Iterator[None]:
         _alike.reset(token)
 
 
-def of_shape(draw: Callable[[tf.Tensor], tf.Tensor], shape) -> tf.Tensor:
-    """`draw(shape)` for images of the shape (N, ...).
+def of_shape(draw: Callable[[Any], tf.Tensor], shape: tf.Tensor | Sequence[int]) -> tf.Tensor:
+    """Return `draw(shape)` for images of the shape (N, ...).
 
     Example:
 
@@ -45,7 +48,7 @@ def of_shape(draw: Callable[[tf.Tensor], tf.Tensor], shape) -> tf.Tensor:
 
 
 def of_images(draw: Callable[..., tf.Tensor], *images: tf.Tensor) -> tf.Tensor:
-    """`draw(*images)`, whose numbers depend on images (N, ...), to the shape and dtype of the first."""
+    """Return `draw(*images)`, whose numbers depend on images (N, ...), to the shape and dtype of the first."""
     if not _alike.get():
         return draw(*images)
     kind = tf.TensorSpec(images[0].shape[1:], images[0].dtype)
@@ -53,8 +56,8 @@ def of_images(draw: Callable[..., tf.Tensor], *images: tf.Tensor) -> tf.Tensor:
     return tf.reshape(one, tf.shape(images[0]))
 
 
-def poisson(rate: tf.Tensor, seed) -> tf.Tensor:
-    """Poisson numbers of the means `rate` (N, ...), of its dtype; NaN where that is not finite.
+def poisson(rate: tf.Tensor, seed: Seed) -> tf.Tensor:
+    """Draw Poisson numbers of the means `rate` (N, ...), of its dtype; NaN where that is not finite.
 
     TensorFlow's own loop never ends at a mean of NaN, and no Ctrl-C gets through to it.
 
@@ -66,8 +69,8 @@ def poisson(rate: tf.Tensor, seed) -> tf.Tensor:
     return _of_finite(lambda mean: tf.random.stateless_poisson(tf.shape(mean), seed, mean, dtype=mean.dtype), rate)
 
 
-def binomial(counts: tf.Tensor, share: float, seed) -> tf.Tensor:
-    """How many of `counts` (N, ...) are drawn, each with the probability `share`; NaN where that is not finite.
+def binomial(counts: tf.Tensor, share: float, seed: Seed) -> tf.Tensor:
+    """Draw how many of `counts` (N, ...) are taken, each with the probability `share`; NaN where that is not finite.
 
     TensorFlow's own loop never ends at a count of NaN, and no Ctrl-C gets through to it.
 
@@ -76,8 +79,21 @@ def binomial(counts: tf.Tensor, share: float, seed) -> tf.Tensor:
     >>> binomial(tf.constant([[0.0, float("nan")]], tf.float64), 0.5, (0, 1)).numpy().tolist()
     [[0.0, nan]]
     """
-    chance = tf.constant(share, counts.dtype)
-    return _of_finite(lambda n: tf.random.stateless_binomial(tf.shape(n), seed, n, chance, n.dtype), counts)
+    probability = tf.constant(share, counts.dtype)
+    return _of_finite(lambda n: tf.random.stateless_binomial(tf.shape(n), seed, n, probability, n.dtype), counts)
+
+
+def random_bits(shape: tf.Tensor | Sequence[int], seed: Seed) -> tf.Tensor:
+    """Draw integers of which all 32 bits are random, int32.
+
+    Example:
+
+    >>> random_bits([2, 3], (0, 1)).shape.as_list()
+    [2, 3]
+    """
+    # TensorFlow's stubs do not know that both limits may be None.
+    uniform: Any = tf.random.stateless_uniform
+    return uniform(shape, seed, None, None, tf.int32, alg="philox")
 
 
 def _of_finite(draw, values):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, overload
+
 import numpy as np
 
 from gaintuning_tf.errors import InputError
@@ -10,6 +12,14 @@ from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, Poisson
 from gaintuning_tf.noise.variance_line import variance_line
 
 
+@overload
+def estimate_noise(image: np.ndarray, noise: Literal["gaussian"] = "gaussian") -> GaussianNoise: ...
+@overload
+def estimate_noise(image: np.ndarray, noise: Literal["poisson"]) -> PoissonNoise: ...
+@overload
+def estimate_noise(image: np.ndarray, noise: Literal["poisson-gaussian"]) -> PoissonGaussianNoise: ...
+@overload
+def estimate_noise(image: np.ndarray, noise: str) -> NoiseModel: ...
 def estimate_noise(image: np.ndarray, noise: str = "gaussian") -> NoiseModel:
     """Estimate the noise of one image from itself.
 
@@ -72,9 +82,11 @@ def _estimate_sigma(image):
     channel_axis = -1 if image.ndim == 3 else None
     spread = float(np.ptp(image.astype(np.float64)))
     # Without spread there are no wavelet coefficients, and scikit-image's median is of nothing.
-    sigma = (
-        float(estimate_sigma(image.astype(np.float64), channel_axis=channel_axis, average_sigmas=True)) if spread else 0
+    # The average is one number, which scikit-image's annotations do not say.
+    average: Any = (
+        estimate_sigma(image.astype(np.float64), channel_axis=channel_axis, average_sigmas=True) if spread else 0
     )
+    sigma = float(average)
     if not sigma > 1e-6 * spread:  # what rounding in the wavelet transform leaves
         raise InputError("found no noise in the image: it is constant, or synthetic and clean; pass sigma")
     return sigma

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -32,12 +32,12 @@ class NoiseLevel(NamedTuple):
     slope: Any
     intercept: Any
 
-    def variance(self, images):
-        """The line at each pixel of `images` (N, ..., C): not cut off at zero, so that it is unbiased at noisy ones."""
+    def variance(self, images: Any) -> Any:
+        """Evaluate the line at each pixel of `images` (N, ..., C), not cut off at zero: noisy ones do not bias it."""
         return along_images(self.slope, images) * images + along_images(self.intercept, images)
 
     def for_images(self, images: int) -> NoiseLevel:
-        """The same with a number for each image of a batch, (images,) each.
+        """Give the same with a number for each image of a batch, (images,) each.
 
         Raises:
             InputError: It is of another number of images.
@@ -62,7 +62,7 @@ class NoiseModel:
     """
 
     def scaled(self, factor: float, shift: float = 0.0) -> NoiseModel:
-        """The noise of `factor * image + shift`."""
+        """Find the noise of `factor * image + shift`."""
         raise NotImplementedError
 
     def _parts(self):
@@ -75,7 +75,7 @@ class NoiseModel:
         return max(np.size(part) for part in self._parts())
 
     def variance(self, image: np.ndarray) -> np.ndarray:
-        """Variance of the noise of each pixel where the clean image is `image`, of its shape, in its units squared.
+        """Compute the variance of the noise of each pixel of the clean `image`, of its shape, in its units squared.
 
         Args:
             image: (N, ..., C), or any shape if the parameters are numbers.
@@ -84,7 +84,7 @@ class NoiseModel:
         return gain * np.maximum(image - offset, 0) + np.square(sigma) * np.ones_like(image, dtype=float)
 
     def sample(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A noisy image: the shape of `clean`, and its dtype if that is a floating-point one, not clipped.
+        """Draw a noisy image: the shape of `clean`, and its dtype if that is a floating-point one, not clipped.
 
         Args:
             clean: (N, ..., C), or any shape if the parameters are numbers. Where it is below the
@@ -103,7 +103,7 @@ class NoiseModel:
         return noisy.astype(clean.dtype if clean.dtype.kind == "f" else np.float64)
 
     def level(self, images: int) -> NoiseLevel:
-        """The line of the variance for each image of a batch of `images`, (images,) float64.
+        """Give the line of the variance for each image of a batch of `images`, (images,) float64.
 
         Raises:
             InputError: The parameters are for another number of images.
@@ -112,14 +112,14 @@ class NoiseModel:
         return NoiseLevel(gain, np.square(sigma) - gain * offset).for_images(images)
 
     def each(self, images: int) -> list[NoiseModel]:
-        """A model of its own for each image of a batch of `images`.
+        """Make a model of its own for each image of a batch of `images`.
 
         Example:
 
         >>> [model.sigma for model in GaussianNoise(np.array([1.0, 2.0])).each(2)]
         [1.0, 2.0]
         """
-        parts = {f.name: np.broadcast_to(getattr(self, f.name), (images,)) for f in dataclasses.fields(self)}
+        parts = {name: np.broadcast_to(getattr(self, name), (images,)) for name in _names(self)}
         return [type(self)(**{name: float(part[i]) for name, part in parts.items()}) for i in range(images)]
 
 
@@ -146,7 +146,7 @@ class GaussianNoise(NoiseModel):
         _check(self, "sigma")
 
     def scaled(self, factor: float, shift: float = 0.0) -> GaussianNoise:
-        """The noise of `factor * image + shift`."""
+        """Find the noise of `factor * image + shift`."""
         return GaussianNoise(self.sigma * factor)
 
     def _parts(self):
@@ -177,7 +177,7 @@ class PoissonNoise(NoiseModel):
         _check(self, "gain")
 
     def scaled(self, factor: float, shift: float = 0.0) -> PoissonNoise | PoissonGaussianNoise:
-        """The noise of `factor * image + shift`: with a shift, there is a black level, which is the other model's."""
+        """Find the noise of `factor * image + shift`; with a shift it has a black level and is the other model."""
         if np.any(shift):
             return PoissonGaussianNoise(self.gain * factor, 0.0, shift)
         return PoissonNoise(self.gain * factor)
@@ -217,15 +217,20 @@ class PoissonGaussianNoise(NoiseModel):
             raise InputError(f"expected gain or sigma to be positive, received both zero: {self}")
 
     def scaled(self, factor: float, shift: float = 0.0) -> PoissonGaussianNoise:
-        """The noise of `factor * image + shift`."""
+        """Find the noise of `factor * image + shift`."""
         return PoissonGaussianNoise(self.gain * factor, self.sigma * factor, self.offset * factor + shift)
 
     def _parts(self):
         return self.gain, self.sigma, self.offset
 
 
+# What `sigma` and `noise` take: a number, or one for each image, is the standard deviation
+# of Gaussian noise.
+Noise: TypeAlias = float | np.ndarray | NoiseModel | NoiseLevel
+
+
 def stacked(models: Sequence[NoiseModel]) -> NoiseModel:
-    """One model for a batch of images, of those of each, which are of one kind; the model itself if it is one.
+    """Join the models of the images of a batch, which are of one kind; a single one is returned as it is.
 
     Example:
 
@@ -235,7 +240,12 @@ def stacked(models: Sequence[NoiseModel]) -> NoiseModel:
     if len(models) == 1:
         return models[0]
     (kind,) = {type(model) for model in models}
-    return kind(**{f.name: np.array([getattr(m, f.name) for m in models]) for f in dataclasses.fields(kind)})
+    return kind(**{name: np.array([getattr(model, name) for model in models]) for name in _names(kind)})
+
+
+def _names(model: Any) -> list[str]:
+    """List the names of the parameters of a model or of a kind of models: each is a dataclass."""
+    return [field.name for field in dataclasses.fields(model)]
 
 
 def _check(noise, name, least=None):
@@ -254,8 +264,8 @@ def _check(noise, name, least=None):
     raise InputError(f"expected {name} to be {kind}, in the units of the image, received {given}")
 
 
-def along_images(parameter, images):
-    """A parameter for each image (N,), to be broadcast over the images (N, ..., C); a number as it is."""
+def along_images(parameter: Any, images: Any) -> Any:
+    """Make a parameter for each image (N,) broadcast over the images (N, ..., C); a number stays as it is."""
     if getattr(parameter, "shape", ()) in ((), None):
         return parameter
     return parameter[(slice(None), *(None,) * (len(images.shape) - 1))]

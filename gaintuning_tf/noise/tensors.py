@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.noise import draws
-from gaintuning_tf.noise.models import GaussianNoise, NoiseLevel, NoiseModel, along_images
+from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel, along_images
 
 
 class NoiseTensors(NamedTuple):
@@ -29,8 +29,8 @@ class NoiseTensors(NamedTuple):
     (True, True, [4.0])
     """
 
-    slope: tf.Tensor | tuple = ()
-    intercept: tf.Tensor | tuple = ()
+    slope: Any = ()
+    intercept: Any = ()
 
     @property
     def known(self) -> bool:
@@ -43,16 +43,16 @@ class NoiseTensors(NamedTuple):
         return isinstance(self.slope, tuple)
 
     def variance(self, images: tf.Tensor) -> tf.Tensor:
-        """The line at each pixel, of the shape of `images`: not cut off at zero, so that noisy ones do not bias it."""
+        """Evaluate the line at each pixel of `images`, not cut off at zero: noisy ones do not bias it."""
         intercept = along_images(self.intercept, images) + tf.zeros_like(images)
         return intercept if self.is_gaussian else along_images(self.slope, images) * images + intercept
 
     def mean_variance(self, images: tf.Tensor) -> tf.Tensor:
-        """The mean of the line over each image, (N,)."""
+        """Average the line over each image, (N,)."""
         return mean(self.variance(images))
 
     def standard_error(self, noisy: tf.Tensor) -> tf.Tensor:
-        """How far below zero chance alone takes the risk of an image, one standard deviation, (N,).
+        """Estimate the standard error of the risk of an image about zero, (N,).
 
         `v sqrt(2 / n)`: that of the mean square of the noise in n values, normal and of
         the mean variance v, to which all risk estimates compare.
@@ -68,12 +68,12 @@ class NoiseTensors(NamedTuple):
         variance = mean(tf.maximum(self.variance(noisy), 0))
         return variance * (2 / (noisy.shape.num_elements() / noisy.shape[0])) ** 0.5
 
-    def draw(self, images: tf.Tensor, seed) -> tf.Tensor:
-        """Noise of mean zero, as it would lie on the clean `images`.
+    def draw(self, images: tf.Tensor, seed: draws.Seed) -> tf.Tensor:
+        """Draw noise of mean zero, as it would lie on the clean `images`.
 
         `sigma n + gain (Poisson(m) - m)` with `m = max(images - offset, 0) / gain`, n
         standard normal: an intercept above zero is `sigma^2`, one below `-gain * offset`.
-        Of Gaussian noise no Poisson numbers are drawn; XLA cannot draw them.
+        Gaussian noise needs no Poisson numbers, which XLA cannot draw.
 
         Args:
             images: (N, ..., C), clean.
@@ -99,8 +99,8 @@ class NoiseTensors(NamedTuple):
         return noise if self.is_gaussian else noise + self._shot_noise(images, poisson_seed)
 
     def specs(self, image: tf.TensorSpec) -> NoiseTensors:
-        """The same with a `TensorSpec` of a number for each image in place of each tensor."""
-        each = tf.TensorSpec([None], image.dtype)
+        """Put a `TensorSpec` of a number for each image in the place of each tensor."""
+        each: Any = tf.TensorSpec([None], image.dtype)  # in the place of a tensor
         return NoiseTensors(*(part if isinstance(part, tuple) else each for part in self))
 
     def _shot_noise(self, images, seed):
@@ -115,8 +115,12 @@ class NoiseTensors(NamedTuple):
         return gain * tf.cast(counts - rate, images.dtype)
 
 
-def noise_tensors(noise, dtype=tf.float32) -> NoiseTensors:
-    """What is known of any noise, as tensors that broadcast over the images of a batch.
+# What a loss takes: the noise as `tune` takes it, or already in tensors.
+AnyNoise: TypeAlias = Noise | tf.Tensor | NoiseTensors
+
+
+def noise_tensors(noise: AnyNoise | None, dtype: tf.DType = tf.float32) -> NoiseTensors:
+    """Turn any noise into tensors that broadcast over the images of a batch.
 
     Args:
         noise: None if nothing is known; a standard deviation, () or (N,), number or
@@ -134,9 +138,9 @@ def noise_tensors(noise, dtype=tf.float32) -> NoiseTensors:
     if noise is None or isinstance(noise, NoiseTensors):
         return noise or NoiseTensors()
     if tf.is_tensor(noise):
-        return NoiseTensors(intercept=tf.square(tf.cast(noise, dtype)))
+        return NoiseTensors(intercept=tf.square(tf.cast(cast(Any, noise), dtype)))
     if not isinstance(noise, (NoiseModel, NoiseLevel)):
-        noise = GaussianNoise(noise)
+        noise = GaussianNoise(cast(Any, noise))
     if isinstance(noise, GaussianNoise):
         return NoiseTensors(intercept=tf.square(tf.cast(noise.sigma, dtype)))
     slope, intercept = noise if isinstance(noise, NoiseLevel) else noise.level(noise.images)
@@ -145,8 +149,8 @@ def noise_tensors(noise, dtype=tf.float32) -> NoiseTensors:
     return NoiseTensors(tf.cast(slope, dtype) if grows else (), tf.cast(intercept, dtype))
 
 
-def noise_of_batch(noise: NoiseModel | NoiseLevel | None, images: int, dtype) -> NoiseTensors:
-    """What is known of the noise of a batch, a number for each of its images.
+def noise_of_batch(noise: NoiseModel | NoiseLevel | None, images: int, dtype: tf.DType) -> NoiseTensors:
+    """Turn the noise of a batch into tensors with a number for each of its images.
 
     Args:
         noise: The noise of all, or with parameters for each; None if it is not known.
@@ -165,10 +169,10 @@ def noise_of_batch(noise: NoiseModel | NoiseLevel | None, images: int, dtype) ->
 
 
 def total(images: tf.Tensor) -> tf.Tensor:
-    """The sum over the pixels and channels of each image, (N, ..., C) to (N,)."""
+    """Sum over the pixels and channels of each image, (N, ..., C) to (N,)."""
     return tf.reduce_sum(images, axis=range(1, len(images.shape)))
 
 
 def mean(images: tf.Tensor) -> tf.Tensor:
-    """The mean over the pixels and channels of each image, (N, ..., C) to (N,)."""
+    """Average over the pixels and channels of each image, (N, ..., C) to (N,)."""
     return tf.reduce_mean(images, axis=range(1, len(images.shape)))

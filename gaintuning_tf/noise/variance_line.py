@@ -15,24 +15,24 @@ QUANTILE = 1 / 3
 # The standard normal distribution has that quantile here.
 _NORMAL_QUANTILE = -0.4307272992954576
 # A line needs few points, each of as many blocks as possible: there are at most GROUPS,
-# and none has fewer than SMALLEST_GROUP blocks, whose quantile would be chance.
+# and none has fewer than SMALLEST_GROUP blocks, whose quantile would say little.
 GROUPS = 16
 SMALLEST_GROUP = 8
-# The weights depend on the line and the line on the weights; so many rounds let both
+# The weights depend on the line and the line on the weights; so many fits let both
 # settle.
-_ROUNDS = 10
+_FITS = 10
 NO_NOISE = "found no noise in the image: it is constant, or synthetic and clean; pass the noise"
 
 
 def variance_line(image: np.ndarray, *, through_origin: bool = False) -> tuple[float, float]:
-    """The line `variance = slope * mean + intercept` of the noise in an image, slope >= 0.
+    """Fit the line `variance = slope * mean + intercept` of the noise in an image, slope >= 0.
 
     The image is cut into blocks of 8 x 8 pixels, each with its mean and the mean square of its
     finest diagonal wavelet coefficients, in which the noise is all there is where the image is
     smooth (Foi, Trimeche, Katkovnik, Egiazarian, "Practical Poissonian-Gaussian noise modeling
     and fitting for single-image raw-data", IEEE TIP 2008, section III). Blocks of similar mean
     form a group. Its variance is a low quantile of those of its blocks, which blocks with
-    edges and texture do not reach, divided by that of a chi-squared distribution over its mean;
+    edges and texture do not change, divided by that of a chi-squared distribution over its mean;
     `(1 - 2/9k + z sqrt(2/9k))^3` for k coefficients (Wilson and Hilferty, PNAS 1931). The line
     is fitted by least squares, each group weighted by its number of blocks over the square of
     the variance that the line gives it, which is to what a variance's own variance is proportional.
@@ -61,7 +61,7 @@ def variance_line(image: np.ndarray, *, through_origin: bool = False) -> tuple[f
             f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image, 32x32 or more are needed; "
             "pass the noise"
         )
-    # Of a constant image, the transform leaves rounding and no spread to compare it with.
+    # The transform of a constant image leaves rounding and no spread to compare it with.
     means, variances = _blocks(image) if np.ptp(image) > 1e-9 * np.abs(image).max() else ((), ())
     if len(means) < 2 * SMALLEST_GROUP:
         raise InputError(NO_NOISE)
@@ -107,8 +107,8 @@ def _groups(means, variances):
 
 def _fit(means, variances, sizes, through_origin):
     """Slope and intercept, reweighted until they agree with their weights."""
-    expected = variances
-    for _ in range(_ROUNDS):
+    expected, slope, intercept = variances, 0.0, 0.0
+    for _ in range(_FITS):
         weights = sizes / np.square(expected)
         if through_origin:
             slope, intercept = _mean(means * variances, weights) / _mean(means**2, weights), 0.0

@@ -13,6 +13,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.contrast import take_contrast, with_contrast
 from gaintuning_tf.gains.convolutions import sublayers
 from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.keras_types import as_array
 from gaintuning_tf.gains.surgery import gain_layers, insert_gains, strip_gains
 from gaintuning_tf.reports.equivalent import EquivalentFilter, NetBias, check_pixel, equivalent_filter, net_bias, sight
 
@@ -75,15 +76,15 @@ def analyse(
     frame: int = 0,
     pixels: Mapping[str, tuple[int, int]] | None = None,
 ) -> Analysis:
-    """What tuning did: the gains, equivalent filters at a few pixels, and the net bias, before and after.
+    """Find what tuning did: the gains, equivalent filters at a few pixels, and the net bias, before and after.
 
-    Of a frame larger than 256x256, the net bias is that of the window of this size about the place where
-    tuning changed most.
+    Where a frame is larger than 256x256, the net bias is that of the window of this size
+    about the place where tuning changed most.
 
     Args:
         result: What `gaintune` returned.
         noisy: The image it was given.
-        frame: Of which frame, where there are several.
+        frame: Which frame, where there are several.
         pixels: By any name, row and column of the pixels whose filters to find; `choose_pixels` by default.
 
     Returns:
@@ -116,17 +117,17 @@ def analyse(
     for pixel in pixels.values():
         check_pixel(pixel, image.shape[1:3])
     radius = sight(models[0], image.shape[1:3])
-    filters = {
-        name: tuple(equivalent_filter(model, image, pixel, radius=radius) for model in models)
-        for name, pixel in pixels.items()
-    }
+    filters = {}
+    for name, pixel in pixels.items():
+        first, second = (equivalent_filter(model, image, pixel, radius=radius) for model in models)
+        filters[name] = first, second
     window = _window_about(_most_changed(pretrained, denoised), denoised.shape)
     before, after = (net_bias(model, image, window=window, radius=radius) for model in models)
     return Analysis(frame, denoised, gain_changes(result.model), filters, window, before, after)
 
 
 def gain_changes(model: keras.Model) -> list[GainChange]:
-    """How far the gains of each layer moved from one, in the order in which the image meets the layers.
+    """Measure how far the gains of each layer moved from one, in the order in which the image meets the layers.
 
     Args:
         model: A model with gains, such as `GainTuningResult.model`.
@@ -154,11 +155,11 @@ def gain_changes(model: keras.Model) -> list[GainChange]:
         places = [index for index, gain in enumerate(gains) if any(gain is own for own in network.gains)]
         for index, gain in zip(places, network.gains_in_order(), strict=True):
             gains[index] = gain
-    return [GainChange(gain.name, keras.ops.convert_to_numpy(gain.gain).ravel()) for gain in gains]
+    return [GainChange(gain.name, as_array(gain.gain).ravel()) for gain in gains]
 
 
 def frame_model(model: keras.Model, frame: int) -> keras.Model:
-    """Of a model with gains of their own per image, the one with the gains of one of them.
+    """Make the model of one image from one that has gains for each of several.
 
     Args:
         model: Such as `GainTuningResult.model` is for a stack; left untouched.
@@ -189,7 +190,7 @@ def frame_model(model: keras.Model, frame: int) -> keras.Model:
 
 
 def choose_pixels(pretrained: np.ndarray, denoised: np.ndarray) -> dict[str, tuple[int, int]]:
-    """Pixels worth a look: where tuning changed most, on the strongest edge, and in the flattest place.
+    """Choose pixels worth a look: where tuning changed most, on the strongest edge, and in the flattest place.
 
     Args:
         pretrained: The frame before tuning, (H, W, C).
@@ -209,7 +210,7 @@ def choose_pixels(pretrained: np.ndarray, denoised: np.ndarray) -> dict[str, tup
     from skimage.filters import gaussian
 
     smooth = gaussian(denoised.mean(-1), 1)
-    # Of an axis of one pixel there is no slope.
+    # An axis of one pixel has no slope.
     axes = [axis for axis in (0, 1) if smooth.shape[axis] > 1]
     slope = sum(np.square(np.gradient(smooth, axis=axis)) for axis in axes)
     chosen = {"most changed": _most_changed(pretrained, denoised)} if np.any(pretrained != denoised) else {}
@@ -227,9 +228,11 @@ def _highest(values):
     margins = [min(16, side // 8) for side in values.shape]
     inner = values[tuple(slice(m, side - m) for m, side in zip(margins, values.shape, strict=True))]
     found = np.unravel_index(np.argmax(inner), inner.shape)
-    return tuple(int(position + margin) for position, margin in zip(found, margins, strict=True))
+    row, column = (int(position + margin) for position, margin in zip(found, margins, strict=True))
+    return row, column
 
 
 def _window_about(pixel, shape):
     starts = [max(0, min(p - BIAS_WINDOW // 2, side - BIAS_WINDOW)) for p, side in zip(pixel, shape[:2], strict=True)]
-    return tuple(slice(s, min(s + BIAS_WINDOW, side)) for s, side in zip(starts, shape[:2], strict=True))
+    rows, columns = (slice(s, min(s + BIAS_WINDOW, side)) for s, side in zip(starts, shape[:2], strict=True))
+    return rows, columns

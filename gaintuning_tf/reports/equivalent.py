@@ -3,13 +3,15 @@
 A network of ReLUs is piecewise affine: at the image y it is `f(y) = A_y y + b_y`, A_y its Jacobian and b_y its net
 bias (S. Mohan, Z. Kadkhodaie, E. P. Simoncelli, C. Fernandez-Granda, "Robust and interpretable blind image denoising
 via bias-free convolutional neural networks", ICLR 2020, section 4). A row of A_y holds the weights with which a
-denoised pixel sums the noisy ones. Of other smooth networks this is the first order about y.
+denoised pixel sums the noisy ones. For other smooth networks this is the first order about y.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,7 +26,7 @@ from gaintuning_tf.networks import sizes, tiles
 
 # Sides up to this are taken whole: a window about a pixel would hardly be smaller.
 SMALL = 2 * tiles.ALIGNMENT
-# Of the residual: a net bias below this is what rounding leaves.
+# A net bias below this share of the residual is what rounding leaves.
 ROUNDING = 1e-4
 
 
@@ -124,7 +126,7 @@ def equivalent_filter(
     radius: int | None = None,
     reach: int | None = None,
 ) -> EquivalentFilter:
-    """The linear filter that a network is at one pixel of one image: a row of its Jacobian.
+    """Find the linear filter that a network is at one pixel of one image: a row of its Jacobian.
 
     `w_ij = d f_i / d y_j` at the noisy image y (Mohan et al., ICLR 2020, section 4), by one reverse-mode
     derivative of the window about the pixel that the network sees.
@@ -156,7 +158,7 @@ def equivalent_filter(
     if image.shape[0] != 1 or any(gain.images not in (None, 1) for gain in gain_layers(model)):
         raise InputError(
             f"expected one image (1, H, W, C) and gains for one, received the shape {tuple(image.shape)}; "
-            "of a model with gains of their own per image, take frame_model(model, frame)"
+            "where each image has its own, take frame_model(model, frame)"
         )
     check_pixel(pixel, image.shape[1:3])
     if not 0 <= channel < image.shape[-1]:
@@ -168,7 +170,7 @@ def equivalent_filter(
     with tf.GradientTape() as tape:
         tape.watch(window)
         value = sizes.at_any_size(model)(window)[0, row, column, channel]
-    weights = tape.gradient(value, window, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    weights: Any = tape.gradient(value, window, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     bias = float(value - tf.reduce_sum(weights * window))
     return EquivalentFilter((int(pixel[0]), int(pixel[1])), channel, _centred(weights[0].numpy(), row, column), bias)
 
@@ -181,7 +183,7 @@ def net_bias(
     radius: int | None = None,
     reach: int | None = None,
 ) -> NetBias:
-    """The net bias of a network at an image, `b_y = f(y) - A_y y` (Mohan et al., ICLR 2020, section 4).
+    """Find the net bias of a network at an image, `b_y = f(y) - A_y y` (Mohan et al., ICLR 2020, section 4).
 
     A_y y is one Jacobian-vector product: no row of A_y is formed. A network without biases is homogeneous, and has
     none. What it is computed of is in memory at once.
@@ -210,7 +212,7 @@ def net_bias(
     model, image = _checked(model, noisy)
     size = image.shape[1:3]
     if window is None:
-        window, radius = tuple(slice(0, side) for side in size), max(size)
+        window, radius = (slice(0, size[0]), slice(0, size[1])), max(size)
     radius = sight(model, size) if radius is None else radius
     seen = [_seen(w.start, w.stop, radius, side) for w, side in zip(window, size, strict=True)]
     part = tf.convert_to_tensor(image[:, seen[0], seen[1]])
@@ -221,7 +223,7 @@ def net_bias(
 
 
 def sight(model: keras.Model, size: tuple[int, int]) -> int:
-    """How many pixels away an output of the network can depend on an image of this size, at most.
+    """Measure how many pixels away an output can depend on an image of this size, at most.
 
     The receptive field as `tiles.receptive_field` measures it, and a quarter more; simply the
     longer side of small images, and where it cannot be measured.
@@ -247,7 +249,7 @@ def sight(model: keras.Model, size: tuple[int, int]) -> int:
     return field + field // 4 + 1
 
 
-def check_pixel(pixel, size: tuple[int, int]) -> None:
+def check_pixel(pixel: Sequence[int], size: tuple[int, int]) -> None:
     """Refuse what is not row and column of a pixel of an image.
 
     Raises:
@@ -259,7 +261,7 @@ def check_pixel(pixel, size: tuple[int, int]) -> None:
 
 
 def _renamed(radius, reach):
-    """The radius, which callers of earlier versions give as `reach`."""
+    """Return the radius, which callers of earlier versions give as `reach`."""
     if reach is None:
         return radius
     if radius is not None:
@@ -268,7 +270,7 @@ def _renamed(radius, reach):
     return reach
 
 
-def _checked(model, noisy):
+def _checked(model, noisy) -> tuple[keras.Model, Any]:
     model = as_keras_model(model)
     sizes.check_denoiser(model)
     noisy = np.asarray(noisy)
@@ -277,13 +279,13 @@ def _checked(model, noisy):
 
 
 def _seen(start, stop, radius, side):
-    """The slice that outputs from `start` to `stop` see, its ends where a network that halves the sides can cut."""
+    """Find the slice that outputs from `start` to `stop` see; a network that halves the sides can cut at its ends."""
     unit = tiles.ALIGNMENT
     return slice(max(start - radius, 0) // unit * unit, min(-(-(stop + radius) // unit) * unit, side))
 
 
 def _centred(weights, row, column):
-    """The weights with the pixel in the middle, as far as there are any."""
+    """Cut out the weights with the pixel in the middle, as far as there are any."""
     used = np.argwhere(weights.any(-1)) - (row, column)
     radius = int(np.abs(used).max(initial=0))
     padded = np.pad(weights, ((radius, radius), (radius, radius), (0, 0)))
@@ -291,7 +293,7 @@ def _centred(weights, row, column):
 
 
 def _linear_part(model, image):
-    """f(y) and A_y y."""
+    """Compute f(y) and A_y y."""
     denoise = sizes.at_any_size(model)
     if sublayers(model, GraphNetwork):
         return _linear_part_backwards(denoise, image)
@@ -301,7 +303,7 @@ def _linear_part(model, image):
 
 
 def _linear_part_backwards(denoise, image):
-    """The same by reverse mode twice: `A^T u` is linear in u, and the gradient of `y . A^T u` by u is A y.
+    """Find the same by reverse mode twice: `A^T u` is linear in u, and the gradient of `y . A^T u` by u is A y.
 
     About three times the work of forward mode. But that fails in imported graphs: TensorFlow 2.21 miscalculates, and
     refuses, the padding of a dilated convolution of a size that needs some.

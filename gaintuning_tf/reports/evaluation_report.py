@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from pathlib import Path
 
 from gaintuning_tf.reports.pages import chart, page, table
 from gaintuning_tf.support.atomic_files import replacing
@@ -13,7 +14,7 @@ _FORMATS = {"psnr": ".2f", "ssim": ".4f", "seconds": ".1f", "fraction": ".0%"}
 _SHOWN = ("folder", "clean", "model", "sigma", "loss")  # settings that name a table, if they are there
 
 
-def write_page(path, results: Sequence[dict]) -> None:
+def write_page(path: str | Path, results: Sequence[dict]) -> None:
     """Write one self-contained HTML page, whole or not at all.
 
     Args:
@@ -41,7 +42,7 @@ def write_page(path, results: Sequence[dict]) -> None:
 
 
 def sentence(result: dict) -> str:
-    """What to say of the spread of a result, and of the oracle's if it was measured.
+    """Say in words the spread of a result, and of the oracle's if it was measured.
 
     Example:
 
@@ -62,7 +63,7 @@ def sentence(result: dict) -> str:
 
 
 def name(settings: dict) -> str:
-    """A line that tells one setting from another.
+    """Make a line that distinguishes one setting from another.
 
     Example:
 
@@ -81,13 +82,13 @@ def _formatted(row):
 
 
 def _aligned(rows):
-    """The rows with the same keys, empty where they had none."""
+    """Give the rows the same keys, empty where they had none."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     return [{key: row.get(key, "") for key in keys} for row in rows]
 
 
 def _scatter(axes, rows):
-    """A point per image: tuned, and gained, against pre-trained."""
+    """Draw a point per image: tuned, and gained, against pre-trained."""
     before = [row["psnr_pretrained"] for row in rows]
     after = [row["psnr_tuned"] for row in rows]
     ends = [min(before + after), max(before + after)]

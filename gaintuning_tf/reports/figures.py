@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,18 +12,20 @@ from gaintuning_tf.support.atomic_files import replacing
 from gaintuning_tf.support.plotting import pyplot
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from gaintuning_tf.reports.analysis import Analysis, GainChange
 
 ZOOM = 96
-# Of a filter's largest weight: weights below this are left out at its border.
+# Weights below this share of a filter's largest are left out at its border.
 FAINT = 0.01
 MOVED = (0.01, 0.05)
 DIVERGING = "RdBu_r"
-# Of the drawing of filters, in inches: its width, the height of a row, the side of a panel.
+# The drawing of filters has this width, height of a row and side of a panel, in inches.
 _WIDTH, _ROW, _PANEL = 11.7, 3.15, 2.0
 
 
-def write_figures(folder, drawings: dict) -> None:
+def write_figures(folder: str | Path, drawings: Mapping[str, Figure]) -> None:
     """Write figures, by name, as PNG (300 dots per inch) and PDF into a folder, made if need be; they are closed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,8 +36,8 @@ def write_figures(folder, drawings: dict) -> None:
         pyplot().close(figure)
 
 
-def gains_figure(changes: list[GainChange]):
-    """By layer, in the order of the network: every gain, how far they moved, and how many of them."""
+def gains_figure(changes: Sequence[GainChange]) -> Figure:
+    """Draw, layer by layer in the order of the network, every gain, how far they moved, and how many of them."""
     width = float(np.clip(2.5 + 0.55 * len(changes), 9, 12))
     figure, (points, distance, shares) = pyplot().subplots(
         3, 1, figsize=(width, 7), sharex=True, layout="constrained", height_ratios=(2, 1, 1)
@@ -59,8 +62,8 @@ def gains_figure(changes: list[GainChange]):
     return figure
 
 
-def filters_figure(analysis: Analysis):
-    """A row per pixel: the tuned image about it, the filter there before and after tuning, and their difference.
+def filters_figure(analysis: Analysis) -> Figure:
+    """Draw a row per pixel: the tuned image about it, the filter there before and after tuning, and their difference.
 
     The colours of the filters go with the signed square root of the weights: the many small ones are seen beside
     the few large ones.
@@ -86,12 +89,12 @@ def filters_figure(analysis: Analysis):
     return figure
 
 
-def biases_figure(analysis: Analysis, scale: float = 1.0):
-    """The net bias before and after tuning, with one scale of colours, in units of the image.
+def biases_figure(analysis: Analysis, scale: float = 1.0) -> Figure:
+    """Draw the net bias before and after tuning, with one scale of colours, in units of the image.
 
     Args:
-        analysis: Of which the first channel is shown.
-        scale: Of the image per unit of the network.
+        analysis: The analysis, whose first channel is shown.
+        scale: Units of the image per unit of the network.
     """
     figure, axes = pyplot().subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     fields = [scale * found.bias[0, ..., 0] for found in (analysis.before, analysis.after)]
@@ -113,7 +116,7 @@ def biases_figure(analysis: Analysis, scale: float = 1.0):
 
 
 def most_changed(difference: np.ndarray) -> tuple[slice, slice]:
-    """The window of `ZOOM` pixels squared in which the difference has the most energy."""
+    """Find the window of `ZOOM` pixels squared in which the difference has the most energy."""
     energy = np.square(difference.astype(np.float64) - 127.5)
     energy = energy.mean(-1) if energy.ndim == 3 else energy
     height, width = (min(side, ZOOM) for side in energy.shape)
@@ -124,7 +127,7 @@ def most_changed(difference: np.ndarray) -> tuple[slice, slice]:
 
 
 def _panels(figure, number, count):
-    """The axes of a row: a place, two filters and their bar, a difference and its bar. Laid out by hand, as the
+    """Make the axes of a row: a place, two filters and their bar, a difference and its bar. By hand, as the
     engines of matplotlib leave gaps about square pictures and take longer than all the rest."""
     height = _ROW * count
     bottom = height - _ROW * (number + 1) + 0.5
@@ -138,7 +141,7 @@ def _panels(figure, number, count):
 
 
 def _draw_place(axis, image, name, pixel, radius):
-    """The image about a pixel, as far as the filter beside it is shown."""
+    """Draw the image about a pixel, as far as the filter beside it is shown."""
     picture = image.clip(0, 1) if image.shape[-1] == 3 else image.mean(-1)
     row, column = pixel
     height, width = picture.shape[:2]
@@ -160,7 +163,7 @@ def _draw_signed(axis, values, span, title, radius):
 
 
 def _draw_bar(axis, shown, span):
-    """A bar of the colours of square roots, ticked in weights."""
+    """Draw a bar of the colours of square roots, ticked in weights."""
     bar = axis.figure.colorbar(shown, cax=axis)
     shares = np.array([-1, -0.5, -0.1, 0, 0.1, 0.5, 1])
     bar.set_ticks(_root(shares), labels=[f"{span * share:.2g}" for share in shares], fontsize=7)
@@ -185,7 +188,7 @@ def _described(found):
 
 
 def _visible(*filters):
-    """How far from the pixel any weight is more than faint."""
+    """Find how far from the pixel any weight is more than faint."""
     found = [3]
     for each in filters:
         weights = np.abs(each.weights).max(-1)
@@ -195,7 +198,7 @@ def _visible(*filters):
 
 
 def _about(found, radius):
-    """The filter's weights on its own channel, as far as `radius`, zeros beyond its support."""
+    """Cut out the filter's weights on its own channel, as far as `radius`, zeros beyond its support."""
     weights = np.pad(found.weights[..., found.channel], max(radius - found.radius, 0))
     middle = weights.shape[0] // 2
     return weights[middle - radius : middle + radius + 1, middle - radius : middle + radius + 1]

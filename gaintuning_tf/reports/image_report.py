@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def write_report(
-    path,
+    path: str | Path,
     result: GainTuningResult,
     noisy: np.ndarray,
     *,
     facts: dict,
     scores: list[dict],
-    clean=None,
+    clean: np.ndarray | None = None,
     pixels: dict[str, tuple[int, int]] | None = None,
 ) -> None:
     """Write one self-contained HTML page, whole or not at all.
@@ -64,7 +65,7 @@ def write_report(
         temporary.write_text(page("GainTuning report", parts), encoding="utf-8")
 
 
-def write_figures(folder, result: GainTuningResult, noisy: np.ndarray) -> None:
+def write_figures(folder: str | Path, result: GainTuningResult, noisy: np.ndarray) -> None:
     """Write the page's drawings as PNG (300 dots per inch) and PDF into a folder, made if need be.
 
     Args:
@@ -86,7 +87,7 @@ def write_figures(folder, result: GainTuningResult, noisy: np.ndarray) -> None:
 
 
 def _explained(result, noisy, pixels):
-    """The part of the page that says what tuning did to the network."""
+    """Make the part of the page that says what tuning did to the network."""
     # Here, for with it comes TensorFlow, and the command line asks this module before that.
     from gaintuning_tf.reports.analysis import analyse
 

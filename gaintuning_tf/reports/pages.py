@@ -6,19 +6,24 @@ import base64
 import html
 import io
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gaintuning_tf.support.plotting import pyplot
 
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
 
-def chart(draw: Callable, *arguments, columns: int = 1, size=(9, 3.6)) -> str:
-    """The HTML of what `draw(axes, *arguments)` draws, `axes` being one of matplotlib's, or several in a row."""
+
+def chart(draw: Callable[..., None], *arguments: Any, columns: int = 1, size: tuple[float, float] = (9, 3.6)) -> str:
+    """Make the HTML of what `draw(axes, *arguments)` draws, `axes` being one of matplotlib's, or several in a row."""
     figure, axes = pyplot().subplots(1, columns, figsize=size, layout="constrained")
     draw(axes, *arguments)
     return figure_image(figure)
 
 
-def figure_image(figure) -> str:
-    """The HTML of a matplotlib figure, which is closed."""
+def figure_image(figure: Figure) -> str:
+    """Make the HTML of a matplotlib figure, which is closed."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=120)
     pyplot().close(figure)
@@ -26,7 +31,7 @@ def figure_image(figure) -> str:
 
 
 def table(rows: Sequence[dict], head: bool = True) -> str:
-    """The HTML of a table, whose columns are the keys of the first row; nothing without rows.
+    """Make the HTML of a table, whose columns are the keys of the first row; nothing without rows.
 
     Example:
 
@@ -41,8 +46,8 @@ def table(rows: Sequence[dict], head: bool = True) -> str:
     return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
-def png(picture) -> bytes:
-    """A picture, uint8, (H, W) or (H, W, 3), as the bytes of a PNG file."""
+def png(picture: np.ndarray) -> bytes:
+    """Encode a picture, uint8, (H, W) or (H, W, 3), as the bytes of a PNG file."""
     from PIL import Image
 
     data = io.BytesIO()
@@ -51,12 +56,12 @@ def png(picture) -> bytes:
 
 
 def data_uri(png: bytes) -> str:
-    """A PNG as the address of itself."""
+    """Encode a PNG as the address of itself."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def page(title: str, parts: Sequence[str]) -> str:
-    """A whole HTML document of parts that are HTML already."""
+    """Make a whole HTML document of parts that are HTML already."""
     return _PAGE.format(title=html.escape(title), body="\n".join(parts))
 
 

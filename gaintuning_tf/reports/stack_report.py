@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 
 import numpy as np
 
@@ -13,11 +14,11 @@ from gaintuning_tf.reports.pages import data_uri, figure_image, page, png, table
 from gaintuning_tf.support.atomic_files import replacing
 from gaintuning_tf.support.plotting import pyplot
 
-# As many lines of gains as can be told apart.
+# More lines of gains cannot be distinguished.
 _LAYERS = 12
 
 
-def write_stack_report(path, result: StackResult, noisy: Stack, *, facts: dict) -> None:
+def write_stack_report(path: str | Path, result: StackResult, noisy: Stack, *, facts: dict) -> None:
     """Write one self-contained HTML page, whole or not at all.
 
     Args:
@@ -41,7 +42,7 @@ def write_stack_report(path, result: StackResult, noisy: Stack, *, facts: dict) 
         temporary.write_text(page("GainTuning report", parts), encoding="utf-8")
 
 
-def write_stack_figures(folder, result: StackResult) -> None:
+def write_stack_figures(folder: str | Path, result: StackResult) -> None:
     """Write the drawings of the page as PNG (300 dots per inch) and PDF into a folder, made if need be.
 
     Raises:
@@ -51,7 +52,7 @@ def write_stack_figures(folder, result: StackResult) -> None:
 
 
 def gain_in_risk(row: dict) -> float:
-    """By how many dB the estimated error of a frame fell; NaN where an estimate is not positive.
+    """Compute by how many dB the estimated error of a frame fell; NaN where an estimate is not positive.
 
     Example:
 
@@ -86,7 +87,7 @@ def _drawings(result):
 
 
 def _gains_figure(result, numbers):
-    """How far the gains of each layer are from one, frame by frame."""
+    """Draw how far the gains of each layer are from one, frame by frame."""
     figure, axis = pyplot().subplots(figsize=(9, 3.6), layout="constrained")
     moved = np.array([[np.sqrt(np.mean((gain - 1) ** 2)) for gain in result.gains(n)[:-1]] for n in numbers])
     names = result.gain_names()
@@ -108,7 +109,7 @@ def _finish(axis, label):
 
 
 def _extremes(result, noisy):
-    """The frames whose risk fell most and least, noisy and denoised."""
+    """Show the frames whose risk fell most and least, noisy and denoised."""
     rows = sorted((row for row in _done(result) if np.isfinite(gain_in_risk(row))), key=gain_in_risk)
     if not rows:
         return []

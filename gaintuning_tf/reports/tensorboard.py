@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from gaintuning_tf.denoising.frame_job import FrameResult
     from gaintuning_tf.denoising.pipeline import GainTuningResult
 
-# Of a stack, about this many frames are shown.
+# About this many frames of a stack are shown.
 SHOWN = 8
 
 
@@ -29,7 +30,7 @@ def check_tensorboard() -> None:
 
 
 class TensorBoardLog:
-    """A log of denoising; of a stack, the step is the number of the frame.
+    """A log of denoising; for a stack, the step is the number of the frame.
 
     Args:
         folder: Where it goes.
@@ -39,7 +40,7 @@ class TensorBoardLog:
         InputError: TensorBoard is not installed.
     """
 
-    def __init__(self, folder, *, frames: int = 1):
+    def __init__(self, folder: str | Path, *, frames: int = 1):
         check_tensorboard()
         import tensorflow as tf
 
@@ -57,14 +58,14 @@ class TensorBoardLog:
             self._summary.scalar("contrast", row["contrast"])
             for name, value in row["noise"].items():
                 self._summary.scalar(f"noise/{name}", value)
-            for layer, gains in enumerate(result.gains[:-1], 1):
+            for layer, gains in enumerate((result.gains or [])[:-1], 1):
                 self._summary.histogram(f"gains/layer {layer:03d}", gains)
             if number % self._every == 0:
                 self._summary.image("noisy, denoised", _side_by_side(noisy, noisy, result.image))
         self._writer.flush()
 
     def image(self, result: GainTuningResult, noisy: np.ndarray) -> None:
-        """Log the tuning of one image; where it has several frames, each as of a stack."""
+        """Log the tuning of one image; where it has several frames, each as one of a stack."""
         history = {name: np.atleast_1d(result.history[f"risk_{name}"]) for name in ("before", "after")}
         with self._writer.as_default(step=0):
             for number, risk in enumerate(np.atleast_2d(result.history["risk"])):
@@ -78,7 +79,7 @@ class TensorBoardLog:
         self._writer.flush()
 
     def close(self) -> None:
-        """All that was logged is in the folder."""
+        """Write the rest of what was logged into the folder."""
         self._writer.close()
 
     def _risks(self, steps, before, after, number):
@@ -89,7 +90,7 @@ class TensorBoardLog:
 
 
 def _side_by_side(noisy, *images):
-    """(1, H, W, 1 or 3) floats in [0, 1], in the range of the noisy image."""
+    """Join images to (1, H, W, 1 or 3) floats in [0, 1], in the range of the noisy image."""
     lowest, highest = (float(value) for value in np.percentile(noisy, (0.1, 99.9)))
     parts = [image.reshape(*image.shape[:2], -1).astype(np.float64) for image in images]
     parts = [part if part.shape[-1] == 3 else part[..., :1] for part in parts]

@@ -6,8 +6,10 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.array_layout import layout
@@ -22,11 +24,12 @@ class ServingClient:
     """Denoise images on a server that holds what `export_saved_model` wrote.
 
     Args:
-        address: `HOST:PORT` of the server; its ports are 8500 for gRPC and 8501 for REST unless told otherwise.
+        address: `HOST:PORT` of the server; by default its ports are 8500 for gRPC and 8501
+            for REST.
         model: Name that the server knows the model by.
         protocol: `"grpc"`, the faster one, which needs the extra `serving`, or `"rest"`, which needs nothing.
-        version: Of the model; the server's choice, its newest, unless told.
-        channels: Of the model's images, 1 for grey.
+        version: That of the model; by default the server's choice, its newest.
+        channels: Those of the model's images, 1 for grey.
         timeout: Seconds to wait for an answer.
 
     Raises:
@@ -54,8 +57,8 @@ class ServingClient:
         kind = _Grpc if protocol == "grpc" else _Rest
         self._predict = kind(address, model, version, timeout).predict
 
-    def denoise(self, image, *, axes: str | None = None, data_range: float | None = None) -> np.ndarray:
-        """The image denoised by the network as it is.
+    def denoise(self, image: ArrayLike, *, axes: str | None = None, data_range: float | None = None) -> np.ndarray:
+        """Denoise an image with the network as it is.
 
         Args:
             image: (H, W), (H, W, C) or what `axes` describes, of any integer or float dtype, see `gaintune`.
@@ -73,18 +76,18 @@ class ServingClient:
 
     def gaintune(
         self,
-        image,
+        image: ArrayLike,
         *,
         sigma: float | None = None,
         steps: int = 10,
         axes: str | None = None,
         data_range: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The image denoised by the network adapted to it, frame by frame.
+        """Denoise an image with the network adapted to it, frame by frame.
 
         Args:
             image: As for `denoise`.
-            sigma: Standard deviation of the noise in the image's units; the server estimates it unless told.
+            sigma: Standard deviation of the noise in the image's units; by default the server estimates it.
             steps: Steps of tuning; 0 for the network as it is.
             axes: As for `denoise`.
             data_range: As for `denoise`.
@@ -126,7 +129,8 @@ class _Grpc:
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
 
-        request = predict_pb2.PredictRequest()
+        messages: Any = predict_pb2  # protobuf makes its classes as the module runs
+        request = messages.PredictRequest()
         request.model_spec.name = self.model
         request.model_spec.signature_name = signature
         if self.version is not None:

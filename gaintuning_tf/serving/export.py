@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -18,13 +20,15 @@ from gaintuning_tf.serving.tuning_in_graph import denoise_adaptively
 from gaintuning_tf.serving.warmup_requests import write_warmup
 from gaintuning_tf.support import atomic_files
 from gaintuning_tf.tuning.defaults import WINDOW
-from gaintuning_tf.tuning.steps import gain_steps
+from gaintuning_tf.tuning.steps import Steps, gain_steps
 
 # What the warm-up requests hold: a small image, where the network takes any size.
 _WARMUP_SIDE = 32
 
 
-def export_saved_model(model: keras.Model, path, *, adaptive: bool = True, version: int | None = None) -> Path:
+def export_saved_model(
+    model: keras.Model | Callable[..., Any], path: str | Path, *, adaptive: bool = True, version: int | None = None
+) -> Path:
     """Write a denoiser as a new version of a model that TensorFlow Serving can serve.
 
     The version is a SavedModel with these signatures, for any number and size of images:
@@ -109,12 +113,12 @@ class _Served:
         return {name: function.get_concrete_function() for name, function in functions.items()}
 
     def warmup(self):
-        """A small request to each signature."""
+        """Make a small request to each signature."""
         shape = [_WARMUP_SIDE if side is None else side for side in self._shape]
         noisy = np.random.default_rng(0).normal(0.5, 0.1, [1, *shape]).astype(np.float32)
-        requests = {"serving_default": {"noisy": noisy}}
+        requests: dict[str, dict[str, Any]] = {"serving_default": {"noisy": noisy}}
         if self.adaptive:
-            requests["gaintune"] = {"noisy": noisy, "sigma": np.float32([0.1]), "steps": np.int32(1)}
+            requests["gaintune"] = {"noisy": noisy, "sigma": np.array([0.1], np.float32), "steps": np.int32(1)}
         return requests
 
     def _denoise(self, noisy):
@@ -122,7 +126,7 @@ class _Served:
 
     def _gaintune(self, noisy, sigma, steps):
         images, levels = tf.cast(noisy, self._dtype), tf.cast(sigma, self._dtype)
-        denoised, risk = denoise_adaptively(self._steps, images, levels, steps, window=WINDOW)
+        denoised, risk = denoise_adaptively(cast(Steps, self._steps), images, levels, steps, window=WINDOW)
         return {"denoised": tf.cast(denoised, noisy.dtype), "sure": tf.cast(risk, noisy.dtype)}
 
 
@@ -132,7 +136,7 @@ def _write(served, path, version):
         raise FileExistsError(f"{folder} exists already")
     with atomic_files.new_folder(folder) as temporary:
         signatures = served.signatures()
-        module = tf.Module()
+        module: Any = tf.Module()
         # What they read and no more; with the Keras model itself, each weight would be written twice.
         module.weights = [variable for function in signatures.values() for variable in function.variables]
         tf.saved_model.save(module, str(temporary), signatures)
@@ -145,7 +149,7 @@ def _write(served, path, version):
 
 @contextlib.contextmanager
 def _made(path):
-    """The folder, made if absent; gone again if it was, and the block fails."""
+    """Make the folder if it is absent; it goes again if it was, and the block fails."""
     absent = not path.exists()
     path.mkdir(parents=True, exist_ok=True)
     try:

@@ -17,7 +17,7 @@ _QUARTILE = 0.6744897501960817
 
 
 def estimate_sigma(image: tf.Tensor) -> tf.Tensor:
-    """The standard deviation of the noise of one image, the number that `estimate_noise` gives.
+    """Estimate the standard deviation of the noise of one image, the number that `estimate_noise` gives.
 
     `sigma = median |d| / 0.6745` over the diagonal wavelet coefficients d of the finest
     scale that are not zero (Donoho and Johnstone, "Ideal spatial adaptation by wavelet
@@ -58,6 +58,6 @@ def _details(values, axis):
 def _median_of_nonzero(values):
     zeros = tf.reduce_sum(tf.cast(values == 0, tf.int32))
     others = tf.size(values) - zeros
-    # The zeros come first; between the two middle ones of the rest lies the median. Of none, it is zero.
+    # The zeros come first; between the two middle ones of the rest lies the median, which is zero if there are none.
     middle = tf.sort(values)[zeros + (others - 1) // 2 : zeros + others // 2 + 1]
     return tf.where(others > 0, tf.reduce_mean(middle), 0)

@@ -67,7 +67,9 @@ def denoise_adaptively(
     return tf.reshape(denoised, tf.shape(noisy)), tf.cast(risk, noisy.dtype)
 
 
-def tune_one(way: Steps, noisy: tf.Tensor, noise: NoiseTensors, steps: tf.Tensor, *, seed: int = 0, window: int):
+def tune_one(
+    way: Steps, noisy: tf.Tensor, noise: NoiseTensors, steps: tf.Tensor, *, seed: int = 0, window: int
+) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Find the gains that `GainTuner.tune` would find on one image from gains of one.
 
     Args:

@@ -39,7 +39,7 @@ max_enqueued_batches { value: 100 }
 """
 
 
-def check_version(path, version: int | None = None) -> None:
+def check_version(path: str | Path, version: int | None = None) -> None:
     """Refuse a folder that no new version can be put into; makes nothing.
 
     Raises:
@@ -59,8 +59,8 @@ def check_version(path, version: int | None = None) -> None:
         raise InputError(f"expected a new version, {path} has {version} already; the next free is {next_version(path)}")
 
 
-def next_version(path) -> int:
-    """One more than the highest version in a folder, 1 if there is none.
+def next_version(path: str | Path) -> int:
+    """Return one more than the highest version in a folder, 1 if there is none.
 
     Example:
 
@@ -70,7 +70,7 @@ def next_version(path) -> int:
     return max(_versions(Path(path)), default=0) + 1
 
 
-def write_configurations(path) -> None:
+def write_configurations(path: str | Path) -> None:
     """Write a server's configuration of models and of batching into a folder, where they are absent."""
     path = Path(path)
     name = path.resolve().name.replace("\\", "\\\\").replace('"', '\\"')
@@ -81,7 +81,7 @@ def write_configurations(path) -> None:
 
 
 def batching_of_version() -> str:
-    """The content of `batching_params.pbtxt`: the parameters of the batching configuration."""
+    """Return the content of `batching_params.pbtxt`: the parameters of the batching configuration."""
     return "".join(line for line in _BATCHING.splitlines(keepends=True) if not line.startswith("#"))
 
 

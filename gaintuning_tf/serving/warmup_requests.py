@@ -24,7 +24,7 @@ _NAME, _SIGNATURE = 1, 3  # in ModelSpec
 _KEY, _VALUE = 1, 2  # in an entry of a map
 
 
-def write_warmup(folder, requests: Mapping[str, Mapping[str, np.ndarray]], model: str) -> None:
+def write_warmup(folder: str | Path, requests: Mapping[str, Mapping[str, np.ndarray | np.generic]], model: str) -> None:
     """Write the warm-up requests of a version: one of each signature.
 
     Args:
@@ -39,8 +39,8 @@ def write_warmup(folder, requests: Mapping[str, Mapping[str, np.ndarray]], model
             writer.write(prediction_log(model, signature, inputs))
 
 
-def prediction_log(model: str, signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
-    """A serialised `tensorflow.serving.PredictionLog` that holds one Predict request.
+def prediction_log(model: str, signature: str, inputs: Mapping[str, np.ndarray | np.generic]) -> bytes:
+    """Serialise a `tensorflow.serving.PredictionLog` that holds one Predict request.
 
     Args:
         model: The model's name.
@@ -60,7 +60,7 @@ def prediction_log(model: str, signature: str, inputs: Mapping[str, np.ndarray])
 
 
 def _field(number, content):
-    """A field of bytes, text or a message: kind 2, "length-delimited"."""
+    """Encode a field of bytes, text or a message: kind 2, "length-delimited"."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 

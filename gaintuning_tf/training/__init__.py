@@ -1,6 +1,6 @@
 """A network of one's own, on any backend of Keras: needs no TensorFlow.
 
-May import: `support`, `images`, `noise`, `networks`.
+May import: `support`, `images`, `noise`, `gains`, `networks`.
 
 - `batches`: noisy batches.
 - `config`: the settings of a run.

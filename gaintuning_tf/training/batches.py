@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 NOISES = ("gaussian", "poisson", "poisson-gaussian", "none")
 OBJECTIVES = ("supervised", "blind-spot", "masking", "sure")
@@ -52,7 +56,7 @@ class DrawnNoise:
                 )
 
     def draw(self, rng: np.random.Generator, clean: np.ndarray) -> tuple[np.ndarray, float]:
-        """The noisy crop, float32, and the standard deviation of its Gaussian part, in units of the crop."""
+        """Draw the noisy crop, float32, and the standard deviation of its Gaussian part, in units of the crop."""
         if self.kind == "none":
             return clean, 0.0
         noisy, sigma = clean, 0.0
@@ -155,11 +159,11 @@ class Batches:
         return noisy, noisy
 
     def between(self, first: int, last: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """The batches from number `first` until before number `last`."""
+        """Make the batches from number `first` until before number `last`."""
         return (self[number] for number in range(first, last))
 
-    def as_dataset(self, first: int, last: int):
-        """The same as a `tf.data.Dataset`, drawn ahead of their use by other threads."""
+    def as_dataset(self, first: int, last: int) -> tf.data.Dataset:
+        """Give the same as a `tf.data.Dataset`, drawn ahead of their use by other threads."""
         import tensorflow as tf
 
         like = [tf.TensorSpec(part.shape, part.dtype) for part in self[first]]
@@ -198,7 +202,7 @@ def _symmetry(crop, which):
 
 
 def _masked(rng, noisy):
-    """The crop with some pixels hidden, the crop, and a weight that is zero but at those pixels."""
+    """Hide some pixels; returns the masked crop, the crop, and a weight that is zero but at those pixels."""
     side = noisy.shape[0]
     count = max(1, round(MASKED * side * side))
     rows, columns = np.divmod(rng.choice(side * side, count, replace=False), side)
@@ -214,6 +218,6 @@ def _masked(rng, noisy):
 
 
 def _inside(centre, step, side):
-    """`centre + step`, or the same to the other side where that lies outside: never the centre for another step."""
+    """Compute `centre + step`, or step to the other side where that lies outside: never the centre itself."""
     index = centre + step
     return np.where((index < 0) | (index >= side), centre - step, index)

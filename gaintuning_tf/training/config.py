@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.training.batches import NOISES, OBJECTIVES, DrawnNoise
@@ -91,7 +92,7 @@ class TrainingConfig:
         self.drawn_noise()  # refuses what is no range
 
     @classmethod
-    def read(cls, path, **overrides) -> TrainingConfig:
+    def read(cls, path: str | Path, **overrides: Any) -> TrainingConfig:
         """Read a JSON file whose keys are the attributes, or a run's; `overrides` take their place.
 
         Raises:
@@ -114,5 +115,8 @@ class TrainingConfig:
             raise InputError(f"{path}: {error}") from error
 
     def drawn_noise(self) -> DrawnNoise:
-        """The noise that is drawn on each crop."""
-        return DrawnNoise(self.noise, tuple(self.sigma), tuple(self.dose))
+        """Make the noise that is drawn on each crop."""
+        # Whether there are two of each is for `DrawnNoise` to check.
+        sigma: Any = tuple(self.sigma)
+        dose: Any = tuple(self.dose)
+        return DrawnNoise(self.noise, sigma, dose)

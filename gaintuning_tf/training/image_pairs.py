@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -18,7 +19,7 @@ class ImagePairsConfig(tfds.core.BuilderConfig):
 
     Attributes:
         pairs: Whether there are noisy images besides the clean ones.
-        bits: Of each value, 8 or 16.
+        bits: The bits of each value, 8 or 16.
         channels: 1 or 3.
     """
 
@@ -58,7 +59,7 @@ class ImagePairs(tfds.core.GeneratorBasedBuilder):
     ]
 
     def _info(self):
-        config = self.builder_config
+        config: Any = self.builder_config
         dtype = {8: np.uint8, 16: np.uint16}[config.bits]
         image = {"shape": (None, None, config.channels), "dtype": dtype, "encoding_format": "png"}
         features = {"name": tfds.features.Text(), "clean": tfds.features.Image(**image)}
@@ -79,9 +80,10 @@ class ImagePairs(tfds.core.GeneratorBasedBuilder):
         return {split.name: self._generate_examples(split) for split in splits}
 
     def _generate_examples(self, folder):
+        config: Any = self.builder_config
         for file in image_files(folder / "clean"):
             example = {"name": file.name, "clean": self._image(file)}
-            if self.builder_config.pairs:
+            if config.pairs:
                 example["noisy"] = self._image(folder / "noisy" / file.name)
                 if example["noisy"].shape != example["clean"].shape:
                     raise InputError(f"expected {file.name} to have one shape in clean/ and noisy/")
@@ -90,7 +92,8 @@ class ImagePairs(tfds.core.GeneratorBasedBuilder):
     def _image(self, file):
         image = load_image(file)
         image = image[..., None] if image.ndim == 2 else image
-        expected = self.info.features["clean"]
+        features: Any = self.info.features
+        expected = features["clean"]
         if image.dtype != expected.np_dtype or image.ndim != 3 or image.shape[-1] != expected.shape[-1]:
             raise InputError(
                 f"expected {expected.shape[-1]} channel(s) of {np.dtype(expected.np_dtype)} in {file}, received "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,19 +14,19 @@ TFDS, SYNTHETIC = "tfds:", "synthetic:"
 GREY = np.array([0.2125, 0.7154, 0.0721])  # weights of red, green and blue, as scikit-image's
 
 
-def load_images(source: str | Path, *, channels: int = 1, data_dir=None) -> list[np.ndarray]:
+def load_images(source: str | Path, *, channels: int = 1, data_dir: str | Path | None = None) -> list[np.ndarray]:
     """Read all images of a source.
 
     Args:
         source: One of
 
             - a folder: its image files, in the order of their names;
-            - `tfds:NAME`, or with all that can be told `tfds:NAME/CONFIG:SPLIT#FEATURE`, a data set of TensorFlow
+            - `tfds:NAME`, or with all that can be given `tfds:NAME/CONFIG:SPLIT#FEATURE`, a data set of TensorFlow
               Datasets, prepared already or downloaded by it. SPLIT is as TFDS has it, `train[:200]` say; without,
               all splits. FEATURE holds the image; without, the only one that is an image;
-            - `synthetic:KIND` or `synthetic:KIND:COUNT`: drawn by `synthetic.images`, 400 unless told.
+            - `synthetic:KIND` or `synthetic:KIND:COUNT`: drawn by `synthetic.images`, by default 400.
         channels: 1: colour is turned into grey; 3: grey is refused.
-        data_dir: TFDS: where its data sets lie; TFDS's own default unless told.
+        data_dir: TFDS: where its data sets lie; by default where TFDS keeps them.
 
     Returns:
         Arrays (H, W, channels): uint8 or uint16 as stored, or float32.
@@ -47,7 +48,7 @@ def load_images(source: str | Path, *, channels: int = 1, data_dir=None) -> list
 
 
 def check_source(source: str | Path) -> None:
-    """Refuse what `load_images` could not read, as far as that can be told without reading it.
+    """Refuse what `load_images` could not read, as far as that shows without reading it.
 
     Raises:
         InputError: With the reason.
@@ -80,19 +81,19 @@ def _kind_and_count(source):
 
 
 def _tfds(source, data_dir):
-    """The images of one feature of a TFDS data set, as stored."""
+    """Read the images of one feature of a TFDS data set, as stored."""
     tfds = _import_tfds()
     from gaintuning_tf.training import image_pairs  # noqa: F401, registers the project's own builder
 
     name, _, feature = source.removeprefix(TFDS).partition("#")
     name, _, split = name.partition(":")
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
+        builder: Any = tfds.builder(name, data_dir=data_dir)
         builder.download_and_prepare()
         parts = [split] if split else sorted(builder.info.splits)
         feature = feature or _image_feature(tfds, builder, source)
         sets = (builder.as_dataset(split=part, decoders=_only(tfds, builder, feature)) for part in parts)
-        return [row[feature].numpy() for part in sets for row in part]
+        return [example[feature].numpy() for part in sets for example in part]
     except InputError:
         raise
     except (tfds.core.DatasetNotFoundError, ValueError, KeyError, AssertionError, OSError) as error:
@@ -110,21 +111,21 @@ def _image_feature(tfds, builder, source):
 
 
 def _only(tfds, builder, feature):
-    """What makes TFDS read one feature and leave the others."""
+    """Make TFDS read one feature and leave the others."""
     if feature not in builder.info.features:
         raise InputError(f"expected a feature in {sorted(builder.info.features)}, received {feature!r}")
     return tfds.decode.PartialDecoding({feature: True})
 
 
 def _frame(image, file):
-    """(H, W) or (H, W, C)."""
+    """Refuse what is not (H, W) or (H, W, C)."""
     if image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in (1, 3, 4)):
         return image
     raise InputError(f"expected one image per file, received an array of shape {image.shape} in {file}")
 
 
 def _channels(image, channels, where):
-    """(H, W, channels), float64 and integers other than uint8 and uint16 turned into float32."""
+    """Make an image (H, W, channels), uint8, uint16 or else float32."""
     if image.dtype.kind == "b":
         raise InputError(f"expected an image of greys or colours, received one of only two values, {where}")
     image = image[..., None] if image.ndim == 2 else image

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
-from keras import ops
+
+from gaintuning_tf.gains.keras_types import Tensor, ops
 
 # The coefficients of the quintic Newton-Schulz iteration, and how often it runs, are
 # Jordan's. With them Muon needs a third of Adam's steps:
@@ -31,7 +34,7 @@ class ConvMuon(keras.optimizers.Adam):
 
     Args:
         learning_rate: As Adam's.
-        momentum: Of the kernels' gradients, with Nesterov's look ahead.
+        momentum: That of the kernels' gradients, with Nesterov's look ahead.
         **kwargs: Further ones of `keras.optimizers.Adam`.
 
     Example:
@@ -40,11 +43,12 @@ class ConvMuon(keras.optimizers.Adam):
     0.95
     """
 
-    def __init__(self, learning_rate=1e-3, momentum: float = 0.95, **kwargs):
+    def __init__(self, learning_rate: Any = 1e-3, momentum: float = 0.95, **kwargs: Any):
         super().__init__(learning_rate, **kwargs)
         self.momentum = momentum
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
+        """Take a step for one variable."""
         if len(variable.shape) < 3:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -56,12 +60,12 @@ class ConvMuon(keras.optimizers.Adam):
         step = ops.cast(learning_rate, variable.dtype) * ops.reshape(update, variable.shape)
         self.assign_sub(variable, step)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum}
 
 
-def orthogonalised(matrix):
-    """About `U V^T` of the singular value decomposition `U S V^T`: singular values between 0.7 and 1.2.
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """Find about `U V^T` of the singular value decomposition `U S V^T`: singular values between 0.7 and 1.2.
 
     Args:
         matrix: (rows, columns), floating point.

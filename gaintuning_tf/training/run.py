@@ -8,7 +8,9 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,7 +31,7 @@ _OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": ConvMuon}
 
 
 def build(config: TrainingConfig) -> keras.Model:
-    """A new network of the configuration's architecture, with random weights.
+    """Make a new network of the configuration's architecture, with random weights.
 
     Raises:
         InputError: The architecture has no such options.
@@ -48,12 +50,12 @@ def build(config: TrainingConfig) -> keras.Model:
 def train(
     config: TrainingConfig,
     images: list[np.ndarray],
-    run_folder,
+    run_folder: str | Path,
     *,
     targets: list[np.ndarray] | None = None,
     start: keras.Model | None = None,
-    tensorboard=None,
-    callbacks=(),
+    tensorboard: str | Path | None = None,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
     verbose: int = 2,
 ) -> keras.Model:
     """Train a denoiser on crops of `images`.
@@ -85,7 +87,7 @@ def train(
     _remember(config, images, run_folder)
     checkpoint = run_folder / CHECKPOINT
     with _policy(config.precision):
-        model = keras.models.load_model(checkpoint) if checkpoint.exists() else _new_model(config, start)
+        model: Any = keras.models.load_model(checkpoint) if checkpoint.exists() else _new_model(config, start)
     done = int(model.optimizer.iterations)
     if done < config.steps:
         model.fit(
@@ -111,7 +113,7 @@ def _batches(config, images, targets):
     if config.objective == "sure" and config.noise == "none":
         from gaintuning_tf.noise.estimation import estimate_noise
 
-        sigmas = [estimate_noise(image).sigma / _full_scale(image) for image in images]
+        sigmas = [float(estimate_noise(image).sigma) / _full_scale(image) for image in images]
     elif config.objective == "sure" and config.noise != "gaussian":
         raise InputError(f"the objective sure is for Gaussian noise, received {config.noise!r}")
     return Batches(
@@ -134,7 +136,7 @@ def _remember(config, images, run_folder):
     """Write what the run depends on into its folder, or compare it with what is there."""
     checksum = 0
     for image in images:
-        checksum = zlib.crc32(np.ascontiguousarray(image), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(image).data, checksum)
     # As JSON has it: tuples are lists there.
     values = json.loads(json.dumps({**dataclasses.asdict(config), "images": checksum}))
     file = run_folder / RUN
@@ -164,7 +166,7 @@ def _policy(name):
 
 def _new_model(config, start):
     keras.utils.set_random_seed(config.seed)
-    model = build(config)
+    model: Any = build(config)
     if start is not None:
         _take_weights(model, start)
     if config.objective == "sure":
@@ -219,7 +221,7 @@ def _stream(batches, first, last):
 
 
 def _logs(run_folder, tensorboard):
-    logs = [keras.callbacks.CSVLogger(run_folder / "log.csv", append=True)]
+    logs: list[keras.callbacks.Callback] = [keras.callbacks.CSVLogger(run_folder / "log.csv", append=True)]
     if tensorboard:
         logs.append(keras.callbacks.TensorBoard(tensorboard, update_freq="epoch", write_graph=False))
     return logs
@@ -234,7 +236,8 @@ class _Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         temporary = self.path.with_name("." + self.path.name)
-        self.model.save(temporary)
+        model: Any = self.model
+        model.save(temporary)
         with zipfile.ZipFile(temporary) as written:  # on a full disk, keep the last one
             if written.testzip() is not None:
                 raise OSError(f"could not write {temporary} whole")

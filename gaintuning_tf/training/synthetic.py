@@ -15,7 +15,7 @@ def images(kind: str, count: int, *, seed: int = 0, size: int = SIZE) -> list[np
     Args:
         kind: Key of `KINDS`.
         count: How many.
-        seed: Of all that is random.
+        seed: The seed of all that is random.
         size: Side of the images, pixels.
 
     Returns:
@@ -56,7 +56,7 @@ def piecewise_constant(rng: np.random.Generator, size: int = SIZE) -> np.ndarray
 
 
 def _shape(rng, y, x):
-    """Where one shape of random kind, place, size and direction lies."""
+    """Draw where one shape of random kind, place, size and direction lies."""
     angle = rng.uniform(0, 2 * np.pi)
     dy, dx = y - rng.random(), x - rng.random()
     u, v = np.cos(angle) * dy + np.sin(angle) * dx, np.cos(angle) * dx - np.sin(angle) * dy
@@ -105,7 +105,7 @@ def nanoparticles(rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
 
 
 def _particle(rng, height, along, size, rim):
-    """A convex polygon on the surface, with soft edges: the product of half-planes."""
+    """Draw a convex polygon on the surface, with soft edges: the product of half-planes."""
     radius = rng.uniform(0.15, 0.6) * size
     centre = rng.uniform(-0.3, 0.3) * size
     inside = _sigmoid(height / rim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -55,7 +55,7 @@ class CompiledSteps:
         return self._network.network.model
 
     def values(self) -> list[tf.Tensor]:
-        """The values of the variables, see `TunableNetwork`."""
+        """Read the values of the variables, see `TunableNetwork`."""
         return [tf.convert_to_tensor(variable.value) for variable in self._network.variables]
 
     def set_values(self, values: Sequence) -> None:
@@ -77,27 +77,29 @@ class CompiledSteps:
         self.done = 0
 
     def nothing_seen(self) -> BestSoFar:
-        """The selection at the start of a round."""
+        """Make the selection at the start of a round."""
         return selection.nothing_seen(self.values(), self._network.groups)
 
     def functions(self, noise: NoiseTensors) -> Functions:
-        """The functions for what is known of the noise, compiled once for each kind."""
+        """Give the functions for what is known of the noise, compiled once for each kind."""
         kind = noise.specs(self._image)
         if kind not in self._compiled:
             self._compiled[kind] = self._functions(kind)
         return self._compiled[kind]
 
     def _functions(self, noise):
-        image, number = self._image, tf.TensorSpec([], tf.int64)
-        windows = Windows(tf.TensorSpec([len(image.shape) - 2], tf.int32), tf.TensorSpec([], tf.int32))
-        curvature = tf.TensorSpec([self._network.groups, None, None], tf.float32)
-        reference = tf.TensorSpec([*image.shape[:-1], None], image.dtype)
-        width = tf.TensorSpec([], tf.float64)
+        spec: Any = tf.TensorSpec  # in the tuples, specs are in the place of tensors
+        image: Any = self._image
+        number = spec([], tf.int64)
+        windows = Windows(spec([len(image.shape) - 2], tf.int32), spec([], tf.int32))
+        curvature = spec([self._network.groups, None, None], tf.float32)
+        reference = spec([*image.shape[:-1], None], image.dtype)
+        width = spec([], tf.float64)
         inputs = RoundInputs(image, noise, reference, curvature, windows, StepLimits(width, width))
-        values = [tf.TensorSpec(v.shape, tf.as_dtype(v.dtype)) for v in self._network.variables]
+        values = [spec(v.shape, tf.as_dtype(v.dtype)) for v in self._network.variables]
         best = tf.nest.map_structure(tf.TensorSpec.from_tensor, self.nothing_seen())
         step = {"autograph": False, "jit_compile": self._jit_compile}
-        seed, held_out = tf.TensorSpec([2], tf.int64), self.steps.objective.held_out
+        seed, held_out = spec([2], tf.int64), self.steps.objective.held_out
         return Functions(
             prepare=tf.function(self.steps.prepare, [values, image, noise, number, windows], autograph=False),
             step=tf.function(self._assigning_step, [best, inputs, seed], **step),

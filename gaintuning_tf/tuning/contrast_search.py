@@ -43,11 +43,14 @@ def is_homogeneous(denoise: Callable, shape: tuple[int, ...]) -> bool:
 
 
 def lowest_contrast(risk: Callable[[tf.Tensor], tf.Tensor], start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The contrast of the lowest risk, falling from one to the next by `RATIO`, and the risk at the first.
+    """Search the contrast of the lowest risk, falling from one to the next by `RATIO`.
 
     Args:
         risk: A contrast, (R,), to the risk there, (R,) of float64.
         start: The first contrast, (R,).
+
+    Returns:
+        That contrast, (R,), and the risk at the first, (R,).
 
     Example:
 

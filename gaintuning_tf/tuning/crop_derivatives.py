@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -23,14 +25,14 @@ class PerCropNetwork:
 
     def __init__(self, network: TunableNetwork):
         self._images = network.images
-        crops = gauss_newton.CROPS * network.groups
-        model = insert_gains(strip_gains(network.original.model), images=crops)
+        self._crops = gauss_newton.CROPS * network.groups
+        model = insert_gains(strip_gains(network.original.model), images=self._crops)
         self._gains = [layer.gain for layer in gain_layers(model)]
         self._run = at_any_size(model, network.network.multiple)
         self._weights = list(zip(_weights(model), _weights(network.network.model), strict=True))
 
     def derivative(self, values: Values, crops: tf.Tensor, cotangents: tf.Tensor) -> tf.Tensor:
-        """`J^T v` of each crop by itself, J the derivative of the denoised crop by the gains.
+        """Compute `J^T v` of each crop by itself, J the derivative of the denoised crop by the gains.
 
         Args:
             values: See `TunableNetwork`.
@@ -42,7 +44,7 @@ class PerCropNetwork:
             (crops, gains), float32.
         """
         *tuned, contrast = values
-        repeats = crops.shape[0] // (self._images or 1)
+        repeats = self._crops // (self._images or 1)
         tiled = [tf.tile(gain if self._images else gain[None], [repeats, 1]) for gain in tuned]
         with tf.GradientTape() as tape:
             tape.watch(tiled)
@@ -51,11 +53,11 @@ class PerCropNetwork:
             with keras.StatelessScope(scope):
                 denoised = at_contrast(self._run, crops, tf.tile(contrast, [repeats]))
             total = tf.reduce_sum(cotangents * denoised)
-        found = tape.gradient(total, tiled, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        found: Any = tape.gradient(total, tiled, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return tf.cast(tf.concat(found, -1), tf.float32)
 
 
 def _weights(model):
-    """The variables that are no gains, in the order of the layers."""
+    """List the variables that are no gains, in the order of the layers."""
     gains = {id(layer.gain) for layer in gain_layers(model)}
     return [variable for variable in model.variables if id(variable) not in gains]

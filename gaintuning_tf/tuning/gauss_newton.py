@@ -31,9 +31,9 @@ _GROWTH = 1.6
 
 
 def curvature_samples(
-    derivative: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], noisy: tf.Tensor, images: int | None, seed
+    derivative: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], noisy: tf.Tensor, images: int | None, seed: windows.Integer
 ) -> tf.Tensor:
-    """Random samples whose products are the Gauss-Newton curvature of the mean squared error.
+    """Draw random samples whose products are the Gauss-Newton curvature of the mean squared error.
 
     `H = 2/n J^T J = 2 E[r r^T]` with `r = J^T v / sqrt(n)`, J the derivative of the denoised image by the gains and
     `v ~ N(0, 1)` (the sampled Fisher matrix of least squares: Martens, "New insights and perspectives
@@ -80,18 +80,19 @@ def curvature_samples(
 def newton_step(
     samples: tf.Tensor, gradient: tf.Tensor, deviation: tf.Tensor, damping: tf.Tensor, limit: float = LIMIT
 ) -> tf.Tensor:
-    """The step down to the minimum of the risk's quadratic model plus the prior, within a trust region.
+    """Find the step down to the minimum of the risk's quadratic model plus the prior, within a trust region.
 
     `-(H + damping I)^-1 (gradient + damping * deviation)`, the minimum of
     `gradient . d + d^T H d / 2 + damping |deviation + d|^2 / 2`. If a gain would move
     by more than `limit`, the quadratic is steepened by `mu |d|^2 / 2`, mu growing until none does
-    (Nocedal and Wright, "Numerical optimization", section 10.3: Levenberg-Marquardt). Of `2/m samples^T samples`, H
-    keeps the diagonal whole and the rest by `1 - DIAGONAL`, and is inverted in the space of the m samples.
+    (Nocedal and Wright, "Numerical optimization", section 10.3: Levenberg-Marquardt). H is
+    `2/m samples^T samples`, its diagonal kept whole and the rest by `1 - DIAGONAL`; it is
+    inverted in the space of the m samples.
 
     Args:
         samples: Samples of the curvature, (G, m, p).
-        gradient: Of the risk, (G, p).
-        deviation: Of the gains from one, (G, p).
+        gradient: That of the risk, (G, p).
+        deviation: That of the gains from one, (G, p).
         damping: (G,), positive.
         limit: Largest change of a gain.
 
@@ -127,7 +128,7 @@ def newton_step(
 
 
 def freedom(samples: tf.Tensor, damping: tf.Tensor) -> tf.Tensor:
-    """How many gains the image decides on, and not the prior: the effective number of parameters.
+    """Count how many gains the image decides on, and not the prior: the effective number of parameters.
 
     `trace((H + damping I)^-1 H)`, H as in `newton_step` (Moody, "The effective number of parameters", NeurIPS 1991).
     Least squares with so many parameters lowers the risk estimate of an image of n pixels by `2 v freedom / n` by
@@ -156,10 +157,10 @@ def freedom(samples: tf.Tensor, damping: tf.Tensor) -> tf.Tensor:
 
 
 def damping(variance: tf.Tensor, pixels: tf.Tensor, prior: tf.Tensor) -> tf.Tensor:
-    """The prior's curvature, by group: `2 v / (n prior^2)`.
+    """Compute the prior's curvature, by group: `2 v / (n prior^2)`.
 
-    Of Gaussian noise of variance v, n pixels have the log-likelihood `-n risk / (2 v)`, gains
-    the prior `-|gains - 1|^2 / (2 prior^2)`: their sum times `-2 v / n` is least where
+    Under Gaussian noise of variance v, n pixels have the log-likelihood `-n risk / (2 v)`,
+    gains the prior `-|gains - 1|^2 / (2 prior^2)`: their sum times `-2 v / n` is least where
     `risk + v / (n prior^2) |gains - 1|^2` is.
 
     Args:
@@ -172,7 +173,7 @@ def damping(variance: tf.Tensor, pixels: tf.Tensor, prior: tf.Tensor) -> tf.Tens
 
 
 def _parts(samples):
-    """Samples and diagonal of `H = samples^T samples + diag(diagonal)`: the diagonal whole, the rest by a share."""
+    """Find samples and diagonal of `H = samples^T samples + diag(diagonal)`: the diagonal is whole, the rest shrunk."""
     samples = tf.cast(samples, tf.float64)
     samples *= tf.sqrt(tf.constant(2, tf.float64) / tf.cast(tf.shape(samples)[1], tf.float64))
     return (1 - DIAGONAL) ** 0.5 * samples, DIAGONAL * tf.reduce_sum(tf.square(samples), 1)
@@ -183,7 +184,7 @@ def _longest(step):
 
 
 def _solve(samples, diagonal, right):
-    """`(samples^T samples + diag(diagonal))^-1 right` (Woodbury), (G, p)."""
+    """Compute `(samples^T samples + diag(diagonal))^-1 right` (Woodbury), (G, p)."""
     scaled, cholesky = _woodbury(samples, diagonal)
     projected = tf.matmul(scaled, right[..., None])
     solved = tf.linalg.cholesky_solve(cholesky, projected)
@@ -191,7 +192,7 @@ def _solve(samples, diagonal, right):
 
 
 def _woodbury(samples, diagonal):
-    """`samples D^-1`, and the Cholesky factor of `I + samples D^-1 samples^T`: what the inverse is made of."""
+    """Compute what the inverse is made of: `samples D^-1`, the Cholesky factor of `I + samples D^-1 samples^T`."""
     scaled = samples / diagonal[:, None, :]
     inner = tf.eye(tf.shape(samples)[1], dtype=samples.dtype) + tf.matmul(scaled, samples, transpose_b=True)
     return scaled, tf.linalg.cholesky(inner)

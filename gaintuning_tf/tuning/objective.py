@@ -6,19 +6,20 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from gaintuning_tf.gains.convolutions import convolutions, sublayers
 from gaintuning_tf.gains.graph_network import GraphNetwork
-from gaintuning_tf.losses.base import as_risk_estimate
+from gaintuning_tf.losses.base import Loss, as_risk_estimate
 from gaintuning_tf.losses.divergence import probe_step
 from gaintuning_tf.noise import draws
 from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.round_inputs import RiskSlope, RoundInputs
 from gaintuning_tf.tuning.tunable_network import TunableNetwork, Values
-from gaintuning_tf.tuning.windows import Windows, spread_window, window_seed, windows_of
+from gaintuning_tf.tuning.windows import Integer, Windows, spread_window, window_seed, windows_of
 
 # A step may keep so many bytes of the network's activations: those of a UNet for
 # 512x512 pixels, of a DnCNN for 256x256. Larger images are tuned on windows as large as
@@ -43,19 +44,26 @@ class Objective:
             network's precision.
     """
 
-    def __init__(self, network: TunableNetwork, loss):
+    def __init__(self, network: TunableNetwork, loss: Loss):
         self.network = network
-        loss, step = as_risk_estimate(loss), _visible_step(network.network.model)
-        self.loss, self._criterion = loss.at_step(step), loss.criterion.at_step(step)
+        estimate, step = as_risk_estimate(loss), _visible_step(network.network.model)
+        self.loss, self._criterion = estimate.at_step(step), estimate.criterion.at_step(step)
 
     def with_reference(self, values: Values, inputs: RoundInputs) -> RoundInputs:
-        """The inputs with the images as these values denoise them, if the loss uses a reference."""
+        """Add to the inputs the images as these values denoise them, if the loss uses a reference."""
         if not (self.loss.uses_reference or self._criterion.uses_reference):
             return inputs
         return inputs._replace(reference=self.network.apply(values, inputs.noisy))
 
-    def risk(self, values: Values, noisy: tf.Tensor, noise: NoiseTensors, seed, reference=None) -> tf.Tensor:
-        """The loss of each image at these values.
+    def risk(
+        self,
+        values: Values,
+        noisy: tf.Tensor,
+        noise: NoiseTensors,
+        seed: draws.Seed,
+        reference: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Compute the loss of each image at these values.
 
         Args:
             values: See `TunableNetwork`.
@@ -69,21 +77,22 @@ class Objective:
         """
         return self._risk_by(self.loss, values, noisy, noise, seed, reference)
 
-    def slope(self, values: Values, inputs: RoundInputs, seed) -> RiskSlope:
-        """The risk and its gradient, the means over the windows of a step.
+    def slope(self, values: Values, inputs: RoundInputs, seed: tf.Tensor) -> RiskSlope:
+        """Compute the risk and its gradient, the means over the windows of a step.
 
         Args:
             values: See `TunableNetwork`.
             inputs: What is looked at.
             seed: That of the step, two integers.
         """
-        group = tf.TensorSpec([self.network.groups], tf.float64)
-        gradients = [tf.TensorSpec(value.shape, value.dtype) for value in values[:-1]]
+        spec: Any = tf.TensorSpec  # in the tuple, specs are in the place of tensors
+        group = spec([self.network.groups], tf.float64)
+        gradients = [spec(value.shape, value.dtype) for value in values[:-1]]
         find = functools.partial(self._slope_in, values, inputs.noise)
         return self._over_windows(find, inputs, seed, RiskSlope(group, gradients, group))
 
-    def held_out(self, values: Values, inputs: RoundInputs, seed) -> tf.Tensor:
-        """The mean of the loss's criterion on probes that tuning never sees.
+    def held_out(self, values: Values, inputs: RoundInputs, seed: Integer) -> tf.Tensor:
+        """Compute the mean of the loss's criterion on probes that tuning never sees.
 
         Args:
             values: See `TunableNetwork`.
@@ -106,17 +115,17 @@ class Objective:
         return selection.held_out(of_probe, values, seed, pixels)
 
     def standard_error(self, inputs: RoundInputs) -> tf.Tensor:
-        """By how much chance alone moves a held-out risk, one standard deviation, (groups,), float64."""
+        """Estimate the standard error of a held-out risk, (groups,), float64."""
         image = inputs.noisy.shape[1:].num_elements()
         whole = self.network.by_group(inputs.noise.standard_error(inputs.noisy))
         return whole * tf.sqrt(image / tf.cast(inputs.pixels(), tf.float64))
 
     def noise_variance(self, noisy: tf.Tensor, noise: NoiseTensors, risk: tf.Tensor) -> tf.Tensor:
-        """The mean variance of the noise, (groups,), float64; if not known, the risk (N,), which contains it."""
+        """Find the mean variance of the noise, (groups,), float64; if not known, the risk (N,), which contains it."""
         return self.network.by_group(noise.mean_variance(noisy) if noise.known else tf.abs(risk))
 
     def windows(self, noisy: tf.Tensor, side: int | None) -> Windows:
-        """What a step sees of images.
+        """Choose what a step sees of images.
 
         Args:
             noisy: (N, ..., C).
@@ -135,17 +144,17 @@ class Objective:
             return loss.of(denoise, noisy, noise if noise.known else None, seed=seed, reference=reference)
 
     def _slope_in(self, values, noise, noisy, reference, seed):
-        """The slope in one window."""
+        """Find the slope in one window."""
         tuned, contrast = list(values[:-1]), values[-1]
         with tf.GradientTape() as tape:
             tape.watch(tuned)
             risk = self.risk([*tuned, contrast], noisy, noise, seed, reference)
             total = tf.reduce_sum(risk)
-        gradients = tape.gradient(total, tuned, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients: Any = tape.gradient(total, tuned, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return RiskSlope(self.network.by_group(risk), gradients, self.noise_variance(noisy, noise, risk))
 
     def _over_windows(self, find: Callable, inputs, seed, kind):
-        """The mean of what is found in each window, one after the other: in the memory of one."""
+        """Average what is found in each window, one after the other: in the memory of one."""
 
         def of_window(number):
             return find(*_window(inputs, seed, number), window_seed(seed, number))
@@ -155,15 +164,16 @@ class Objective:
 
 
 def _window(inputs, seed, number):
-    """The same part of the image and of the reference."""
+    """Cut out the same part of the image and of the reference."""
     both = tf.concat([inputs.noisy, tf.cast(inputs.reference, inputs.noisy.dtype)], -1)
     channels = inputs.noisy.shape[-1]
-    part = spread_window(both, seed, number, inputs.windows)
+    # Typed so, for TensorFlow's stubs know no slices with an ellipsis.
+    part: Any = spread_window(both, seed, number, inputs.windows)
     return part[..., :channels], part[..., channels:]
 
 
 def _visible_step(model):
-    """The length of a finite difference that can be seen at the network's precision."""
+    """Choose the length of a finite difference that can be seen at the network's precision."""
     dtypes = {layer.compute_dtype for layer in convolutions(model)}
     dtypes |= {found.dtype for graph in sublayers(model, GraphNetwork) for found in graph.convolutions}
     return max(probe_step(dtype=dtype) for dtype in dtypes)

@@ -46,8 +46,8 @@ class RoundInputs(NamedTuple):
     limits: StepLimits
 
     def pixels(self) -> tf.Tensor:
-        """How many values a step sees of each image, ()."""
-        return tf.reduce_prod(self.windows.size) * self.noisy.shape[-1] * self.windows.count
+        """Count the values that a step sees of each image, ()."""
+        return tf.reduce_prod(self.windows.size) * tf.shape(self.noisy)[-1] * self.windows.count
 
 
 class RiskSlope(NamedTuple):
@@ -55,7 +55,7 @@ class RiskSlope(NamedTuple):
 
     Attributes:
         risk: By group, (groups,), float64.
-        gradients: Of the sum of the risks, one for each tuned variable.
+        gradients: Those of the sum of the risks, one for each tuned variable.
         variance: The mean variance of the noise by group, float64; where nothing is
             known of the noise, the risk, which contains it.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -58,7 +59,9 @@ class TuningRun:
         self.risks: list[np.ndarray] = []
         self.interrupted = False
 
-    def rounds(self, most: int, callbacks=(), *, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def rounds(
+        self, most: int, callbacks: Iterable[keras.callbacks.Callback] = (), *, progress: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Run one round, then further ones for the groups that still gain.
 
         The variables then have the values that were kept, group by group.
@@ -200,5 +203,5 @@ def _needs_more(base, after, optimism, error):
 
 
 def _is_plausible(risk, error):
-    """Whether the risk is not below zero by more than chance: else the noise is less than was said, and it misleads."""
+    """Whether the risk lies within its standard errors of zero or above: else the noise is less than was said."""
     return risk > -IMPLAUSIBLE * error

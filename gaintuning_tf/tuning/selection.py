@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from gaintuning_tf.tuning.windows import step_seed
+from gaintuning_tf.tuning.windows import Integer, step_seed
 
 # The estimates that decide which gains are kept draw from this stream of random
 # numbers, which tuning never uses: gains cannot be fitted to their probes.
@@ -48,13 +48,13 @@ class BestSoFar(NamedTuple):
 
 
 def nothing_seen(values: Gains, groups: int) -> BestSoFar:
-    """The selection before the first step."""
+    """Make the selection before the first step."""
     lowest = tf.fill([groups], tf.constant(math.inf, tf.float64))
     return BestSoFar(list(values), lowest, tf.zeros([groups], tf.float64), tf.zeros([], tf.int64))
 
 
 def remember(known: BestSoFar, values: Gains, risk: tf.Tensor) -> BestSoFar:
-    """The selection after a step that found `risk` at `values`.
+    """Update the selection after a step that found `risk` at `values`.
 
     The estimate of one step is noisy: what is compared is the running average
     `m_t = (a m_(t-1) + (1 - a) risk_t)`, divided by `1 - a^t` as Adam's moments are
@@ -75,30 +75,32 @@ def remember(known: BestSoFar, values: Gains, risk: tf.Tensor) -> BestSoFar:
     """
     average = SMOOTHING * known.average + (1 - SMOOTHING) * tf.cast(risk, tf.float64)
     steps = known.steps + 1
-    unbiased = average / (1 - SMOOTHING ** tf.cast(steps, tf.float64))
+    unbiased = average / (1 - tf.pow(tf.constant(SMOOTHING, tf.float64), tf.cast(steps, tf.float64)))
     lower = unbiased < known.lowest
     return BestSoFar(choose(lower, values, known.values), tf.where(lower, unbiased, known.lowest), average, steps)
 
 
 def choose(groups: tf.Tensor, values: Gains, others: Gains) -> list[tf.Tensor]:
-    """Group by group, `values` where `groups` (groups,), else `others`."""
+    """Take, group by group, `values` where `groups` (groups,), else `others`."""
     return [
         tf.where(tf.reshape(groups, [-1] + [1] * (len(gain.shape) - 1)), gain, other)
         for gain, other in zip(values, others, strict=True)
     ]
 
 
-def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed, pixels=0) -> tf.Tensor:
-    """The mean risk of `gains` on probes that tuning never sees; infinite where it is not finite.
+def held_out(
+    risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed: Integer, pixels: Integer = 0
+) -> tf.Tensor:
+    """Find the mean risk of `gains` on probes that tuning never sees; infinite where it is not finite.
 
     Args:
         risk: Gains and a seed to the risk, (groups,).
         gains: The gains.
         seed: The seed of the whole tuning, ().
-        pixels: Of each probe, (): from `HELD_OUT_PIXELS` on, one is enough.
+        pixels: The pixels of a probe, (): from `HELD_OUT_PIXELS` on, one probe is enough.
     """
 
-    def of_probe(number):
+    def of_probe(number: tf.Tensor):
         return tf.cast(risk(gains, step_seed(seed, number)), tf.float64)
 
     # A loop in the graph, so that the network is in it once: tracing and optimising a graph takes seconds.
@@ -110,7 +112,7 @@ def held_out(risk: Callable[[Gains, tf.Tensor], tf.Tensor], gains: Gains, seed, 
 
 
 def candidates(start: Gains, best: Gains, last: Gains) -> list[Gains]:
-    """The gains to compare at the end; the last of each is the contrast.
+    """List the gains to compare at the end; the last of each is the contrast.
 
     Example:
 
@@ -124,11 +126,14 @@ def candidates(start: Gains, best: Gains, last: Gains) -> list[Gains]:
 
 
 def keep_best(candidates: Sequence[Gains], risks: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Group by group, the candidate of the lowest risk, the first of equals, and its risk.
+    """Take, group by group, the candidate of the lowest risk, the first of equals.
 
     Args:
         candidates: Gains, those at the start first.
-        risks: Of each, (groups,).
+        risks: Those of each, (groups,).
+
+    Returns:
+        The gains, and their risk, (groups,).
     """
     kept, lowest = list(candidates[0]), risks[0]
     for gains, risk in zip(candidates[1:], risks[1:], strict=True):
@@ -137,10 +142,10 @@ def keep_best(candidates: Sequence[Gains], risks: Sequence[tf.Tensor]) -> tuple[
     return kept, lowest
 
 
-def annealed(rate: float, number, steps) -> tf.Tensor:
-    """The learning rate of step `number` of `steps`: `rate (1 + cos(pi number / steps)) / 2`.
+def annealed(rate: float, number: Integer, steps: Integer) -> tf.Tensor:
+    """Compute the learning rate of step `number` of `steps`: `rate (1 + cos(pi number / steps)) / 2`.
 
-    Falls to zero along a half cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5).
+    It falls to zero along a half cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5).
 
     Example:
 

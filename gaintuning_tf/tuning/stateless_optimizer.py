@@ -23,7 +23,7 @@ class _Stateless:
 
 
 def stateless(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """An unbuilt copy of any Keras optimizer whose `stateless_apply` works under TensorFlow.
+    """Copy any Keras optimizer, unbuilt, so that `stateless_apply` works under TensorFlow.
 
     Args:
         optimizer: Left untouched; only its configuration is used.

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from gaintuning_tf.networks.network import network_of
+from gaintuning_tf.gains.keras_types import as_array
+from gaintuning_tf.losses.base import Loss
+from gaintuning_tf.networks.network import NetworkLike, network_of
 from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.tuning import gauss_newton, selection
 from gaintuning_tf.tuning.contrast_search import is_homogeneous, lowest_contrast
@@ -23,7 +26,7 @@ from gaintuning_tf.tuning.round_inputs import RiskSlope, RoundInputs, StepLimits
 from gaintuning_tf.tuning.selection import BestSoFar
 from gaintuning_tf.tuning.stateless_optimizer import stateless
 from gaintuning_tf.tuning.tunable_network import Values, with_tunable_gains
-from gaintuning_tf.tuning.windows import Windows
+from gaintuning_tf.tuning.windows import Integer, Windows
 
 # A network is asked about its biases with an image of this side, in pixels. Biases show
 # in an image of any size; this one is small, and no network that halves it needs
@@ -74,16 +77,16 @@ class Steps:
         self.contrast = self._level_matters() if contrast is None else contrast
         self.optimizer = stateless(optimizer)
         self.optimizer.build(self._network.tuned)
-        self._initial_state = [keras.ops.convert_to_numpy(v) for v in self.optimizer.variables]
+        self._initial_state = [as_array(v) for v in self.optimizer.variables]
 
     def initial(self) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """The values and the optimizer's state before the first step: constants."""
+        """Make the values and the optimizer's state before the first step: constants."""
         pairs = ((self._network.variables, self._network.initial), (self.optimizer.variables, self._initial_state))
         values, state = ([tf.constant(c, v.dtype) for v, c in zip(*pair, strict=True)] for pair in pairs)
         return values, state
 
     def unprepared(self, noisy: tf.Tensor, noise: NoiseTensors, windows: Windows) -> RoundInputs:
-        """The inputs of a round without steps, but for the reference, see `Objective.with_reference`.
+        """Make the inputs of a round without steps, but for the reference, see `Objective.with_reference`.
 
         Args:
             noisy: (N, ..., C).
@@ -93,9 +96,12 @@ class Steps:
         limits = StepLimits(tf.constant(self.prior or 1.0, tf.float64), tf.constant(gauss_newton.LIMIT, tf.float64))
         gains = sum(variable.shape[-1] for variable in self._network.tuned) if self._per_crop else 0
         curvature = tf.zeros([self._network.groups, 0, gains])
-        return RoundInputs(noisy, noise, noisy[..., :0], curvature, windows, limits)
+        image: Any = noisy  # for TensorFlow's stubs know no slices with an ellipsis
+        return RoundInputs(noisy, noise, image[..., :0], curvature, windows, limits)
 
-    def prepare(self, values: Values, noisy: tf.Tensor, noise: NoiseTensors, seed, windows: Windows):
+    def prepare(
+        self, values: Values, noisy: tf.Tensor, noise: NoiseTensors, seed: Integer, windows: Windows
+    ) -> tuple[Values, RoundInputs, tf.Tensor]:
         """Find what the steps of a first round need.
 
         Args:
@@ -113,8 +119,8 @@ class Steps:
         values, risk = self._at_best_contrast(values, inputs, seed)
         return values, self._with_curvature(values, inputs, seed), risk
 
-    def widen(self, values: Values, inputs: RoundInputs, seed) -> RoundInputs:
-        """The inputs of a further round from these values: the curvature there, a wider prior and longer steps.
+    def widen(self, values: Values, inputs: RoundInputs, seed: Integer) -> RoundInputs:
+        """Make the inputs of a further round from these values: the curvature there, a wider prior and longer steps.
 
         Args:
             values: Those that were kept.
@@ -125,8 +131,10 @@ class Steps:
         limits = StepLimits(prior, tf.constant(WIDE_LIMIT, tf.float64))
         return self._with_curvature(values, inputs, seed)._replace(limits=limits)
 
-    def one_step(self, best: BestSoFar, values: Values, state: State, inputs: RoundInputs, seed):
-        """A step down on random windows.
+    def one_step(
+        self, best: BestSoFar, values: Values, state: State, inputs: RoundInputs, seed: tf.Tensor
+    ) -> tuple[BestSoFar, Values, State, tf.Tensor]:
+        """Take a step down on random windows.
 
         Args:
             best: Where the risk was lowest so far.
@@ -142,8 +150,8 @@ class Steps:
         after, state = self._stepped(values, state, slope, inputs)
         return selection.remember(best, values, slope.risk), after, state, slope.risk
 
-    def annealed(self, state: State, number, steps) -> State:
-        """The state for step `number` of `steps`: its learning rate falls, unless the caller chose it."""
+    def annealed(self, state: State, number: Integer, steps: Integer) -> State:
+        """Set the learning rate in the state for step `number` of `steps`: it falls, unless the caller chose it."""
         if not self.anneals:
             return state
         rate = selection.annealed(self.first_rate, number, steps)
@@ -155,8 +163,8 @@ class Steps:
         """The learning rate of the first step."""
         return float(self._initial_state[self._place_of_rate()])
 
-    def optimism(self, inputs: RoundInputs, steps) -> tf.Tensor:
-        """By how much a round lowers the risk estimate by fitting the noise alone, (groups,): see `freedom`.
+    def optimism(self, inputs: RoundInputs, steps: Integer) -> tf.Tensor:
+        """Estimate by how much a round lowers the risk estimate by fitting the noise alone, (groups,): see `freedom`.
 
         Args:
             inputs: Those of the round.
@@ -170,8 +178,8 @@ class Steps:
         seen = tf.minimum(image, tf.cast(steps, tf.float64) * tf.cast(inputs.pixels(), tf.float64))
         return 2 * variance * freedom / seen
 
-    def _stepped(self, values, state, slope: RiskSlope, inputs):
-        """The values and the state after the step."""
+    def _stepped(self, values, state, slope: RiskSlope, inputs) -> tuple[Values, State]:
+        """Find the values and the state after the step."""
         tuned, contrast = list(values[:-1]), values[-1]
         gradients = slope.gradients
         if self._per_crop:
@@ -179,7 +187,8 @@ class Steps:
             flat, deviation = self._network.flat(gradients), self._network.flat(tuned) - 1
             step = gauss_newton.newton_step(inputs.curvature, flat, deviation, damping, inputs.limits.limit)
             gradients = self._network.split(-step)
-        tuned, state = self.optimizer.stateless_apply(state, gradients, tuned)
+        applied: Any = self.optimizer.stateless_apply(state, gradients, tuned)
+        tuned, state = applied
         return [*tuned, contrast], state
 
     def _with_curvature(self, values, inputs, seed):
@@ -190,7 +199,7 @@ class Steps:
         return inputs._replace(curvature=samples)
 
     def _at_best_contrast(self, values, inputs, seed):
-        """The values with the contrast of the lowest risk, and the risk at the first contrast."""
+        """Find the values with the contrast of the lowest risk, and the risk at the first contrast."""
         if not self.contrast:
             return values, self.objective.held_out(values, inputs, seed)
         *tuned, start = values
@@ -207,16 +216,18 @@ class Steps:
 
     def _place_of_rate(self):
         rate = self.optimizer._learning_rate
-        return next((i for i, variable in enumerate(self.optimizer.variables) if variable is rate), None)
+        return next(i for i, variable in enumerate(self.optimizer.variables) if variable is rate)
 
 
-def gain_steps(model, loss, optimizer=None, **options) -> Steps:
-    """The steps that tune the gains of a network by a loss.
+def gain_steps(
+    model: NetworkLike, loss: Loss, optimizer: keras.optimizers.Optimizer | None = None, **options: Any
+) -> Steps:
+    """Make the steps that tune the gains of a network by a loss.
 
     Args:
         model: Whatever `network_of` takes; never changed.
         loss: A `RiskEstimate`, or a plain function.
         optimizer: See `Steps`.
-        **options: Of `Steps`.
+        **options: Those of `Steps`.
     """
     return Steps(Objective(with_tunable_gains(network_of(model)), loss), optimizer, **options)

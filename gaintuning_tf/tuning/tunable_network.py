@@ -81,7 +81,7 @@ class TunableNetwork:
 
     @contextlib.contextmanager
     def at(self, values: Values) -> Iterator[Callable[[tf.Tensor], tf.Tensor]]:
-        """The network at these values, within the block."""
+        """Set these values within the block; yields the network."""
         with keras.StatelessScope(list(zip(self.variables, values, strict=True))):
             yield self.denoise
 
@@ -90,22 +90,22 @@ class TunableNetwork:
         return at_contrast(self._run, noisy, tf.convert_to_tensor(self.variables[-1].value))
 
     def by_group(self, per_image: tf.Tensor) -> tf.Tensor:
-        """A number for each image, (N,), as one for each group: their mean where they share the values; float64."""
+        """Average the numbers of the images, (N,), that share their values, to one for each group, float64."""
         numbers = tf.cast(per_image, tf.float64)
         return numbers if self.images is not None else tf.reduce_mean(numbers, keepdims=True)
 
     def flat(self, values: Values) -> tf.Tensor:
-        """The values of all gains side by side, (groups, gains)."""
+        """Put the values of all gains side by side, (groups, gains)."""
         return tf.concat([value if self.images is not None else value[None] for value in values], -1)
 
     def split(self, flat: tf.Tensor) -> list[tf.Tensor]:
-        """The inverse of `flat`."""
+        """Undo `flat`."""
         parts = tf.split(flat, [variable.shape[-1] for variable in self.tuned], axis=-1)
         return parts if self.images is not None else [part[0] for part in parts]
 
 
 def with_tunable_gains(network: Network) -> TunableNetwork:
-    """A copy of the network with gains, which are what is tuned; those that it has already are kept.
+    """Copy the network with gains, which are what is tuned; those that it has already are kept.
 
     Raises:
         InputError: It has no convolution.

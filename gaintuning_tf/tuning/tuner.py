@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from gaintuning_tf.errors import GainTuningWarning, InputError
-from gaintuning_tf.losses.base import RiskEstimate
-from gaintuning_tf.noise.models import GaussianNoise, NoiseLevel, NoiseModel
+from gaintuning_tf.losses.base import Loss
+from gaintuning_tf.networks.network import NetworkLike
+from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel
 from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch
 from gaintuning_tf.tuning.compiled import CompiledSteps, equal
 from gaintuning_tf.tuning.defaults import PLAIN_STEPS, PRIOR, ROUNDS, STEPS
@@ -119,8 +121,8 @@ class GainTuner:
 
     def __init__(
         self,
-        model,
-        loss: RiskEstimate | Callable[..., tf.Tensor],
+        model: NetworkLike,
+        loss: Loss,
         optimizer: keras.optimizers.Optimizer | None = None,
         *,
         prior: float | None = PRIOR,
@@ -146,9 +148,9 @@ class GainTuner:
 
     def tune(
         self,
-        image,
+        image: ArrayLike | tf.Tensor,
         *,
-        sigma: float | np.ndarray | NoiseModel | NoiseLevel | None = None,
+        sigma: Noise | None = None,
         steps: int | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         progress: bool = True,
@@ -208,7 +210,7 @@ class GainTuner:
             risk, before, after = risk[0], before[0], after[0]
         return TuningHistory(risk, before, after, time.perf_counter() - start, run.interrupted)
 
-    def denoise(self, image) -> np.ndarray:
+    def denoise(self, image: ArrayLike | tf.Tensor) -> np.ndarray:
         """Denoise with the gains as they are; returns (N, H, W, C)."""
         return self._compiled.denoise(self._checked(image)).numpy()
 
@@ -217,7 +219,7 @@ class GainTuner:
         self._compiled.reset()
 
     def gains(self) -> list[np.ndarray]:
-        """The gains of each layer, in the order of `gain_layers`, and behind them the contrast."""
+        """Copy the gains of each layer, in the order of `gain_layers`, and behind them the contrast."""
         return [value.numpy() for value in self._compiled.values()]
 
     def set_gains(self, values: Sequence[np.ndarray]) -> None:

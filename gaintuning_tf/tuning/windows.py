@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
+
+from gaintuning_tf.noise.draws import Seed, random_bits
 
 # This is added to the number of a step for the place of its window, so that its probe
 # has other numbers.
@@ -12,6 +14,7 @@ _PLACE = 1 << 31
 # The numbers of the windows of one step lie this far apart, so that they meet no other
 # stream's.
 _NEXT_WINDOW = 1 << 35
+Integer: TypeAlias = int | tf.Tensor
 
 
 class Windows(NamedTuple):
@@ -26,23 +29,23 @@ class Windows(NamedTuple):
     count: tf.Tensor
 
 
-def step_seed(seed, number) -> tf.Tensor:
-    """The two integers that seed a step: the seed of the whole tuning and the number of the step."""
+def step_seed(seed: Integer, number: Integer) -> tf.Tensor:
+    """Make the two integers that seed a step: the seed of the whole tuning and the number of the step."""
     return tf.stack([tf.cast(seed, tf.int64), tf.cast(number, tf.int64)])
 
 
 def window_size(noisy: tf.Tensor, window: int) -> tf.Tensor:
-    """The sides of the part of `noisy` (N, ..., C) that a step looks at: `window`, or the image's if smaller."""
+    """Find the sides of the part of `noisy` (N, ..., C) that a step looks at: `window`, or the image's if smaller."""
     return tf.minimum(tf.shape(noisy)[1:-1], window)
 
 
 def windows_of(noisy: tf.Tensor, pixels: float, side: int, whole: float) -> Windows:
-    """What a step sees of `noisy`: all of it, or several windows.
+    """Choose what a step sees of `noisy`: all of it, or several windows.
 
     Args:
         noisy: (N, ..., C).
         pixels: About so many pixels are seen, or as many as the image has.
-        side: Of a window, at most.
+        side: The largest side of a window.
         whole: An image of at most this many pixels is seen whole.
 
     Example:
@@ -58,13 +61,13 @@ def windows_of(noisy: tf.Tensor, pixels: float, side: int, whole: float) -> Wind
     return Windows(size, tf.cast(tf.maximum(tf.round(count), 1), tf.int32))
 
 
-def window_seed(seed: tf.Tensor, number) -> tf.Tensor:
-    """The two integers that seed window `number` of the step that `seed` is of: of the first, the same."""
+def window_seed(seed: tf.Tensor, number: Integer) -> tf.Tensor:
+    """Make the two integers that seed window `number` of the step of this seed: the first has the same."""
     return tf.cast(seed, tf.int64) + tf.stack([tf.constant(0, tf.int64), _NEXT_WINDOW * tf.cast(number, tf.int64)])
 
 
-def spread_window(noisy: tf.Tensor, seed: tf.Tensor, number, windows: Windows) -> tf.Tensor:
-    """Window `number` of the step that `seed` is of: together, the windows of a run cover the image evenly.
+def spread_window(noisy: tf.Tensor, seed: tf.Tensor, number: Integer, windows: Windows) -> tf.Tensor:
+    """Cut out window `number` of the step of this seed: together, the windows of a run cover the image evenly.
 
     Their places are a sequence of low discrepancy that goes on from step to step, the fractions of
     `u + n (1/p, 1/p^2, ...)` where p is the root of `p^(d+1) = p + 1` in d dimensions, from a random u (Roberts, "The
@@ -74,11 +77,11 @@ def spread_window(noisy: tf.Tensor, seed: tf.Tensor, number, windows: Windows) -
     Args:
         noisy: (N, ..., C).
         seed: The seed of the whole tuning and the number of the step.
-        number: (), of the window in the step.
+        number: That of the window in the step, ().
         windows: Their size and count.
     """
     room = tf.shape(noisy)[1:-1] - windows.size
-    axes = room.shape[0]
+    axes = room.shape.num_elements()
     seed = tf.cast(seed, tf.int64)
     start = tf.random.stateless_uniform([axes], tf.stack([seed[0], _PLACE]), dtype=tf.float64, alg="philox")
     index = seed[1] * tf.cast(windows.count, tf.int64) + tf.cast(number, tf.int64)
@@ -95,8 +98,8 @@ def _strides(axes):
     return tf.constant([root ** -(axis + 1) for axis in range(axes)], tf.float64)
 
 
-def random_window(noisy: tf.Tensor, seed, size: tf.Tensor) -> tf.Tensor:
-    """A part of `noisy` (N, ..., C) of the spatial size `size`, its place drawn from `seed`, two integers.
+def random_window(noisy: tf.Tensor, seed: Seed, size: tf.Tensor) -> tf.Tensor:
+    """Cut out a part of `noisy` (N, ..., C) of the spatial size `size`, its place drawn from `seed`, two integers.
 
     Example:
 
@@ -106,7 +109,6 @@ def random_window(noisy: tf.Tensor, seed, size: tf.Tensor) -> tf.Tensor:
     """
     room = tf.shape(noisy)[1:-1] - size
     place = tf.cast(seed, tf.int64) + tf.constant([0, _PLACE], tf.int64)
-    bits = tf.random.stateless_uniform(tf.shape(room), place, None, None, tf.int32, alg="philox")
-    offset = tf.math.floormod(bits, room + 1)
+    offset = tf.math.floormod(random_bits(tf.shape(room), place), room + 1)
     begin = tf.concat([[0], offset, [0]], 0)
     return tf.slice(noisy, begin, tf.concat([tf.shape(noisy)[:1], size, tf.shape(noisy)[-1:]], 0))

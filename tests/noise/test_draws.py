@@ -47,7 +47,8 @@ def test_an_error_within_ends_it():
 # In a process of its own: TensorFlow's samplers never end at NaN, and are deaf to Ctrl-C.
 ENDLESS = """
 import tensorflow as tf
-from gaintuning_tf import CountSplitting, NoiseLevel, NoiseResamplingLoss, draws
+from gaintuning_tf import CountSplitting, NoiseLevel, NoiseResamplingLoss
+from gaintuning_tf.noise import draws
 
 values = tf.constant([[float("nan"), float("inf"), -float("inf"), 1e38, 1e15, 7.0]])
 for dtype in (tf.float32, tf.float64):
