@@ -1,4 +1,4 @@
-"""Methods by name: each denoises, told the noise."""
+"""Methods by name: each denoises, given the noise."""
 
 import importlib.util
 

@@ -73,15 +73,15 @@ def test_a_loss_object_will_do_and_gives_what_its_name_gives(folder, tiny):
 
 
 def test_other_methods_are_told_the_noise_and_measured_on_the_same_image(folder, tiny):
-    told = []
+    given = []
 
     def half(noisy, sigma):
-        told.append((noisy.std(), sigma))
+        given.append((noisy.std(), sigma))
         return noisy * 0 + 0.5
 
     (row,) = evaluate(folder, tiny, sigma=25, tune=False, limit=1, compare={"half": half})["images"]
     assert list(row)[-3:] == ["psnr_half", "ssim_half", "seconds_half"]
-    assert told[0][1] == 25 / 255
+    assert given[0][1] == 25 / 255
     clean = camera()[:48, :52] / 255
     assert row["psnr_half"] == pytest.approx(-10 * np.log10(np.mean((clean - 0.5) ** 2)), abs=1e-4)
 
@@ -94,14 +94,14 @@ def test_the_noise_of_pairs_is_estimated_unless_told(folder, tmp_path, tiny):
     imsave(
         noisy / "flat.png", (flat + 20 * np.random.default_rng(0).standard_normal(flat.shape)).round().astype("uint8")
     )
-    told = []
-    options = {"clean": folder, "tune": False, "compare": {"same": lambda noisy, sigma: told.append(sigma) or noisy}}
+    given = []
+    options = {"clean": folder, "tune": False, "compare": {"same": lambda noisy, sigma: given.append(sigma) or noisy}}
     for sigma in (None, 25):
         (row,) = evaluate(noisy, tiny, sigma=sigma, **options)["images"]
         assert row["psnr_same"] == row["psnr_noisy"] == pytest.approx(20 * np.log10(255 / 20), abs=0.2)
     # The median of 1024 coefficients has a relative error of about 1.17 / sqrt(1024).
-    assert told[0] * 255 == pytest.approx(20, rel=4 * 1.17 / 32)
-    assert told[1] == 25 / 255
+    assert given[0] * 255 == pytest.approx(20, rel=4 * 1.17 / 32)
+    assert given[1] == 25 / 255
 
 
 def test_measured_rows_are_not_measured_again(folder, tiny):
@@ -135,11 +135,11 @@ def test_the_fraction_of_an_oracle_that_gains_nothing_is_none():
 
 
 def test_the_oracle_has_the_recipe_it_is_compared_with(folder, tiny, monkeypatch):
-    told = []
+    given = []
 
     class Told:
         def __init__(self, model, **recipe):
-            told.append(recipe)
+            given.append(recipe)
 
         def denoise(self, noisy, clean, sigma):
             return clean
@@ -147,4 +147,4 @@ def test_the_oracle_has_the_recipe_it_is_compared_with(folder, tiny, monkeypatch
     monkeypatch.setattr(sys.modules["gaintuning_tf.evaluation.measure"], "Oracle", Told)
     recipe = {"steps": 1, "seed": 2, "prior": None}
     evaluate(folder, tiny, sigma=25, limit=1, oracle=True, loss="monte-carlo-sure", **recipe)
-    assert told == [recipe]
+    assert given == [recipe]

@@ -302,7 +302,7 @@ def test_a_plain_function_is_tuned_in_a_sum_as_alone(tiny):
 
 
 def test_the_held_out_risk_of_a_sum_is_that_of_the_narrow_difference(tiny):
-    """Alone and in a sum, at the width that tells the risk of the image's own noise."""
+    """Alone and in a sum, at the width that gives the risk of the image's own noise."""
     noisy = 0.5 + SIGMA * np.random.default_rng(0).standard_normal((1, 32, 32, 1)).astype("float32")
     seen = []
 

@@ -41,7 +41,7 @@ def test_what_is_no_count_has_no_unit(image):
 
 
 def test_tuning_on_counts_of_an_unknown_gain_does_no_harm():
-    """As its variance tells it, the gain is a tenth off here: 23.5 dB after tuning in place of 29.6, too bright."""
+    """By the variance, the gain is a tenth off here: 23.5 dB after tuning in place of 29.6, too bright."""
     clean = synthetic.images("nanoparticles", 1, seed=7, size=128)[0][..., 0]
     counts = np.random.default_rng(0).poisson(clean).astype(np.float32)
     assert variance_line(counts, through_origin=True)[0] < 0.92

@@ -129,5 +129,5 @@ def test_before_is_the_network_as_it_was_whatever_the_contrast(tiny, noisy):
     before, after = found.filters["middle"]
     network = equivalent_filter(tiny, noisy[None, ..., None], (20, 20))
     np.testing.assert_allclose(before.sum, network.sum, rtol=1e-5)
-    # f has no more than kinks to tell contrasts apart by, and a bias.
+    # f distinguishes contrasts by kinks and a bias only.
     assert abs(after.bias - before.bias) > 1e-4

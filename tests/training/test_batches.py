@@ -95,7 +95,7 @@ def test_integers_of_16_bits_are_scaled_by_their_full_scale():
 
 
 def test_masking_hides_few_pixels_behind_neighbours_and_counts_there_alone():
-    # Each pixel has a value of its own, so that where a value came from can be told.
+    # Each pixel has a value of its own, so that it shows where a value came from.
     image = np.arange(32 * 32, dtype=np.float32).reshape(32, 32, 1) / 1024
     masked, noisy, weights = Batches([image], crop=32, batch=8, noise=DrawnNoise("none"), objective="masking")[0]
     assert weights.mean() == pytest.approx(1)
