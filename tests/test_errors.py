@@ -5,8 +5,11 @@ import sys
 import warnings
 from pathlib import Path
 
+import pytest
+
 from gaintuning_tf import GainTuningWarning
 from gaintuning_tf.cli import program
+from gaintuning_tf.errors import reason_of
 from helpers.places import ROOT
 
 # The virtual environment of a clone whose folder has the package's name.
@@ -18,14 +21,15 @@ def read():
 """
 PROGRAM = """
 import sys, warnings, library
-from gaintuning_tf import GainTuningWarning, cli
+from gaintuning_tf import GainTuningWarning
+from gaintuning_tf.cli import program
 
 def models(options):
     library.read()
     warnings.warn("ours", GainTuningWarning, stacklevel=1)
 
-cli._models = models
-sys.exit(cli.main(["models"]))
+program._models = models
+sys.exit(program.main(["models"]))
 """
 
 
@@ -51,6 +55,28 @@ def test_a_warning_of_ours_is_shown_whoever_called_for_it(monkeypatch, capsys):
 
 
 def test_every_warning_of_the_package_has_its_category():
-    for file in sorted(Path(ROOT, "gaintuning_tf").glob("*.py")):
-        calls = file.read_text().split("warnings.warn(")[1:]
-        assert all("GainTuningWarning" in call.partition("stacklevel")[0] for call in calls), file.name
+    files = sorted(Path(ROOT, "gaintuning_tf").rglob("*.py"))
+    assert len(files) > 100
+    for file in files:
+        for call in file.read_text().split("warnings.warn(")[1:]:
+            before = call.partition("stacklevel")[0]
+            assert "GainTuningWarning" in before or "DeprecationWarning" in before, file
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError("  no space left \nhere"), "no space left"),
+        (ValueError("\n\n \nat last"), "at last"),
+        (MemoryError(), "MemoryError"),
+        (ValueError(" \n "), "ValueError"),
+        (ValueError("x" * 1000), "x" * 200),
+    ],
+)
+def test_the_reason_of_an_error_is_one_short_line(error, reason):
+    assert reason_of(error) == reason
+
+
+def test_the_reason_of_an_error_may_be_a_part_of_what_it_says():
+    assert reason_of(OSError("whole"), "part\nof it") == "part"
+    assert reason_of(OSError("whole"), "") == "OSError"

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,10 +71,9 @@ class ShippedNetwork:
             try:
                 return keras.models.load_model(file, compile=False)
             except (TypeError, ValueError) as error:
-                reason = str(error).strip().splitlines()[0]
                 raise InputError(
                     f"the network cannot be loaded where frames are to be done; layers of your own must be registered "
-                    f"with Keras in a module that is imported there: {reason}"
+                    f"with Keras in a module that is imported there: {reason_of(error)}"
                 ) from error
 
 

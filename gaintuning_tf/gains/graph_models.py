@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.gains import graph_nodes
 from gaintuning_tf.gains.graph_network import GraphNetwork
 from gaintuning_tf.gains.rewriting import is_graph
@@ -42,7 +42,7 @@ def load_saved_model(directory: str | os.PathLike[str]) -> keras.Model:
     except InputError:
         raise
     except Exception as error:  # of a damaged file TensorFlow raises anything
-        raise InputError(f"cannot load the SavedModel in {folder}: {_first_line(error)}") from error
+        raise InputError(f"cannot load the SavedModel in {folder}: {reason_of(error)}") from error
     # Kept alive while its variables are read.
     function = _signature(loaded.signatures, folder)
     try:
@@ -186,8 +186,8 @@ def _check_batches(model):
     try:
         returned = model(tf.zeros([2, *sides], model.inputs[0].dtype)).shape
     except (tf.errors.OpError, ValueError) as error:
-        reason = str(error).replace("Exception encountered when calling GraphNetwork.call().", "")
-        raise InputError(f"expected a network that takes two images at a time: {_first_line(reason)}") from error
+        text = str(error).replace("Exception encountered when calling GraphNetwork.call().", "")
+        raise InputError(f"expected a network that takes two images at a time: {reason_of(error, text)}") from error
     if returned[0] != 2:
         raise InputError(f"expected a network that takes any number of images, of two it makes {returned[0]}")
 
@@ -214,7 +214,3 @@ def _built_shape(model):
 
 def _valid(name):
     return "".join(letter if letter.isalnum() or letter in "_-." else "_" for letter in name) or "network"
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, reason_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +66,4 @@ def parsing(path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        text = str(error).strip()
-        reason = text.splitlines()[0] if text else type(error).__name__
-        raise InputError(f"cannot read {path} as an image: {reason}") from error
+        raise InputError(f"cannot read {path} as an image: {reason_of(error)}") from error

@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.support.hdf5_check import check_hdf5
 from gaintuning_tf.support.limits import EXPANSION, HARMLESS
 
@@ -65,7 +65,8 @@ def _look_into_archive(path):
     except InputError:
         raise
     except _UNSOUND as error:
-        reason = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
+        # A KeyError puts its message between quotes.
+        reason = reason_of(error, str(error).strip("'\""))
         raise InputError(f"cannot load a Keras model from {path}: no sound .keras archive: {reason}") from error
 
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     import keras
@@ -133,9 +133,7 @@ def register_classes() -> None:
 
 def _reason(error):
     """Find the innermost reason in Keras's message, which quotes whole configurations around it."""
-    text = str(error).rpartition("Exception encountered:")[2].partition("Full object config")[0]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return reason_of(error, str(error).rpartition("Exception encountered:")[2].partition("Full object config")[0])
 
 
 def _read_card(card):

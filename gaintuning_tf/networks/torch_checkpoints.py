@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gaintuning_tf.errors import GainTuningWarning, InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError, reason_of
 
 if TYPE_CHECKING:
     import keras
@@ -65,7 +65,7 @@ def read_state(path: str | Path, *, allow_pickle: bool = False) -> State:
         if not allow_pickle:
             raise InputError(
                 f"{path} is no checkpoint of tensors alone; if it is a PyTorch file and you trust whoever made it, "
-                f"--allow-pickle (allow_pickle=True) reads it, which runs code from it ({_first_line(error)})"
+                f"--allow-pickle (allow_pickle=True) reads it, which runs code from it ({reason_of(error)})"
             ) from error
         content = _load_pickle(torch, path)
     return _find_state(content, path)
@@ -75,7 +75,7 @@ def _load_pickle(torch, path):
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:  # the same, for the pickle of the user's choice
-        raise InputError(f"{path} is no PyTorch checkpoint: {_first_line(error)}") from error
+        raise InputError(f"{path} is no PyTorch checkpoint: {reason_of(error)}") from error
 
 
 def _find_state(content, path):
@@ -187,10 +187,6 @@ def _unknown(what, state, names=None):
     names = sorted(state) if names is None else names
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return InputError(f"expected the layout of {what}; not understood: {shown}")
-
-
-def _first_line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _torch():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.images.array_layout import layout
 
 PROTOCOLS = ("grpc", "rest")
@@ -140,7 +140,9 @@ class _Grpc:
         try:
             response = self.stub.Predict(request, self.timeout)
         except grpc.RpcError as error:
-            raise InputError(f"{self.address}: {error.code().name}: {_first_line(error.details())}") from error
+            raise InputError(
+                f"{self.address}: {error.code().name}: {reason_of(error, error.details() or '')}"
+            ) from error
         return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
 
 
@@ -158,13 +160,9 @@ class _Rest:
             with urllib.request.urlopen(request, timeout=self.timeout) as response:
                 outputs = json.load(response)["outputs"]
         except urllib.error.HTTPError as error:
-            raise InputError(f"{self.address}: {error.code}: {_first_line(error.read().decode())}") from error
+            raise InputError(f"{self.address}: {error.code}: {reason_of(error, error.read().decode())}") from error
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{self.address}: {_first_line(str(error))}") from error
+            raise InputError(f"{self.address}: {reason_of(error)}") from error
         # A single output comes without its name.
         outputs = outputs if isinstance(outputs, dict) else {"denoised": outputs}
         return {name: np.asarray(value, np.float32) for name, value in outputs.items()}
-
-
-def _first_line(text):
-    return (text.strip().splitlines() or ["no reason given"])[0][:300]

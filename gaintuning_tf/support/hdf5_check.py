@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, first_line
 from gaintuning_tf.support.limits import EXPANSION, HARMLESS
 
 # The library needs a fraction of a second, unless it is caught in a loop.
@@ -53,7 +53,7 @@ try:
     with h5py.File(path, "r") as file:
         reason = look(file)
 except Exception as error:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = str(error).strip() or type(error).__name__
 sys.stdout.write(reason)
 """
 
@@ -87,7 +87,7 @@ def check_hdf5(path, called=None, *, whole: bool = True) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
         raise InputError(f"cannot read {called}: damaged, the HDF5 library is still at it after {SECONDS} s") from error
-    reason = done.stdout.strip()
+    reason = first_line(done.stdout)
     if done.returncode and not reason:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         reason = f"damaged, the HDF5 library ended with {last}"

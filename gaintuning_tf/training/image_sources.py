@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.images.files import image_files, load_image
 
 TFDS, SYNTHETIC = "tfds:", "synthetic:"
@@ -97,8 +97,7 @@ def _tfds(source, data_dir):
     except InputError:
         raise
     except (tfds.core.DatasetNotFoundError, ValueError, KeyError, AssertionError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"cannot read {source}: {reason}") from error
+        raise InputError(f"cannot read {source}: {reason_of(error)}") from error
 
 
 def _image_feature(tfds, builder, source):
