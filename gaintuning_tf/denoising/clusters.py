@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from urllib.parse import urlparse
 
 from gaintuning_tf.errors import InputError, show_warning
+from gaintuning_tf.support.extras import required
 from gaintuning_tf.support.tensorflow_start import start_tensorflow
 
 # Seconds until a scheduler that does not answer, or has no worker, is given up.
@@ -24,11 +25,8 @@ def check_available() -> None:
     Raises:
         InputError: It is not installed.
     """
-    try:
-        import dask.array  # noqa: F401
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise InputError("clusters and Dask arrays need Dask: pip install 'gaintuning-tf[dask]'") from error
+    for module in ("dask.array", "distributed"):
+        required(module, "a cluster or a Dask array", "dask")
 
 
 @contextlib.contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.support.extras import check_installed
 
 if TYPE_CHECKING:
     from gaintuning_tf.losses.base import Loss
@@ -33,8 +33,8 @@ def check_baselines(names: Sequence[str]) -> None:
     for name in names:
         if name not in BASELINES:
             raise InputError(f"expected methods to compare with in {', '.join(BASELINES)}, received {name!r}")
-    if "bm3d" in names and importlib.util.find_spec("bm3d") is None:
-        raise InputError("bm3d needs the package of that name: pip install 'gaintuning-tf[evaluate]'")
+    if "bm3d" in names:
+        check_installed("bm3d", "comparing with bm3d", "evaluate")
 
 
 def methods(

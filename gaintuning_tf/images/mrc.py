@@ -10,7 +10,7 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.array_file import ArrayFile, reserve
 from gaintuning_tf.images.container import Source, Target, parsing
-from gaintuning_tf.support.extras import optional
+from gaintuning_tf.support.extras import required
 from gaintuning_tf.support.limits import check_declared
 
 SUFFIXES = (".mrc", ".mrcs")
@@ -73,7 +73,7 @@ def resume_target(path, shape, dtype) -> Target:
 
 
 def _mrcfile():
-    return optional("mrcfile", "MRC files")
+    return required("mrcfile", "an MRC file", "microscopy")
 
 
 def _header(path):

@@ -11,7 +11,7 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.container import Source, parsing
-from gaintuning_tf.support.extras import optional
+from gaintuning_tf.support.extras import required
 from gaintuning_tf.support.hdf5_check import check_hdf5
 from gaintuning_tf.support.limits import check_declared
 
@@ -61,7 +61,8 @@ def open_source(path) -> Source:
 
 def _images(path):
     """What RosettaSciIO finds that is an image, not a spectrum or a table."""
-    reader = optional(f"rsciio.{_READERS[Path(path).suffix.lower()]}", "vendors' files").file_reader
+    name = f"rsciio.{_READERS[Path(path).suffix.lower()]}"
+    reader = required(name, "a file of a vendor's", "microscopy").file_reader
     found = [one for one in reader(str(path), lazy=True) if len(one["data"].shape) >= 2]
     if "digitalmicrograph" in reader.__module__ and len(found) == 1 and len(found[0]["data"].shape) > 2:
         # Again, in pieces of a frame: by default a piece is 128 MiB, all of which is read for a frame in it.

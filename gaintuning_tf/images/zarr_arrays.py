@@ -12,7 +12,7 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.container import Source, Target, parsing
 from gaintuning_tf.support.atomic_files import remove, sync, sync_names
-from gaintuning_tf.support.extras import optional
+from gaintuning_tf.support.extras import required
 from gaintuning_tf.support.limits import HARMLESS, check_declared
 
 SUFFIXES = (".zarr",)
@@ -138,7 +138,7 @@ class _Writer:
 
 
 def _zarr():
-    zarr = optional("zarr", "Zarr files")
+    zarr = required("zarr", "a Zarr file", "microscopy")
     if int(zarr.__version__.partition(".")[0]) < 3:
         raise InputError(f"Zarr files need zarr 3 or newer, which needs Python 3.11; this is {zarr.__version__}")
     return zarr

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gaintuning_tf.errors import GainTuningWarning, InputError, reason_of
+from gaintuning_tf.support.extras import required
 
 if TYPE_CHECKING:
     import keras
@@ -190,8 +191,4 @@ def _unknown(what, state, names=None):
 
 
 def _torch():
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError("importing PyTorch checkpoints needs PyTorch: pip install 'gaintuning-tf[torch]'") from error
-    return torch
+    return required("torch", "importing a PyTorch checkpoint", "torch")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.support.extras import check_installed
 
 if TYPE_CHECKING:
     from gaintuning_tf.denoising.frame_job import FrameResult
@@ -23,10 +23,7 @@ def check_tensorboard() -> None:
     Raises:
         InputError: TensorBoard is not installed.
     """
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError as error:
-        raise InputError("--tensorboard needs TensorBoard: pip install 'gaintuning-tf[train]'") from error
+    check_installed("tensorboard", "--tensorboard", "train")
 
 
 class TensorBoardLog:

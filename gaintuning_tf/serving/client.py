@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.images.array_layout import layout
+from gaintuning_tf.support.extras import required
 
 PROTOCOLS = ("grpc", "rest")
 DENOISE, GAINTUNE = "serving_default", "gaintune"
@@ -115,14 +116,11 @@ class ServingClient:
 
 class _Grpc:
     def __init__(self, address, model, version, timeout):
-        try:
-            import grpc
-            from tensorflow_serving.apis import prediction_service_pb2_grpc
-        except ImportError as error:
-            raise InputError("gRPC needs the extra: pip install 'gaintuning-tf[serving]'; or use REST") from error
+        grpc = required("grpc", "gRPC, unlike REST,", "serving")
+        apis = required("tensorflow_serving.apis.prediction_service_pb2_grpc", "gRPC, unlike REST,", "serving")
         self.address, self.model, self.version, self.timeout = address, model, version, timeout
         channel = grpc.insecure_channel(address, options=UNLIMITED)
-        self.stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        self.stub = apis.PredictionServiceStub(channel)
 
     def predict(self, signature, inputs):
         import grpc

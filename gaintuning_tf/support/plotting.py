@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gaintuning_tf.errors import InputError
+from types import ModuleType
+
+from gaintuning_tf.support.extras import required
 
 
 def check_available() -> None:
@@ -14,17 +16,16 @@ def check_available() -> None:
     pyplot()
 
 
-def pyplot():
-    """`matplotlib.pyplot`, drawing to memory.
+def pyplot() -> ModuleType:
+    """Import `matplotlib.pyplot`, drawing to memory.
+
+    Returns:
+        The module.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
+    required("matplotlib", "a report or plot", "report").use("agg", force=False)
+    import matplotlib.pyplot as plt
 
-        matplotlib.use("agg", force=False)
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise InputError("reports and plots need matplotlib: pip install 'gaintuning-tf[report]'") from error
     return plt

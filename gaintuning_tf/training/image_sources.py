@@ -9,6 +9,7 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.images.files import image_files, load_image
+from gaintuning_tf.support.extras import required
 
 TFDS, SYNTHETIC = "tfds:", "synthetic:"
 GREY = np.array([0.2125, 0.7154, 0.0721])  # weights of red, green and blue, as scikit-image's
@@ -139,8 +140,4 @@ def _channels(image, channels, where):
 
 
 def _import_tfds():
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise InputError("tfds: needs TensorFlow Datasets: pip install 'gaintuning-tf[train]'") from error
-    return tfds
+    return required("tensorflow_datasets", "tfds:NAME", "train")
