@@ -126,7 +126,7 @@ def _check_files(options):
     """What can be wrong with names of files, before anything slow is imported."""
     outputs = [path for path in (options.output, options.report, options.save_gains) if path]
     for path in outputs:
-        atomic_files.check_writable(path, folder=formats.suffix_of(path) in formats.FOLDERS)
+        atomic_files.check_writable(path, folder=formats.is_folder(path))
         if outputs.count(path) > 1 or os.path.realpath(path) == os.path.realpath(options.input):
             raise InputError(f"expected outputs that differ from the input and from each other, received {path} twice")
     formats.check_suffix(options.output)

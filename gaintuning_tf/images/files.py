@@ -9,8 +9,6 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import formats, pictures
 from gaintuning_tf.images.array_layout import Layout
-from gaintuning_tf.images.formats import check_suffix
-from gaintuning_tf.images.pictures import picture_holds
 from gaintuning_tf.support.atomic_files import replacing
 
 
@@ -33,44 +31,42 @@ def load_image(path) -> np.ndarray:
     """Read an image file into an array of its own dtype.
 
     Args:
-        path: PNG, JPEG, TIFF, BMP, WebP or NumPy's .npy.
+        path: A file, or a folder, of any format in `formats.FORMATS`.
 
     Returns:
-        (H, W) or (H, W, 3), or what a TIFF or .npy holds. An alpha channel is dropped,
-        with a warning if it is not opaque.
+        What the file holds; of PNG and the like (H, W) or (H, W, 3), an alpha channel is
+        dropped, with a warning if it is not opaque.
 
     Raises:
         InputError: There is no such file, or it holds no image.
     """
-    path = Path(path)
-    formats.check_readable(path)
-    if formats.suffix_of(path) not in formats.PICTURES:
-        return formats.load_array(path)
-    return pictures.read_picture(path)
+    return formats.load_array(path)
 
 
 def save_image(path, image: np.ndarray, like: Layout) -> None:
     """Write an array as an image file, whole or not at all.
 
-    TIFF and .npy keep the dtype. PNG keeps uint8, and uint16 for grey; what a format
-    cannot hold is scaled to 8 bits by the layout's range.
+    TIFF and .npy keep the dtype. PNG keeps uint8, and uint16 for grey; a dtype that PNG
+    and the like cannot hold is scaled to 8 bits by the layout's range.
+
+    Args:
+        path: The file; its suffix says the format.
+        image: What to write.
+        like: Its axes and range.
 
     Raises:
-        InputError: The suffix is none of those readable.
+        InputError: The suffix is none of those written, or the format cannot hold the image.
     """
-    path = Path(path)
-    check_suffix(path)
+    formats.check_suffix(path)
+    module = formats.module_of(path)
+    image = _picture(formats.suffix_of(path), image, like) if module is pictures else image
     with replacing(path) as temporary:
-        _write(temporary, image, like)
+        formats.save_array(temporary, image, like.axes, module)
 
 
-def _write(path, image, like):
-    from skimage.io import imsave
-
-    suffix = formats.suffix_of(path)
-    if suffix not in formats.PICTURES:
-        formats.save_array(path, image, like.axes, {})
-        return
-    imsave(
-        path, image if picture_holds(suffix, image.shape, image.dtype) else like.picture(image), check_contrast=False
-    )
+def _picture(suffix, image, like):
+    """What a picture can hold of an image: its dtype or 8 bits, and no axes of length 1 for time or depth."""
+    if not pictures.picture_holds(suffix, image.shape, image.dtype):
+        return like.picture(image)
+    sizes = zip(like.axes, image.shape, strict=True)
+    return image.reshape([size for letter, size in sizes if letter in "YXC" or size > 1])

@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.container import Source, parsing
 
-# Of one frame, read and written whole: by `files`.
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-# The rest is read in parts; each of these modules has open_source and, if it writes, create_target and resume_target.
-_MODULES = {
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".btf": "tiff",
-    ".tf8": "tiff",
-    ".npy": "npy",
-    ".mrc": "mrc",
-    ".mrcs": "mrc",
-    ".zarr": "zarr_arrays",
-    ".dm3": "vendor_files",
-    ".dm4": "vendor_files",
-    ".ser": "vendor_files",
-    ".emd": "vendor_files",
-}
-# Suffixes of images that are folders.
-FOLDERS = (".zarr",)
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """What there is to know of a format before its module is imported.
+
+    Attributes:
+        module: Name of the module in this folder that has `open_source` and, if the format is written,
+            `create_target` and `resume_target`.
+        suffixes: Of its files, in lower case.
+        written: Whether it is written, too.
+        folder: Whether an image is a folder.
+    """
+
+    module: str
+    suffixes: tuple[str, ...]
+    written: bool = True
+    folder: bool = False
+
+
+FORMATS = (
+    Format("pictures", (".png", ".jpg", ".jpeg", ".bmp", ".webp")),
+    Format("tiff", (".tif", ".tiff", ".btf", ".tf8")),
+    Format("npy", (".npy",)),
+    Format("mrc", (".mrc", ".mrcs")),
+    Format("zarr_arrays", (".zarr",), folder=True),
+    Format("vendor_files", (".dm3", ".dm4", ".ser", ".emd"), written=False),
+)
+_BY_SUFFIX = {suffix: row for row in FORMATS for suffix in row.suffixes}
+READABLE = tuple(_BY_SUFFIX)
+WRITABLE = tuple(suffix for suffix, row in _BY_SUFFIX.items() if row.written)
 # Axes of an array, those of length 1 included, that are worth an error message which lists them.
 MOST_AXES = 8
-_READ_ONLY = (".dm3", ".dm4", ".ser", ".emd")
-READABLE = (*PICTURES, *_MODULES)
-WRITABLE = tuple(suffix for suffix in READABLE if suffix not in _READ_ONLY)
 
 
 def suffix_of(path) -> str:
@@ -48,17 +58,29 @@ def suffix_of(path) -> str:
     return Path(path).suffix.lower()
 
 
+def is_folder(path) -> bool:
+    """Tell by its suffix whether an image is a folder.
+
+    Example:
+
+    >>> is_folder("a.zarr"), is_folder("a.tif"), is_folder("a")
+    (True, False, False)
+    """
+    row = _BY_SUFFIX.get(suffix_of(path))
+    return row is not None and row.folder
+
+
 def check_readable(path) -> None:
     """Refuse a file that is not there, or whose suffix names no format that can be read.
 
     Raises:
         InputError: It does, with the suffixes that can be.
     """
-    path, suffix = Path(path), suffix_of(path)
-    if not (path.is_dir() if suffix in FOLDERS else path.is_file()):
-        kind = "a folder" if suffix in FOLDERS else "an image file"
+    path = Path(path)
+    if not (path.is_dir() if is_folder(path) else path.is_file()):
+        kind = "a folder" if is_folder(path) else "an image file"
         raise InputError(f"no such file: {path}" if not path.exists() else f"expected {kind}, {path} is none")
-    if suffix not in READABLE:
+    if suffix_of(path) not in READABLE:
         raise InputError(f"expected an image file ({', '.join(READABLE)}), received {path}")
 
 
@@ -69,7 +91,7 @@ def check_suffix(path) -> None:
         InputError: It does not.
     """
     if suffix_of(path) not in WRITABLE:
-        only = f", which is read but not written ({suffix_of(path)})" if suffix_of(path) in _READ_ONLY else ""
+        only = f", which is read but not written ({suffix_of(path)})" if suffix_of(path) in READABLE else ""
         raise InputError(
             f"expected an output file with one of the suffixes {', '.join(WRITABLE)}, received {path}{only}"
         )
@@ -82,7 +104,7 @@ def check_replaceable(path: Path) -> None:
         InputError: It is.
     """
     marks = (".zgroup", ".zarray", "zarr.json")
-    if suffix_of(path) not in FOLDERS or not path.exists():
+    if not is_folder(path) or not path.exists():
         if path.is_dir():
             raise InputError(f"expected a file name for the output, {path} is a folder")
         return
@@ -91,7 +113,7 @@ def check_replaceable(path: Path) -> None:
 
 
 def open_source(path) -> Source:
-    """Open an image file that is no picture, to be read in parts.
+    """Open an image file, to be read in parts.
 
     Raises:
         InputError: It cannot be read, or what reads it is not installed.
@@ -105,13 +127,13 @@ def open_source(path) -> Source:
     return source
 
 
-def module_of(path):
-    """The module for the format of `path`."""
-    return importlib.import_module(f"gaintuning_tf.images.{_MODULES[suffix_of(path)]}")
+def module_of(path) -> ModuleType:
+    """Import the module for the format of `path`, by its suffix."""
+    return importlib.import_module(f"gaintuning_tf.images.{_BY_SUFFIX[suffix_of(path)].module}")
 
 
 def load_array(path) -> np.ndarray:
-    """The whole array of an image file that is no picture.
+    """Read the whole array of an image file.
 
     Raises:
         InputError: It cannot be read.
@@ -121,13 +143,19 @@ def load_array(path) -> np.ndarray:
         return source.read((slice(None),) * len(source.shape))
 
 
-def save_array(path, array: np.ndarray, axes: str, metadata: dict) -> None:
-    """Write a whole array as an image file that is no picture.
+def save_array(path, array: np.ndarray, axes: str, module: ModuleType) -> None:
+    """Write a whole array as an image file, without metadata.
+
+    Args:
+        path: The file; its name need not say the format.
+        array: What it is to hold.
+        axes: A letter per axis.
+        module: The format's, see `module_of`.
 
     Raises:
         InputError: The format cannot hold it.
     """
-    target = module_of(path).create_target(path, array.shape, array.dtype.newbyteorder("="), axes, metadata)
+    target = module.create_target(path, array.shape, array.dtype.newbyteorder("="), axes, {})
     with contextlib.closing(target):
         target.write((slice(None),) * array.ndim, array)
         target.finish()

@@ -13,7 +13,6 @@ from gaintuning_tf.images.container import Source, Target, parsing
 from gaintuning_tf.support.extras import required
 from gaintuning_tf.support.limits import check_declared
 
-SUFFIXES = (".mrc", ".mrcs")
 # Space groups: of images in a row, of a volume, of volumes in a row.
 _IMAGES, _VOLUME, _VOLUMES = 0, 1, 401
 _DTYPES = ("int8", "int16", "uint16", "float16", "float32")

@@ -8,8 +8,6 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.array_file import ArrayFile, reserve
 from gaintuning_tf.images.container import Source, Target, parsing
 
-SUFFIXES = (".npy",)
-
 
 def open_source(path) -> Source:
     """Open a .npy file. Pickled objects are refused.

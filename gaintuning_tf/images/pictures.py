@@ -10,6 +10,7 @@ import numpy as np
 
 from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.images.container import Source, Target, parsing
+from gaintuning_tf.images.formats import FORMATS
 from gaintuning_tf.support.limits import check_declared
 
 
@@ -23,21 +24,26 @@ def open_source(path) -> Source:
     return Source(image.shape, image.dtype, None, {}, image.__getitem__, lambda: None)
 
 
-def create_target(partial: Path, suffix: str, shape, dtype) -> Target:
+def create_target(path, shape, dtype, axes, metadata) -> Target:
     """Start a picture.
+
+    Returns:
+        The file, of that shape, every value zero.
 
     Raises:
         InputError: The format has no such dtype or shape.
     """
+    suffix = _suffix(path)
     if not (len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3))) or not picture_holds(suffix, shape, dtype):
         raise InputError(
             f"a {suffix} file holds one image of uint8{' or grey uint16' if suffix == '.png' else ''}, not {shape} of "
             f"{dtype}: choose an output such as .tif"
         )
-    return _Picture(partial, suffix, np.zeros(shape, dtype)).target()
+    Path(path).touch()
+    return _Picture(path, np.zeros(shape, dtype)).target()
 
 
-def resume_target(partial: Path, suffix: str, shape, dtype) -> Target:
+def resume_target(path, shape, dtype) -> Target:
     """Go on with a picture that `create_target` started.
 
     Raises:
@@ -45,19 +51,28 @@ def resume_target(partial: Path, suffix: str, shape, dtype) -> Target:
     """
     import imageio.v3
 
-    with parsing(partial):
-        image = np.asarray(imageio.v3.imread(partial, extension=suffix))
+    with parsing(path):
+        image = np.asarray(imageio.v3.imread(path, extension=_suffix(path)))
     image = image.reshape(shape) if image.size == np.prod(shape) else image
     if image.shape != tuple(shape) or image.dtype != dtype:
         raise InputError(
-            f"{partial} was begun for {image.shape} of {image.dtype}, not {tuple(shape)} of {dtype}: delete it"
+            f"{path} was begun for {image.shape} of {image.dtype}, not {tuple(shape)} of {dtype}: delete it"
         )
-    return _Picture(partial, suffix, image).target()
+    return _Picture(path, image).target()
+
+
+def _suffix(path):
+    """Find the format of a file: the last suffix of a picture in its name, for a partial file has another behind it."""
+    (row,) = (row for row in FORMATS if row.module == "pictures")
+    found = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() in row.suffixes]
+    if not found:
+        raise InputError(f"expected a file with one of the suffixes {', '.join(row.suffixes)}, received {path}")
+    return found[-1]
 
 
 class _Picture:
-    def __init__(self, partial, suffix, image):
-        self._partial, self._suffix, self._image = partial, suffix, image
+    def __init__(self, path, image):
+        self._path, self._image = path, image
         self._flush()
 
     def target(self):
@@ -67,8 +82,8 @@ class _Picture:
         import imageio.v3
 
         image = self._image[..., 0] if self._image.shape[2:] == (1,) else self._image
-        data = imageio.v3.imwrite("<bytes>", image, extension=self._suffix)
-        with open(self._partial, "r+b") as file:
+        data = imageio.v3.imwrite("<bytes>", image, extension=_suffix(self._path))
+        with open(self._path, "r+b") as file:
             file.write(data)
             file.truncate()
             file.flush()

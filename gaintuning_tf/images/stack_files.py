@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.images import formats, pictures
+from gaintuning_tf.images import formats
 from gaintuning_tf.images.array_layout import AXES, check_axes, default_axes
 from gaintuning_tf.images.container import Source, Target, parsing
 from gaintuning_tf.images.frame_order import FrameOrder
@@ -45,8 +45,7 @@ def open_stack(path, *, axes: str | None = None, model_channels: int = 1) -> Sta
         shared = dataclasses.replace(path._source, close=lambda: None)
         return Stack(path.path, shared, path.axes if axes is None else axes, model_channels)
     path = Path(path)
-    formats.check_readable(path)
-    source = (pictures if _is_picture(path) else formats).open_source(path)
+    source = formats.open_source(path)
     try:
         return Stack(path, source, axes, model_channels)
     except BaseException:
@@ -156,11 +155,10 @@ def create_stack(path, like: Stack, *, dtype=None, resume: bool = False) -> Stac
     """
     formats.check_suffix(path)
     dtype = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
-    folder = formats.suffix_of(path) in formats.FOLDERS
     formats.check_replaceable(written_to(path))
     if like.path.resolve() == partial_path(path).resolve():
         raise InputError(f"expected an input that is not the partial file of the output, received {like.path}")
-    lock = PartialLock(partial_path(path), folder=folder, resume=resume)
+    lock = PartialLock(partial_path(path), folder=formats.is_folder(path), resume=resume)
     try:
         target = _target(path, lock.path, like, dtype, resume)
     except BaseException:
@@ -229,18 +227,11 @@ class StackWriter:
 
 
 def _target(path, partial, like, dtype, resume):
-    if _is_picture(path):
-        start = pictures.resume_target if resume else pictures.create_target
-        return start(partial, formats.suffix_of(path), like.shape, dtype)
     module = formats.module_of(path)
     if resume:
         return module.resume_target(partial, like.shape, dtype)
-    same = not _is_picture(like.path) and formats.module_of(like.path) is module
+    same = formats.module_of(like.path) is module
     return module.create_target(partial, like.shape, dtype, like.axes, like.metadata if same else {})
-
-
-def _is_picture(path):
-    return formats.suffix_of(path) in formats.PICTURES
 
 
 def _axes(path, source):

@@ -16,8 +16,6 @@ from gaintuning_tf.images.array_file import ArrayFile, reserve
 from gaintuning_tf.images.container import Source, Target, parsing
 from gaintuning_tf.support.limits import check_declared
 
-SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
-
 # What ImageJ's description says of the arrangement, which is written anew.
 _ARRANGEMENT = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "axes", "shape", "order")
 _IMAGEJ_DTYPES = ("uint8", "uint16", "float32")

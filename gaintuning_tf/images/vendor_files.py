@@ -15,8 +15,6 @@ from gaintuning_tf.support.extras import required
 from gaintuning_tf.support.hdf5_check import check_hdf5
 from gaintuning_tf.support.limits import check_declared
 
-SUFFIXES = (".dm3", ".dm4", ".ser", ".emd")
-
 _READERS = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".ser": "tia", ".emd": "emd"}
 _LETTERS = {"x": "X", "width": "X", "y": "Y", "height": "Y", "z": "Z", "depth": "Z", "t": "T", "time": "T"}
 # It reports what is wrong with a file on stderr as well; here it is one line, the error's.

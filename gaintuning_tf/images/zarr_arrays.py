@@ -15,7 +15,6 @@ from gaintuning_tf.support.atomic_files import remove, sync, sync_names
 from gaintuning_tf.support.extras import required
 from gaintuning_tf.support.limits import HARMLESS, check_declared
 
-SUFFIXES = (".zarr",)
 # Codecs that only compute. Others, such as numcodecs' "pickle", run code that comes with the data.
 _CODECS = (
     *(

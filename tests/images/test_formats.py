@@ -1,5 +1,7 @@
 """Formats by suffix."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -12,11 +14,27 @@ for library in ("mrcfile", "rsciio", "zarr"):
     pytest.importorskip(library, reason="needs the extra `microscopy`")
 
 
-def test_every_suffix_belongs_to_a_module_that_knows_it():
-    for suffix in set(formats.READABLE) - set(formats.PICTURES):
-        module = formats.module_of(f"a{suffix}")
-        assert suffix in module.SUFFIXES
-        assert hasattr(module, "create_target") == hasattr(module, "resume_target") == (suffix in formats.WRITABLE)
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+
+def parameters(function):
+    return list(inspect.signature(function).parameters)
+
+
+def test_every_format_has_a_module_that_does_what_the_table_says():
+    for row in formats.FORMATS:
+        for suffix in row.suffixes:
+            module = formats.module_of(f"a{suffix.upper()}")
+            assert module.__name__ == f"gaintuning_tf.images.{row.module}"
+            assert parameters(module.open_source) == ["path"]
+            assert hasattr(module, "create_target") == hasattr(module, "resume_target") == row.written
+            assert (suffix in formats.WRITABLE) == row.written
+            assert suffix in formats.READABLE
+        if row.written:
+            assert parameters(module.create_target) == ["path", "shape", "dtype", "axes", "metadata"]
+            assert parameters(module.resume_target) == ["path", "shape", "dtype"]
+    suffixes = [suffix for row in formats.FORMATS for suffix in row.suffixes]
+    assert len(set(suffixes)) == len(suffixes) == len(formats.READABLE)
 
 
 def test_a_sample_of_each_is_read(tmp_path):
@@ -29,7 +47,7 @@ def test_a_sample_of_each_is_read(tmp_path):
         ".mrcs",
     }
     for path in paths:
-        picture = formats.suffix_of(path) in formats.PICTURES
+        picture = formats.suffix_of(path) in PICTURES
         assert load_image(path).shape[: 2 if picture else 3] == ((9, 8) if picture else (4, 9, 8)), path
 
 

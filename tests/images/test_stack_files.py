@@ -193,7 +193,7 @@ def test_a_crash_leaves_the_previous_output_untouched(tmp_path):
     make(tmp_path / "a.npy", array)
     (tmp_path / "b.tif").write_text("previous")
     script = (
-        "import os, sys; from gaintuning_tf.stack_files import *\n"
+        "import os, sys; from gaintuning_tf.images.stack_files import *\n"
         "stack = open_stack('a.npy', axes='TYX'); writer = create_stack('b.tif', stack)\n"
         "writer.write(2, stack.frame(2)); writer.flush(); os._exit(9)"
     )
@@ -358,7 +358,7 @@ def test_an_open_stack_is_seen_for_another_network_without_being_read_again(tmp_
     image = draw((9, 8, 3), "uint8")
     imsave(tmp_path / "a.png", image, check_contrast=False)
     with open_stack(tmp_path / "a.png") as grey:
-        monkeypatch.setattr("gaintuning_tf.images._read", lambda path: pytest.fail("read again"))
+        monkeypatch.setattr("gaintuning_tf.images.pictures._read", lambda path: pytest.fail("read again"))
         with open_stack(grey, model_channels=3) as colour:
             assert (grey.frame_count, colour.frame_count, colour.identity()) == (3, 1, grey.identity())
             np.testing.assert_array_equal(colour.frame(0), image)
