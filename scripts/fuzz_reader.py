@@ -77,7 +77,7 @@ def _compare(stack, frames, whole):
     for number, frame in frames.items():
         if frame.shape != stack.frame_shape or frame.dtype != stack.dtype:
             raise WrongError(f"frame {number} is {frame.shape} {frame.dtype}, not {stack.frame_shape} {stack.dtype}")
-        expected = stack._order.frame(whole[stack._order.index(number)])
+        expected = stack.order.frame(whole[stack.order.index(number)])
         np.testing.assert_array_equal(frame, expected)
 
 

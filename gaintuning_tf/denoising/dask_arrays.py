@@ -6,9 +6,12 @@ import dataclasses
 import functools
 import warnings
 
+import numpy as np
+
 from gaintuning_tf.denoising.clusters import check_available
 from gaintuning_tf.denoising.shipped_network import ShippedNetwork, run_frame
 from gaintuning_tf.errors import GainTuningWarning, InputError
+from gaintuning_tf.images.frame_order import FrameOrder
 
 
 def gaintune_array(
@@ -47,12 +50,10 @@ def gaintune_array(
     check_available()
     import dask
     import dask.array as da
-    import numpy as np
 
     from gaintuning_tf.denoising.frame_job import ON_FAILURE
     from gaintuning_tf.denoising.recipe import Recipe
     from gaintuning_tf.images.array_layout import check_axes
-    from gaintuning_tf.images.frame_order import FrameOrder
     from gaintuning_tf.networks.network import network_of
 
     if on_failure not in ON_FAILURE:
@@ -65,7 +66,7 @@ def gaintune_array(
     whole = [letter in order.frame_axes for letter in axes]
     array = array.rechunk(tuple(-1 if kept else 1 for kept in whole))
     dtype = np.dtype(array.dtype if dtype is None else dtype)
-    frames = _Frames(axes, array.shape, order.frame_axes, order.frame_shape, order.frame_count, array.dtype)
+    frames = _Frames(order, array.dtype)
     how = {"data_range": data_range, "dtype": dtype, "on_failure": on_failure}
     return da.map_blocks(
         functools.partial(_block, frames, Recipe(**recipe), channels, how),
@@ -79,14 +80,10 @@ def gaintune_array(
 
 @dataclasses.dataclass
 class _Frames:
-    """What `frame_job` asks of a stack, of an array."""
+    """An array as `frame_job.Frames`."""
 
-    axes: str
-    shape: tuple[int, ...]
-    frame_axes: str
-    frame_shape: tuple[int, ...]
-    frame_count: int
-    dtype: object
+    order: FrameOrder
+    dtype: np.dtype
     path: str = "the array"
     limits: tuple[float, float] = (0.0, 0.0)
 
@@ -97,7 +94,6 @@ class _Frames:
 def _extent(array):
     """The smallest and the largest finite value, lazily."""
     import dask.array as da
-    import numpy as np
 
     if array.dtype.kind == "f":
         finite = da.isfinite(array)
@@ -107,17 +103,12 @@ def _extent(array):
 
 def _block(frames, recipe, channels, how, block, lowest, highest, *, network, block_id):
     """One chunk, which is one frame."""
-    import numpy as np
-
     from gaintuning_tf.denoising.frame_job import frame_job
-    from gaintuning_tf.images.frame_order import FrameOrder
 
     frames = dataclasses.replace(frames, limits=(float(lowest), float(highest)))
     job = frame_job(frames, recipe, channels, **how)
-    place = [frames.axes.index(letter) for letter in "TZC" if letter in frames.axes and letter not in frames.frame_axes]
-    counts = tuple(frames.shape[axis] for axis in place)
-    number = int(np.ravel_multi_index([block_id[axis] for axis in place], counts)) if place else 0
-    order = FrameOrder(frames.axes, block.shape, channels)
+    number = frames.order.number(block_id)
+    order = FrameOrder(frames.order.axes, block.shape, channels)
     index = order.index(0)
     result = run_frame(network, job, number, order.frame(block[index]))
     if result.row["failed"]:

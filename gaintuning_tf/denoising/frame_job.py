@@ -7,6 +7,8 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.array_layout import Layout, convert, nominal_range
-from gaintuning_tf.images.stack_files import Stack
+from gaintuning_tf.images.frame_order import FrameOrder
 from gaintuning_tf.noise.models import stacked
 
 # What happens to a frame that cannot be denoised: passed on as it is, zeros, or the end of the run.
@@ -221,7 +223,25 @@ def flat(gains: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.asarray(value, np.float32).reshape(-1) for value in gains])
 
 
-def frame_job(stack: Stack, recipe: Recipe, channels: int, *, data_range=None, dtype=None, **options) -> FrameJob:
+class Frames(Protocol):
+    """What `frame_job` asks of frames: a `Stack` has it, and so has a Dask array.
+
+    Attributes:
+        order: Which they are.
+        dtype: Of each.
+        path: What they are called in a message.
+    """
+
+    order: FrameOrder
+    dtype: np.dtype
+    path: Path | str
+
+    def extent(self) -> tuple[float, float]:
+        """Find the smallest and the largest finite value of all."""
+        ...
+
+
+def frame_job(stack: Frames, recipe: Recipe, channels: int, *, data_range=None, dtype=None, **options) -> FrameJob:
     """How the frames of a stack are done: in the range that `array_layout.layout` would find for the whole.
 
     Args:
@@ -250,7 +270,6 @@ def frame_job(stack: Stack, recipe: Recipe, channels: int, *, data_range=None, d
         offset, scale = nominal_range(stack.dtype, *extent)
         # Cameras put 12 bits into 16: there, 4095 is white.
         white = min(white, scale) if stack.dtype.kind == "u" and offset == 0 else white
-    layout = Layout(
-        stack.frame_axes, stack.frame_shape, dtype, offset, scale, channels if "C" in stack.frame_axes else 1
-    )
-    return FrameJob(recipe, layout, stack.frame_count, white, **options)
+    axes, shape = stack.order.frame_axes, stack.order.frame_shape
+    layout = Layout(axes, shape, dtype, offset, scale, channels if "C" in axes else 1)
+    return FrameJob(recipe, layout, stack.order.frame_count, white, **options)

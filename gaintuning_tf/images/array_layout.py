@@ -1,4 +1,4 @@
-"""Images in and out: files, axes, dtype and range, and the exact way back."""
+"""How an array becomes frames for a network, and back: axes, dtype and range."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import math
 import numpy as np
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.images.frame_order import NUMBERING, FrameOrder
 
-AXES = "TZCYX"
+AXES = f"{NUMBERING}YX"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,36 +34,26 @@ class Layout:
     channels: int
 
     def frames(self, image: np.ndarray) -> np.ndarray:
-        """The array as float32 frames (F, H, W, channels), nominally in [0, 1]."""
-        array = np.moveaxis(image, self._sources(), range(len(self.axes)))
-        size = array.shape[-3:-1] if "C" in self.axes else array.shape[-2:]
-        if "C" in self.axes and self.channels == 1:
-            array = np.moveaxis(array, -1, -3)
-        array = array.reshape(-1, *size, self.channels)
+        """Make the array float32 frames (F, H, W, channels), nominally in [0, 1]."""
+        array = self._order().frames(image)
+        array = array[..., None] if array.ndim == 3 else array
         return ((array.astype(np.float64) - self.offset) / self.data_range).astype(np.float32)
 
     def image(self, frames: np.ndarray) -> np.ndarray:
-        """The inverse of `frames`: integers are rounded and clipped to their dtype's range."""
-        array = frames.astype(np.float64) * self.data_range + self.offset
-        ordered = [self.shape[source] for source in self._sources()]
-        if "C" in self.axes and self.channels == 1:
-            array = array.reshape(*ordered[:-3], ordered[-1], *ordered[-3:-1])
-            array = np.moveaxis(array, -3, -1)
-        array = np.moveaxis(array.reshape(ordered), range(len(self.axes)), self._sources())
+        """Make frames the array again: integers are rounded and clipped to their dtype's range."""
+        array = self._order().array(frames.astype(np.float64) * self.data_range + self.offset)
         return np.ascontiguousarray(convert(array, self.dtype))
 
     def picture(self, image: np.ndarray) -> np.ndarray:
-        """One frame to look at, (H, W) or (H, W, 3), uint8: the first, if there are several."""
-        array = np.moveaxis(image, self._sources(), range(len(self.axes)))
-        array = array[(0,) * (len(self.axes) - 2 - ("C" in self.axes))]
-        if "C" in self.axes and array.shape[-1] != 3:
-            array = array[..., 0]
+        """Make one frame to look at, (H, W) or (H, W, 3), uint8: the first, if there are several."""
+        colour = "C" in self.axes and image.shape[self.axes.index("C")] == 3
+        order = FrameOrder(self.axes, image.shape, 3 if colour else 1)
+        array = order.frame(image[order.index(0)])
         scaled = (array.astype(np.float64) - self.offset) / self.data_range
         return np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
 
-    def _sources(self):
-        """Positions, in the array, of its axes in the order T, Z, Y, X, C."""
-        return [self.axes.index(letter) for letter in "TZYXC" if letter in self.axes]
+    def _order(self):
+        return FrameOrder(self.axes, self.shape, self.channels)
 
 
 def layout(

@@ -1,18 +1,22 @@
-"""Which frames an array of named axes has, in which order."""
+"""Which frames an array of named axes has, in which order: T, then Z, then C count slowest."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
 
+# Axes that number frames, the slowest first; C does so where a frame has one channel.
+NUMBERING = "TZC"
+
 
 @dataclasses.dataclass(frozen=True)
 class FrameOrder:
-    """The frames of an array: as `array_layout.Layout` has them, but one at a time.
+    """The frames of an array, one at a time or all at once.
 
     Args:
         axes: A letter per axis of the array, of T, Z, C, Y, X.
@@ -45,32 +49,60 @@ class FrameOrder:
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
+        """The shape of each frame."""
         return tuple(self.shape[self.axes.index(letter)] for letter in self.frame_axes)
 
     @property
     def frame_count(self) -> int:
+        """How many frames there are."""
         return math.prod(self._counts())
 
     def index(self, i: int) -> tuple:
-        """Where frame `i` is in the array: T, then Z, then C count slowest."""
+        """Find where frame `i` is in the array.
+
+        Returns:
+            For each axis of the array a number, or a full slice where the axis is the frame's own.
+
+        Raises:
+            InputError: There is no such frame.
+        """
         if not 0 <= i < self.frame_count:
             raise InputError(f"expected a frame's number of 0 to {self.frame_count - 1}, received {i}")
         numbers = dict(zip(self._others(), (int(n) for n in np.unravel_index(i, self._counts())), strict=True))
         return tuple(numbers.get(letter, slice(None)) for letter in self.axes)
 
+    def number(self, index: Sequence) -> int:
+        """Tell which frame is at an index of the array, the inverse of `index`; the frame's own axes do not matter."""
+        place = [index[self.axes.index(letter)] for letter in self._others()]
+        return int(np.ravel_multi_index(place, self._counts())) if place else 0
+
+    def frames(self, array: np.ndarray) -> np.ndarray:
+        """Arrange an array of these axes as all its frames, (frames, H, W) or (frames, H, W, C)."""
+        ordered = array.transpose([self.axes.index(letter) for letter in self._ordered()])
+        return ordered.reshape(-1, *ordered.shape[-len(self.frame_axes) :])
+
+    def array(self, frames: np.ndarray) -> np.ndarray:
+        """Arrange all frames as the array, the inverse of `frames`."""
+        ordered = self._ordered()
+        sizes = [self.shape[self.axes.index(letter)] for letter in ordered]
+        return frames.reshape(sizes).transpose([ordered.index(letter) for letter in self.axes])
+
     def frame(self, part: np.ndarray) -> np.ndarray:
-        """The part of the array at `index(i)` with its axes in the order of `frame_axes`."""
+        """Arrange the part of the array at `index(i)` with its axes in the order of `frame_axes`."""
         return part.transpose([self._kept().index(letter) for letter in self.frame_axes])
 
     def part(self, frame: np.ndarray) -> np.ndarray:
-        """The inverse of `frame`."""
+        """Arrange a frame as that part of the array, the inverse of `frame`."""
         return frame.transpose([self.frame_axes.index(letter) for letter in self._kept()])
 
     def _kept(self):
         return [letter for letter in self.axes if letter in self.frame_axes]
 
     def _others(self):
-        return [letter for letter in "TZC" if letter in self.axes and letter not in self.frame_axes]
+        return [letter for letter in NUMBERING if letter in self.axes and letter not in self.frame_axes]
+
+    def _ordered(self):
+        return [*self._others(), *self.frame_axes]
 
     def _counts(self):
         return tuple(self.shape[self.axes.index(letter)] for letter in self._others())

@@ -61,6 +61,7 @@ class Stack:
         axes: A letter per axis of its array, such as `"TYX"`.
         shape: Of the array.
         dtype: Of the array and of each frame, in native byte order.
+        order: Where each frame is in the array.
         frame_axes: `"YX"` or `"YXC"`.
         frame_shape: Of each frame.
         frame_count: How many.
@@ -75,16 +76,16 @@ class Stack:
         sides = [self.shape[self.axes.index(letter)] for letter in "YX"]
         if 0 in self.shape or sides[0] * sides[1] < 2:
             raise InputError(f"expected images of at least 2 pixels, {path} has the shape {self.shape}")
-        self._order = FrameOrder(self.axes, self.shape, model_channels)
-        self.frame_axes, self.frame_shape = self._order.frame_axes, self._order.frame_shape
-        self.frame_count = self._order.frame_count
+        self.order = FrameOrder(self.axes, self.shape, model_channels)
+        self.frame_axes, self.frame_shape = self.order.frame_axes, self.order.frame_shape
+        self.frame_count = self.order.frame_count
         self.metadata = source.metadata
         self._source = source
 
     def frame(self, i: int) -> np.ndarray:
         """Frame `i`, in the axes `frame_axes`; T, then Z, then C (where it is not in the frame) count slowest."""
-        part = self._source.read(self._order.index(i))
-        return np.ascontiguousarray(self._order.frame(part))
+        part = self._source.read(self.order.index(i))
+        return np.ascontiguousarray(self.order.frame(part))
 
     def array(self) -> np.ndarray:
         """The whole array, all its frames at once."""
@@ -178,7 +179,7 @@ class StackWriter:
 
     def __init__(self, path: Path, lock: PartialLock, target: Target, like: Stack, dtype: np.dtype):
         self.partial = lock.path
-        self._path, self._lock, self._target, self._order, self._dtype = path, lock, target, like._order, dtype
+        self._path, self._lock, self._target, self._order, self._dtype = path, lock, target, like.order, dtype
 
     def write(self, i: int, frame: np.ndarray) -> None:
         """Write frame `i`: in any order, any number of times; nothing is converted.

@@ -32,9 +32,23 @@ def test_frames_are_those_of_the_layout(shape, axes, channels):
     for i in range(order.frame_count):
         frame = order.frame(array[order.index(i)])
         assert frame.shape == order.frame_shape
+        assert order.number(order.index(i)) == i
         np.testing.assert_array_equal(frame.reshape(frames.shape[1:]), frames[i])
         back[order.index(i)] = order.part(frame)
     np.testing.assert_array_equal(back, array)
+    together = order.frames(array)
+    np.testing.assert_array_equal(together.reshape(frames.shape), frames)
+    np.testing.assert_array_equal(order.array(together), array)
+
+
+def test_frames_are_numbered_by_time_then_depth_then_channel():
+    array = np.arange(2 * 3 * 2)[:, None, None, None, None] + np.zeros((1, 1, 1, 4, 5))
+    order = FrameOrder("CZTYX", (2, 3, 2, 4, 5), 1)
+    # Counted by C, then Z, then T, a frame has another number.
+    array = array.reshape(2, 3, 2, 4, 5)
+    numbers = [int(array[order.index(i)][0, 0]) for i in range(12)]
+    assert numbers == [c * 6 + z * 2 + t for t in range(2) for z in range(3) for c in range(2)]
+    assert order.number((1, 2, 0, 7, 7)) == 5
 
 
 def test_numbers_out_of_range_and_other_channels_are_refused():
