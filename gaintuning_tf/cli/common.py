@@ -7,6 +7,9 @@ import math
 
 from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS
 
+# The noise level that is estimated.
+AUTO = "auto"
+
 
 def positive(text: str) -> float:
     """A positive finite number."""
@@ -32,16 +35,52 @@ def at_least_one(text: str) -> int:
     return value
 
 
-PLAIN_HELP = "the paper's plain method: Adam, no prior, no contrast, and by default the loss monte-carlo-sure"
-PRIOR_HELP = "width of the prior on the gains [0.08, in further rounds 0.5]"
+def sigma_level(text: str) -> float | str:
+    """Read the noise level of an argument: a positive number, or `AUTO`."""
+    return AUTO if text == AUTO else positive(text)
 
 
-def loss_of(options) -> str:
-    """The name of the loss that the options `--loss` and `--plain` of a command line ask for.
+def add_method(command: argparse.ArgumentParser) -> None:
+    """Add the options `--prior` and `--plain` to a command's: one of them at most."""
+    group = command.add_mutually_exclusive_group()
+    text = "width of the prior on the gains [0.08, in further rounds 0.5]"
+    group.add_argument("--prior", type=positive, metavar="X", help=text)
+    text = "the paper's plain method: Adam, no prior, no contrast, and by default the loss monte-carlo-sure"
+    group.add_argument("--plain", action="store_true", help=text)
+
+
+def recipe_of(options: argparse.Namespace) -> dict:
+    """Turn the options of a command line into arguments of `gaintune`.
+
+    Args:
+        options: With `sigma`, `noise`, `loss`, `plain`, `prior`, `steps`, `no_tune` and `seed`.
+
+    Returns:
+        By name what says how to tune: `sigma`, `noise`, `loss`, `steps`, `seed`, and `prior` where it is not the
+        default.
 
     Example:
 
-    >>> import argparse
+    >>> options = argparse.Namespace(sigma=AUTO, noise="gaussian", loss=None, plain=True, prior=None, steps=5, seed=3)
+    >>> options.no_tune = False
+    >>> recipe_of(options)
+    {'sigma': None, 'noise': 'gaussian', 'loss': 'monte-carlo-sure', 'steps': 5, 'seed': 3, 'prior': None}
+    """
+    recipe = {
+        "sigma": None if options.sigma == AUTO else options.sigma,
+        "noise": options.noise,
+        "loss": loss_of(options),
+        "steps": 0 if options.no_tune else options.steps,
+        "seed": options.seed,
+    }
+    return recipe | ({"prior": options.prior} if options.plain or options.prior else {})
+
+
+def loss_of(options: argparse.Namespace) -> str:
+    """Find the name of the loss that the options `--loss` and `--plain` of a command line ask for.
+
+    Example:
+
     >>> loss_of(argparse.Namespace(loss=None, plain=True))
     'monte-carlo-sure'
     """

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from gaintuning_tf.cli import common, denoise_stack
-from gaintuning_tf.cli.common import PLAIN_HELP, PRIOR_HELP, count, loss_of, positive
+from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
 from gaintuning_tf.cli.summary import facts, sentence, summary_of, tell_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import array_layout, files, formats
@@ -38,9 +38,7 @@ def add(commands, start_tensorflow):
     add("input", metavar="INPUT", help=f"noisy image: {', '.join(READABLE)}")
     add("-o", "--output", required=True, metavar="OUTPUT", help="denoised image, in the format of its suffix")
     _add_settings(add)
-    recipe = command.add_mutually_exclusive_group()
-    recipe.add_argument("--prior", type=positive, metavar="X", help=PRIOR_HELP)
-    recipe.add_argument("--plain", action="store_true", help=PLAIN_HELP)
+    add_method(command)
     _add_outputs(add)
     denoise_stack.add_options(command)
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
@@ -55,7 +53,7 @@ def _add_settings(add):
     )
     add(
         "--sigma",
-        default="auto",
+        default=AUTO,
         type=sigma_level,
         metavar="auto|X",
         help="standard deviation of the noise in the image's own units, such as 25 for 8 bits [estimated]",
@@ -96,13 +94,6 @@ def _add_outputs(add):
     add("--save-gains", metavar="F", help="write the tuned gains, by convention NAME.gains.h5")
     add("--json", action="store_true", help="print what was done as JSON on stdout")
     add("--quiet", action="store_true", help="no progress bar, no summary")
-
-
-def sigma_level(text):
-    """The noise level of an argument: a positive number, or None for `auto`."""
-    if text == "auto":
-        return None
-    return positive(text)
 
 
 def run(options, start_tensorflow):
@@ -165,15 +156,10 @@ def _denoise(options, image, reference, axes):
     result = gaintune(
         image,
         model,
-        sigma=options.sigma,
-        noise=options.noise,
-        loss=loss_of(options),
-        **({"prior": options.prior} if options.plain or options.prior else {}),
-        steps=0 if options.no_tune else options.steps,
         axes=axes,
         data_range=options.data_range,
-        seed=options.seed,
         progress=not options.quiet,
+        **recipe_of(options),
     )
     summary = _summary(options, result, time.perf_counter() - start)
     scores = _scores(result, image, reference)

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from gaintuning_tf.cli.common import at_least_one, log_of, loss_of
+from gaintuning_tf.cli.common import at_least_one, log_of, recipe_of
 from gaintuning_tf.cli.summary import facts, sentence, summary_of, tell_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.stack_files import Stack, open_stack
@@ -160,13 +160,7 @@ def _run(options, stack, reference):
             stack,
             options.output,
             model,
-            sigma=options.sigma,
-            noise=options.noise,
-            loss=loss_of(options),
-            **({"prior": options.prior} if options.plain or options.prior else {}),
-            steps=0 if options.no_tune else options.steps,
             data_range=options.data_range,
-            seed=options.seed,
             share_gains=options.share_gains,
             warm_start=options.warm_start,
             on_failure=options.on_failure or "pass",
@@ -177,6 +171,7 @@ def _run(options, stack, reference):
             client=client,
             listeners=[log.frame] if log else [],
             progress=not options.quiet,
+            **recipe_of(options),
         )
 
 

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from gaintuning_tf import __version__
-from gaintuning_tf.cli.common import PLAIN_HELP, PRIOR_HELP, count, positive
+from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.evaluation import baselines
-from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS, check_noise_kind
+from gaintuning_tf.losses.names import LOSSES, check_noise_kind
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.networks.pretrained import network_digest
 from gaintuning_tf.reports import evaluation_report
@@ -21,7 +21,8 @@ from gaintuning_tf.support import atomic_files
 from gaintuning_tf.support.journal import Journal
 from gaintuning_tf.training.image_sources import check_source
 
-AUTO = "auto"
+# What is drawn, or estimated.
+NOISE = "gaussian"
 _DESCRIPTION = """\
 Denoise every image of a folder with and without tuning, and measure PSNR and SSIM against the clean image.
 Gaussian noise is drawn on clean images: the i-th of the sorted folder gets numpy.random.RandomState(i).randn(H, W) *
@@ -55,9 +56,7 @@ def add(commands, start_tensorflow):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_settings(command.add_argument)
-    recipe = command.add_mutually_exclusive_group()
-    recipe.add_argument("--prior", type=positive, metavar="X", help=PRIOR_HELP)
-    recipe.add_argument("--plain", action="store_true", help=PLAIN_HELP)
+    add_method(command)
     _add_outputs(command.add_argument)
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
@@ -167,9 +166,9 @@ def _checked(options):
     for model in models:
         pretrained.find_denoiser(model)
     _check_sources(options)
-    losses = options.loss or [PLAIN_LOSS if options.plain else next(iter(LOSSES))]
+    losses = options.loss or [loss_of(options)]
     for loss in losses:
-        check_noise_kind(loss, "gaussian")  # which is what is drawn, or estimated
+        check_noise_kind(loss, NOISE)
     combinations = itertools.product(options.folders, models, options.sigma, losses)
     return [_settings(options, *one) for one in dict.fromkeys(combinations)]
 
@@ -234,20 +233,20 @@ def _result(options, number, settings, model, known, journal):
     lines.title(evaluation_report.name(settings))
     for row in known:
         lines.row(row["image"], row)
-    tuning = {"loss": settings["loss"], "steps": settings["steps"], "seed": settings["seed"]}
+    # Not tuned, the other methods still are: `evaluate` has an argument of its own for that.
+    recipe = recipe_of(argparse.Namespace(**settings | {"noise": NOISE, "no_tune": False}))
+    weights = {key: recipe[key] for key in ("loss", "steps", "seed")}
     table = evaluate(
         settings["folder"],
         model,
-        sigma=None if settings["sigma"] == AUTO else settings["sigma"],
         clean=settings["clean"],
         limit=settings["limit"],
         tune=not settings["no_tune"],
-        compare=baselines.methods(settings["compare"], model, **tuning, iterations=options.scratch_iterations),
+        compare=baselines.methods(settings["compare"], model, **weights, iterations=options.scratch_iterations),
         oracle=settings["oracle"],
         rows=known,
         report=keep,
-        **tuning,
-        **({"prior": settings["prior"]} if settings["plain"] or settings["prior"] else {}),
+        **recipe,
     )
     result = {**table, "settings": settings}
     lines.row("MEAN", table["mean"])
@@ -278,8 +277,3 @@ class _Lines:
 
 def _width(key):
     return max(16, len(key) + 2)
-
-
-def sigma_level(text):
-    """The noise level of an argument: a positive number, or `auto`."""
-    return AUTO if text == AUTO else positive(text)

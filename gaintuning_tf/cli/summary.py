@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from gaintuning_tf.cli.common import loss_of
+from gaintuning_tf.cli.common import AUTO, loss_of
 
 
 def summary_of(options, *, noise: dict, contrast, data_range, steps, before, after, interrupted, seconds) -> dict:
@@ -30,7 +30,7 @@ def summary_of(options, *, noise: dict, contrast, data_range, steps, before, aft
         "loss": loss_of(options),
         **noise,
         "contrast": contrast,
-        "sigma_estimated": options.sigma is None,
+        "sigma_estimated": options.sigma == AUTO,
         "data_range": data_range,
         "seed": options.seed,
         "steps": steps,

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from gaintuning_tf.cli.common import count, positive
+from gaintuning_tf.cli.common import count, positive, recipe_of
 
 
 def test_numbers_are_read():
@@ -22,3 +22,26 @@ def test_what_is_out_of_range_is_told(kind, text):
 def test_what_is_no_number_is_argparses_business(kind, text):
     with pytest.raises(ValueError, match=text):
         kind(text)
+
+
+def options(**given):
+    defaults = {"sigma": 25.0, "noise": "gaussian", "loss": None, "plain": False, "prior": None, "steps": 7, "seed": 1}
+    return argparse.Namespace(**defaults | {"no_tune": False} | given)
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ({}, {}),
+        ({"sigma": "auto"}, {"sigma": None}),
+        ({"loss": "blind-spot"}, {"loss": "blind-spot"}),
+        ({"prior": 0.1}, {"prior": 0.1}),
+        ({"plain": True}, {"prior": None, "loss": "monte-carlo-sure"}),
+        ({"plain": True, "loss": "sure"}, {"prior": None}),
+        ({"no_tune": True}, {"steps": 0}),
+        ({"steps": None}, {"steps": None}),
+    ],
+)
+def test_options_become_a_recipe(given, changed):
+    plain = {"sigma": 25.0, "noise": "gaussian", "loss": "sure", "steps": 7, "seed": 1}
+    assert recipe_of(options(**given)) == plain | changed
