@@ -62,6 +62,41 @@ def test_modules_do_not_import_each_other_in_circles():
     assert "gaintuning_tf.tuning.tuner" in order
 
 
+# What belongs to others and has no public name, in the Keras and TensorFlow that the versions in setup.cfg allow.
+PRIVATE_ELSEWHERE = {
+    "_flatten_layers": "Keras: layers at any depth, each once, which `layers` of a subclassed model does not give",
+    "_outbound_nodes": "Keras: where the output of a layer goes",
+    "_learning_rate": "Keras: the variable, where `learning_rate` of a schedule is a value",
+    "_var_key": "Keras: what its TensorFlow optimizers override for tf.distribute, taken back",
+    "_apply_weight_decay": "Keras: likewise",
+    "_backend_update_step": "Keras: likewise",
+    "_replace": "Python: a public method of named tuples",
+}
+
+
+def private(name):
+    return name.startswith("_") and not name.endswith("__")
+
+
+@pytest.mark.parametrize("room", FLOOR)
+def test_no_module_imports_a_private_name_of_another(room):
+    for file in (PACKAGE / room).rglob("*.py"):
+        for name in imported(file):
+            assert not (name.startswith("gaintuning_tf.") and private(name.rpartition(".")[2])), f"{file}: {name}"
+
+
+def test_no_object_reaches_into_another():
+    reached = set()
+    for file in MODULES.values():
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Attribute) and private(node.attr):
+                if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+                    continue
+                assert node.attr in PRIVATE_ELSEWHERE, f"{file}:{node.lineno}: {ast.unparse(node)}"
+                reached.add(node.attr)
+    assert reached == set(PRIVATE_ELSEWHERE), "no longer needed"
+
+
 @pytest.mark.parametrize("room", FLOOR)
 def test_a_folder_has_at_most_sixteen_files_and_says_what_each_is(room):
     files = [file for file in (PACKAGE / room).iterdir() if file.is_file()]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gaintuning_tf import GainTuningWarning
-from gaintuning_tf.cli import program
+from gaintuning_tf.cli import networks, program
 from gaintuning_tf.errors import reason_of
 from helpers.places import ROOT
 
@@ -22,13 +22,13 @@ def read():
 PROGRAM = """
 import sys, warnings, library
 from gaintuning_tf import GainTuningWarning
-from gaintuning_tf.cli import program
+from gaintuning_tf.cli import networks, program
 
 def models(options):
     library.read()
     warnings.warn("ours", GainTuningWarning, stacklevel=1)
 
-program._models = models
+networks.print_models = models
 sys.exit(program.main(["models"]))
 """
 
@@ -47,7 +47,7 @@ def test_a_warning_of_ours_is_shown_whoever_called_for_it(monkeypatch, capsys):
         warnings.warn_explicit("of ours", GainTuningWarning, "/home/me/script.py", 3)
         warnings.warn_explicit("of a library", UserWarning, program.__file__, 3)
 
-    monkeypatch.setattr(program, "_models", models)
+    monkeypatch.setattr(networks, "print_models", models)
     shown = warnings.showwarning
     assert program.main(["models"]) == 0
     assert capsys.readouterr().err == "warning: of ours\n"

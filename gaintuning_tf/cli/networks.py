@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.support import atomic_files
-from gaintuning_tf.support.tensorflow_start import start_tensorflow as _start_tensorflow
 
 
-def _add_import(commands):
+def add_import(commands, start_tensorflow) -> None:
+    """Add `import-torch` to the program's; `start_tensorflow` is called once the arguments have been checked."""
     command = commands.add_parser(
         "import-torch",
         help="turn a PyTorch checkpoint into a .keras file",
@@ -22,10 +23,18 @@ def _add_import(commands):
     command.add_argument("output", metavar="OUT.keras", help="the Keras model")
     trust = "read a file that holds more than tensors, which runs code from it: only if you trust its maker"
     command.add_argument("--allow-pickle", action="store_true", help=trust)
-    command.set_defaults(run=_import_torch)
+    command.set_defaults(run=lambda options: _import_torch(options, start_tensorflow))
 
 
-def _models(options):
+def add_models(commands) -> None:
+    """Add `models` to the program's."""
+    command = commands.add_parser("models", help="list the networks that come with the package")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=print_models)
+
+
+def print_models(options: argparse.Namespace) -> None:
+    """Print what is known of the networks that come with the package, as text or as JSON."""
     known = pretrained.list_denoisers()
     if options.json:
         rows = [{**vars(info), "path": str(info.path)} for info in known.values()]
@@ -39,13 +48,13 @@ def _models(options):
         print(f"    PSNR before tuning: {scores}")
 
 
-def _import_torch(options):
+def _import_torch(options, start_tensorflow):
     if Path(options.output).suffix != ".keras":
         raise InputError(f"expected an output file with the suffix .keras, received {options.output}")
     atomic_files.check_writable(options.output)
     if not Path(options.checkpoint).is_file():
         raise InputError(f"no such file: {options.checkpoint}")
-    _start_tensorflow()
+    start_tensorflow()
     from gaintuning_tf.networks.torch_checkpoints import import_torch
 
     model = import_torch(options.checkpoint, allow_pickle=options.allow_pickle)

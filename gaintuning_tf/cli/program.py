@@ -7,10 +7,9 @@ import sys
 import warnings
 
 from gaintuning_tf import __version__
-from gaintuning_tf.cli import denoise, evaluate, export, train
-from gaintuning_tf.cli.networks import _add_import, _models
+from gaintuning_tf.cli import denoise, evaluate, export, networks, train
 from gaintuning_tf.errors import InputError, show_warning
-from gaintuning_tf.support.tensorflow_start import start_tensorflow as _start_tensorflow
+from gaintuning_tf.support.tensorflow_start import start_tensorflow
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,12 +47,10 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    denoise.add(commands, _start_tensorflow)
-    evaluate.add(commands, _start_tensorflow)
-    _add_import(commands)
-    export.add(commands, _start_tensorflow)
-    train.add(commands, _start_tensorflow)
-    listing = commands.add_parser("models", help="list the networks that come with the package")
-    listing.add_argument("--json", action="store_true", help="as JSON")
-    listing.set_defaults(run=_models)
+    denoise.add(commands, start_tensorflow)
+    evaluate.add(commands, start_tensorflow)
+    networks.add_import(commands, start_tensorflow)
+    export.add(commands, start_tensorflow)
+    train.add(commands, start_tensorflow)
+    networks.add_models(commands)
     return parser

@@ -10,7 +10,7 @@ import weakref
 import keras
 import numpy as np
 
-from gaintuning_tf.denoising.recipe import Recipe, _given_noise, _loss
+from gaintuning_tf.denoising.recipe import Recipe, as_loss
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.gain_files import fingerprint
 from gaintuning_tf.gains.surgery import gain_layers, gain_names, insert_gains, strip_gains
@@ -65,7 +65,7 @@ class FrameTuner:
         self.network = network_of(model)
         self.recipe, self.scale, self.offset = recipe, scale, offset
         self.start_values = _start(self.network, frames)
-        self._given = _given_noise(recipe, scale, offset, frames)
+        self._given = recipe.given_noise(scale, offset, frames)
         known = self._given[0] if self._given else None
         if known is None and recipe.noise == "poisson":
             known = PoissonNoise(1.0).scaled(1, -offset)  # with a black level it is a camera's
@@ -186,7 +186,7 @@ def _denoiser_for(model, loss, counts, **options):
     known = _denoisers.setdefault(model, {})
     if key not in known:
         known.clear()
-        known[key] = _Denoiser(GainTuner(strip_gains(model), _loss(loss, counts), **options))
+        known[key] = _Denoiser(GainTuner(strip_gains(model), as_loss(loss, counts=counts), **options))
     return known[key]
 
 

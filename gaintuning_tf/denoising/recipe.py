@@ -35,29 +35,47 @@ class Recipe:
     def __post_init__(self):
         known = self.noise if isinstance(self.noise, NoiseModel) else _of_kind(self.noise)
         if known is not None:
-            as_risk_estimate(_loss(self.loss, counts=False)).check_noise(known)
+            as_risk_estimate(as_loss(self.loss, counts=False)).check_noise(known)
 
+    def given_noise(self, scale: float, offset: float, frames: int) -> list[NoiseModel] | None:
+        """Find the noise of each frame in the units of the network, where it was given.
 
-def _given_noise(recipe, scale, offset, frames):
-    """The noise of each frame in the units of the network, where it was given; else None."""
-    if isinstance(recipe.noise, NoiseModel):
-        if recipe.sigma is not None:
-            raise InputError("expected the noise level in `sigma` or in `noise`, received both")
-        known = recipe.noise
-    elif recipe.noise not in KINDS:
-        raise InputError(f"expected noise to be one of {', '.join(KINDS)} or a noise model, received {recipe.noise!r}")
-    elif recipe.sigma is None:
-        return None
-    elif recipe.noise != "gaussian":
-        raise InputError(
-            f"expected no sigma with {recipe.noise} noise: leave it out to have the noise estimated, or in Python "
-            "pass a model such as PoissonGaussianNoise(gain, sigma)"
-        )
-    else:
-        known = GaussianNoise(recipe.sigma)
-    if known.images not in (1, frames):
-        raise InputError(f"expected one sigma, or one for each of {frames} frames, received {known.images}")
-    return known.scaled(1 / scale, -offset / scale).each(frames)
+        Args:
+            scale: Difference of values of the image that is 1 to the network.
+            offset: Value of the image that is 0 to the network.
+            frames: Number of frames.
+
+        Returns:
+            A model for each frame; None if the noise is to be estimated.
+
+        Raises:
+            InputError: The noise cannot be used, or is that of another number of frames.
+        """
+        known = self._noise_in_image()
+        if known is None:
+            return None
+        if known.images not in (1, frames):
+            raise InputError(f"expected one sigma, or one for each of {frames} frames, received {known.images}")
+        return known.scaled(1 / scale, -offset / scale).each(frames)
+
+    def _noise_in_image(self):
+        """The noise in the units of the image; None if it is to be estimated."""
+        if isinstance(self.noise, NoiseModel):
+            if self.sigma is not None:
+                raise InputError("expected the noise level in `sigma` or in `noise`, received both")
+            return self.noise
+        if self.noise not in KINDS:
+            raise InputError(
+                f"expected noise to be one of {', '.join(KINDS)} or a noise model, received {self.noise!r}"
+            )
+        if self.sigma is None:
+            return None
+        if self.noise != "gaussian":
+            raise InputError(
+                f"expected no sigma with {self.noise} noise: leave it out to have the noise estimated, or in Python "
+                "pass a model such as PoissonGaussianNoise(gain, sigma)"
+            )
+        return GaussianNoise(self.sigma)
 
 
 def _of_kind(kind):
@@ -70,5 +88,17 @@ def _of_kind(kind):
     return examples.get(kind) if isinstance(kind, str) else None
 
 
-def _loss(loss, counts):
+def as_loss(loss, *, counts: bool):
+    """Make a loss of what `gaintune` takes for one.
+
+    Args:
+        loss: A name, a risk estimate or a function.
+        counts: Whether the noise is that of counts alone, which a name may depend on.
+
+    Returns:
+        The loss of that name, or `loss` itself.
+
+    Raises:
+        InputError: There is no loss of that name.
+    """
     return loss if callable(loss) else loss_named(loss, counts=counts)

@@ -42,8 +42,7 @@ def open_stack(path, *, axes: str | None = None, model_channels: int = 1) -> Sta
     (5, (4, 3), 23.0, (0.0, 59.0))
     """
     if isinstance(path, Stack):
-        shared = dataclasses.replace(path._source, close=lambda: None)
-        return Stack(path.path, shared, path.axes if axes is None else axes, model_channels)
+        return path.seen_by(axes, model_channels)
     path = Path(path)
     source = formats.open_source(path)
     try:
@@ -82,8 +81,18 @@ class Stack:
         self.metadata = source.metadata
         self._source = source
 
+    def seen_by(self, axes: str | None, model_channels: int) -> Stack:
+        """See the open file as frames for another network; closing what is returned closes nothing.
+
+        Args:
+            axes: A letter per axis; by default those of this stack.
+            model_channels: Channels that the network takes.
+        """
+        shared = dataclasses.replace(self._source, close=lambda: None)
+        return Stack(self.path, shared, self.axes if axes is None else axes, model_channels)
+
     def frame(self, i: int) -> np.ndarray:
-        """Frame `i`, in the axes `frame_axes`; T, then Z, then C (where it is not in the frame) count slowest."""
+        """Read frame `i`, in the axes `frame_axes`; T, then Z, then C (where it is not in the frame) count slowest."""
         part = self._source.read(self.order.index(i))
         return np.ascontiguousarray(self.order.frame(part))
 

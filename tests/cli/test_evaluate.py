@@ -182,7 +182,7 @@ def test_bad_input_is_one_line_before_tensorflow_starts(files, monkeypatch, caps
     (files / "one").mkdir()
     (files / "one" / "0.png").write_bytes((files / "clean" / "0.png").read_bytes())
     monkeypatch.chdir(files)
-    monkeypatch.setattr("gaintuning_tf.cli.program._start_tensorflow", lambda: pytest.fail("too late"))
+    monkeypatch.setattr("gaintuning_tf.cli.program.start_tensorflow", lambda: pytest.fail("too late"))
     before = sorted(files.rglob("*"))
     try:
         status = main(["evaluate", *arguments])

@@ -355,7 +355,7 @@ def test_train_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(tmp_
 )
 def test_train_refuses_before_it_starts(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gaintuning_tf.cli.program._start_tensorflow", lambda: pytest.fail("too late"))
+    monkeypatch.setattr("gaintuning_tf.cli.program.start_tensorflow", lambda: pytest.fail("too late"))
     try:
         status = main(["train", *arguments])
     except SystemExit as leave:

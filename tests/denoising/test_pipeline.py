@@ -169,7 +169,7 @@ def test_no_steps_is_the_network_as_it_is(network, noisy):
 def test_large_images_go_through_windows_and_tiles_without_a_seam(network, noisy, monkeypatch):
     whole = quick(noisy, network, sigma=0.1, steps=0).denoised
     monkeypatch.setattr(frame_tuner, "TILED_PIXELS", 1000)
-    monkeypatch.setattr(frame_tuner.tiling.denoise_tiled, "__kwdefaults__", {"tile": 64})
+    monkeypatch.setattr(frame_tuner.tiles.denoise_tiled, "__kwdefaults__", {"tile": 64})
     np.testing.assert_allclose(quick(noisy, network, sigma=0.1, steps=0).denoised, whole, atol=1e-5)
 
 
