@@ -10,7 +10,7 @@ import tifffile
 
 from helpers.places import ROOT
 
-SCRIPT = ROOT / "scripts" / "microscopy.py"
+SCRIPT = ROOT / "scripts" / "microscopy" / "measure.py"
 
 
 def example(work, *more, name="tem", data="synthetic"):

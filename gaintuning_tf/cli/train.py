@@ -53,7 +53,9 @@ def add(commands, start_tensorflow):
     option(
         "--clean", metavar="DATA", help="clean images that belong to noisy DATA, in the same order; sets --noise none"
     )
-    option("--config", metavar="FILE", help="JSON file of settings, such as those under scripts/; options go first")
+    option(
+        "--config", metavar="FILE", help="JSON file of settings, such as those in scripts/recipes/; options go first"
+    )
     option("--run", dest="run_folder", metavar="DIR", help="folder for checkpoints and the log [OUT.run]")
     option("--resume", action="store_true", help="continue the run in that folder, if there is one, with its settings")
     option("--start", metavar="NAME|PATH", help="network of the same architecture whose weights to start from")

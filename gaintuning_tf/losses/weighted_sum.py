@@ -29,6 +29,7 @@ class WeightedSum(RiskEstimate):
     Example:
 
     >>> from gaintuning_tf.losses import MonteCarloSURE, NoiseResamplingLoss
+    >>> from gaintuning_tf import MonteCarloSURE, NoiseResamplingLoss
     >>> loss = WeightedSum({MonteCarloSURE(0.1): 1.0, NoiseResamplingLoss(0.1): 0.5})
     >>> loss(lambda y: 0.5 * y, tf.zeros((2, 16, 16, 1)), seed=(0, 2)).shape.as_list()
     [2]

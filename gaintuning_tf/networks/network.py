@@ -36,7 +36,7 @@ class Network:
 
     >>> network = network_of("unet-bf-natural")
     >>> network.channels, network.dimensions, network.multiple, network.contrast.tolist()
-    (1, 2, 4, [1.0])
+    (1, 2, 1, [1.0])
     """
 
     def __init__(self, model: keras.Model, contrast: np.ndarray | None = None):

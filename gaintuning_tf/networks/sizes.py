@@ -106,7 +106,7 @@ def at_any_size(model: keras.Model, multiple: int | None = None) -> Callable[[tf
 
     Example:
 
-    >>> halves = keras.Sequential([keras.Input((None, None, 1)), keras.layers.AveragePooling2D(),
+    >>> halves = keras.Sequential([keras.Input((None, None, 1)), keras.layers.AveragePooling2D(2),
     ...                            keras.layers.UpSampling2D()])
     >>> at_any_size(halves)(tf.ones((1, 5, 7, 1))).shape.as_list()
     [1, 5, 7, 1]

@@ -21,12 +21,13 @@ class PerCropNetwork:
 
     Args:
         network: The network whose gains are tuned.
+        plain: It as it was before gains were inserted; by default they are taken out again.
     """
 
-    def __init__(self, network: TunableNetwork):
+    def __init__(self, network: TunableNetwork, plain: keras.Model | None = None):
         self._images = network.images
         self._crops = gauss_newton.CROPS * network.groups
-        model = insert_gains(strip_gains(network.original.model), images=self._crops)
+        model = insert_gains(strip_gains(network.network.model if plain is None else plain), images=self._crops)
         self._gains = [layer.gain for layer in gain_layers(model)]
         self._run = at_any_size(model, network.network.multiple)
         self._weights = list(zip(_weights(model), _weights(network.network.model), strict=True))

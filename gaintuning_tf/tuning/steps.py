@@ -49,6 +49,8 @@ class Steps:
             by default only with Gauss-Newton steps, for a network with biases.
         anneals: Whether the learning rate falls to zero along a half cosine; by default
             where no optimizer was given.
+        plain: The network as it was before gains were inserted, for Gauss-Newton steps; it is
+            not kept. By default the gains are taken out again.
 
     Attributes:
         objective: What is minimised.
@@ -66,6 +68,7 @@ class Steps:
         prior: float | None = PRIOR,
         contrast: bool | None = None,
         anneals: bool | None = None,
+        plain: keras.Model | None = None,
     ):
         self.objective = objective
         self.prior = prior if optimizer is None else None
@@ -73,7 +76,7 @@ class Steps:
         if optimizer is None:
             optimizer = keras.optimizers.Adam(ADAM_RATE) if prior is None else keras.optimizers.SGD(RATE)
         self._network = objective.network
-        self._per_crop = None if self.prior is None else PerCropNetwork(self._network)
+        self._per_crop = None if self.prior is None else PerCropNetwork(self._network, plain)
         self.contrast = self._level_matters() if contrast is None else contrast
         self.optimizer = stateless(optimizer)
         self.optimizer.build(self._network.tuned)
@@ -230,4 +233,5 @@ def gain_steps(
         optimizer: See `Steps`.
         **options: Those of `Steps`.
     """
-    return Steps(Objective(with_tunable_gains(network_of(model)), loss), optimizer, **options)
+    network = network_of(model)
+    return Steps(Objective(with_tunable_gains(network), loss), optimizer, plain=network.model, **options)

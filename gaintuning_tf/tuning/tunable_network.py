@@ -28,12 +28,10 @@ class TunableNetwork:
         network: The network, with the variables in it.
         variables: Those that are tuned.
         images: How many images have values of their own; None if all share them.
-        original: The network before variables were put into it; by default the same.
         initial: The values before the first step; by default ones.
 
     Attributes:
         network: The network.
-        original: As given.
         variables: Those that are tuned, and behind them the contrast.
         images: As given.
         initial: As given, and behind them the contrast, one.
@@ -41,7 +39,7 @@ class TunableNetwork:
     Example:
 
     >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 1, use_bias=False)])
-    >>> model.layers[0].kernel.assign([[[[0.5]]]])
+    >>> _ = model.layers[0].kernel.assign([[[[0.5]]]])
     >>> tunable = with_tunable_gains(Network(model))
     >>> images = tf.ones((1, 2, 2, 1))
     >>> [tunable.apply([tf.fill([1], gain), tf.ones(1)], images)[0, 0, 0, 0].numpy().item() for gain in (1.0, 3.0)]
@@ -53,11 +51,9 @@ class TunableNetwork:
         network: Network,
         variables: Sequence[keras.Variable],
         images: int | None = None,
-        original: Network | None = None,
         initial: Sequence[np.ndarray] | None = None,
     ):
         self.network = network
-        self.original = network if original is None else original
         self.images = images
         contrast = np.ones(self.groups, np.float32)
         self.variables = [*variables, keras.Variable(contrast, trainable=False, name="contrast")]
@@ -112,4 +108,4 @@ def with_tunable_gains(network: Network) -> TunableNetwork:
     """
     model = insert_gains(network.model)
     layers = gain_layers(model)
-    return TunableNetwork(Network(model), [layer.gain for layer in layers], layers[0].images, network)
+    return TunableNetwork(Network(model), [layer.gain for layer in layers], layers[0].images)

@@ -47,4 +47,4 @@ def test_options_go_before_the_file(tmp_path):
 
 def test_every_shipped_network_has_its_configuration():
     for name in list_denoisers():
-        assert TrainingConfig.read(ROOT / "scripts" / f"{name}.json").steps > 0
+        assert TrainingConfig.read(ROOT / "scripts" / "recipes" / f"{name}.json").steps > 0

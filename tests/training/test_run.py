@@ -205,7 +205,8 @@ sys.modules["tensorflow"] = None  # an accelerator without it
 import numpy as np
 from gaintuning_tf.training.image_sources import load_images
 from gaintuning_tf.training.batches import Batches
-from gaintuning_tf.training.config import TrainingConfigfrom gaintuning_tf.training.run import train
+from gaintuning_tf.training.config import TrainingConfig
+from gaintuning_tf.training.run import train
 config = TrainingConfig(architecture=sys.argv[2], architecture_options={"bias_free": True, "width": 4}, crop=16,
                         batch=2, objective=sys.argv[3], steps=6, warmup=1, checkpoint_every=3)
 model = train(config, load_images("synthetic:piecewise-constant:2"), sys.argv[1] + "/run", verbose=0)
