@@ -70,6 +70,7 @@ PRIVATE_ELSEWHERE = {
     "_var_key": "Keras: what its TensorFlow optimizers override for tf.distribute, taken back",
     "_apply_weight_decay": "Keras: likewise",
     "_backend_update_step": "Keras: likewise",
+    "_SubParsersAction": "Python: the type of what `add_subparsers` of a parser returns",
     "_replace": "Python: a public method of named tuples",
 }
 

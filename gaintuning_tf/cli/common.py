@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import TYPE_CHECKING
 
 from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS
+
+if TYPE_CHECKING:
+    from gaintuning_tf.reports.tensorboard import TensorBoardLog
+
 
 # The noise level that is estimated.
 AUTO = "auto"
@@ -87,7 +92,7 @@ def loss_of(options: argparse.Namespace) -> str:
     return options.loss or (PLAIN_LOSS if options.plain else next(iter(LOSSES)))
 
 
-def log_of(options, frames: int = 1):
+def log_of(options: argparse.Namespace, frames: int = 1) -> TensorBoardLog | None:
     """The TensorBoard log that was asked for, or None."""
     if not options.tensorboard:
         return None

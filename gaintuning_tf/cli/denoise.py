@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gaintuning_tf.cli import common, denoise_stack
@@ -26,7 +28,7 @@ _EPILOG = (
 )
 
 
-def add(commands, start_tensorflow):
+def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., None]) -> None:
     """Add the command to the program's; `start_tensorflow` is called once the arguments have been checked."""
     command = commands.add_parser(
         "denoise",
@@ -96,7 +98,7 @@ def _add_outputs(add):
     add("--quiet", action="store_true", help="no progress bar, no summary")
 
 
-def run(options, start_tensorflow):
+def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> None:
     """Check everything, then denoise: a stack frame by frame, an image whole."""
     check_noise_kind(loss_of(options), options.noise)
     _check_files(options)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import sys
 import time
+from collections.abc import Callable
 
 from gaintuning_tf.cli.common import at_least_one, log_of, recipe_of
 from gaintuning_tf.cli.summary import facts, sentence, summary_of, tell_if_coarse
@@ -21,7 +23,7 @@ _OPTIONS = ("share_gains", "warm_start", "dtype", "on_failure", "restart", "sche
 _INSTEAD = {"pass": "passed on as it is", "blank": "blank"}
 
 
-def add_options(command) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options for stacks to the command's."""
     group = command.add_argument_group("stacks")
     add = group.add_argument
@@ -56,12 +58,12 @@ def add_options(command) -> None:
     )
 
 
-def wanted(options) -> bool:
+def wanted(options: argparse.Namespace) -> bool:
     """Whether any option is there that only stacks have."""
     return any(getattr(options, name) for name in _OPTIONS)
 
 
-def run(options, stack: Stack, start_tensorflow) -> None:
+def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..., None]) -> None:
     """Check the options and denoise the stack; ends the program with status 130 for Ctrl-C.
 
     Raises:

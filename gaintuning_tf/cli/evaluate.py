@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from gaintuning_tf import __version__
@@ -46,7 +47,7 @@ A method of --compare adds psnr_NAME, ssim_NAME and seconds_NAME, --oracle the s
 BM3D's licence (--compare bm3d) allows non-commercial use only; it comes with the extra [evaluate]."""
 
 
-def add(commands, start_tensorflow):
+def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., None]) -> None:
     """Add the command to the program's; `start_tensorflow` is called once the arguments have been checked."""
     command = commands.add_parser(
         "evaluate",
@@ -122,7 +123,7 @@ def _add_outputs(add):
     add("--quiet", action="store_true", help="no line per image")
 
 
-def run(options, start_tensorflow):
+def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> None:
     """Check everything, then measure what is not measured yet."""
     settings = _checked(options)
     journal = _journal(options, settings)
@@ -130,8 +131,9 @@ def run(options, start_tensorflow):
     try:
         results = _results(options, settings, journal)
     except KeyboardInterrupt:
-        kept = sum(map(len, journal.rows)) if journal else 0
-        done = f"{kept} rows kept in {journal.path}; the same command continues" if kept else "nothing written"
+        done = "nothing written"
+        if journal and any(journal.rows):
+            done = f"{sum(map(len, journal.rows))} rows kept in {journal.path}; the same command continues"
         print(f"interrupted: {done}", file=sys.stderr)
         raise SystemExit(130) from None
     if options.json:
@@ -174,12 +176,15 @@ def _checked(options):
 
 
 def _check_sources(options):
-    if options.clean:
-        from gaintuning_tf.evaluation.samples import check_pairs
-    elif AUTO in options.sigma:
+    if not options.clean and AUTO in options.sigma:
         raise InputError("expected --sigma with a number, the noise to draw; auto is for noisy images, with --clean")
     for folder in options.folders:
-        check_pairs(folder, options.clean) if options.clean else check_source(folder)
+        if options.clean:
+            from gaintuning_tf.evaluation.samples import check_pairs
+
+            check_pairs(folder, options.clean)
+        else:
+            check_source(folder)
 
 
 def _settings(options, folder, model, sigma, loss):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from gaintuning_tf.errors import InputError
@@ -11,7 +12,7 @@ from gaintuning_tf.networks import pretrained
 from gaintuning_tf.serving import versions
 
 
-def add(commands, start_tensorflow):
+def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., None]) -> None:
     """Add the command to the program's; `start_tensorflow` is called once the arguments have been checked."""
     command = commands.add_parser(
         "export",
@@ -29,7 +30,7 @@ def add(commands, start_tensorflow):
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
 
-def run(options, start_tensorflow):
+def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> None:
     """Check everything, then export."""
     versions.check_version(options.output, options.version)
     pretrained.find_denoiser(options.model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from gaintuning_tf.errors import InputError
@@ -12,7 +13,7 @@ from gaintuning_tf.networks import pretrained
 from gaintuning_tf.support import atomic_files
 
 
-def add_import(commands, start_tensorflow) -> None:
+def add_import(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., None]) -> None:
     """Add `import-torch` to the program's; `start_tensorflow` is called once the arguments have been checked."""
     command = commands.add_parser(
         "import-torch",
@@ -26,7 +27,7 @@ def add_import(commands, start_tensorflow) -> None:
     command.set_defaults(run=lambda options: _import_torch(options, start_tensorflow))
 
 
-def add_models(commands) -> None:
+def add_models(commands: argparse._SubParsersAction) -> None:
     """Add `models` to the program's."""
     command = commands.add_parser("models", help="list the networks that come with the package")
     command.add_argument("--json", action="store_true", help="as JSON")

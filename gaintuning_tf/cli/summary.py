@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 import numpy as np
@@ -9,7 +10,18 @@ import numpy as np
 from gaintuning_tf.cli.common import AUTO, loss_of
 
 
-def summary_of(options, *, noise: dict, contrast, data_range, steps, before, after, interrupted, seconds) -> dict:
+def summary_of(
+    options: argparse.Namespace,
+    *,
+    noise: dict,
+    contrast: float | list[float | None],
+    data_range: float,
+    steps: int,
+    before: float | list[float | None],
+    after: float | list[float | None],
+    interrupted: bool,
+    seconds: float,
+) -> dict:
     """What was done, for JSON: numbers, or lists with one of each frame.
 
     Args:
@@ -78,7 +90,7 @@ def sentence(summary: dict) -> str:
 _ROUNDED = 1 / 12
 
 
-def coarse(summary: dict, dtype) -> str | None:
+def coarse(summary: dict, dtype: np.dtype) -> str | None:
     """What to say if rounding the output to its dtype adds more error than is left: few counts, in integers.
 
     Args:
@@ -100,7 +112,7 @@ def coarse(summary: dict, dtype) -> str | None:
     )
 
 
-def tell_if_coarse(summary: dict, dtype) -> None:
+def tell_if_coarse(summary: dict, dtype: np.dtype) -> None:
     """Print a warning on stderr if the output is rounded too coarsely, see `coarse`."""
     message = coarse(summary, dtype)
     if message:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import pretrained
@@ -14,7 +17,7 @@ from gaintuning_tf.support import atomic_files
 from gaintuning_tf.training import batches, config as training_config, image_sources
 from gaintuning_tf.training.config import TrainingConfig
 
-_FIELDS = {field.name: field for field in dataclasses.fields(TrainingConfig)}
+_FIELDS: dict[str, Any] = {field.name: field for field in dataclasses.fields(TrainingConfig)}
 # Option, type, choices, and help; the default is told from the configuration.
 _SETTINGS = {
     "architecture": (str, training_config.ARCHITECTURES, "network"),
@@ -33,7 +36,7 @@ _SETTINGS = {
 }
 
 
-def add(commands, start_tensorflow):
+def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., None]) -> None:
     """Add the command to the program's; `start_tensorflow` is called once the arguments have been checked."""
     command = commands.add_parser(
         "train",
@@ -72,7 +75,7 @@ def add(commands, start_tensorflow):
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
 
-def run(options, start_tensorflow):
+def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> None:
     """Check everything, then train."""
     output, folder, config = _checked(options)
     start_tensorflow()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,18 +12,22 @@ from gaintuning_tf.denoising.frame_job import FrameJob, FrameResult
 from gaintuning_tf.denoising.shipped_network import ShippedNetwork, run_frame
 from gaintuning_tf.errors import InputError
 
+if TYPE_CHECKING:
+    from distributed import Client
+
+
 # Frames that are at a worker, for each worker: one in work, one that waits.
 AHEAD = 2
 
 
 def results_of(
-    client,
+    client: Client,
     network: ShippedNetwork,
     job: FrameJob,
     numbers: Sequence[int],
     read: Callable[[int], np.ndarray],
     shared: np.ndarray | None = None,
-) -> Iterator[FrameResult]:
+) -> Generator[FrameResult, None, None]:
     """Do frames on a cluster; they come as they are done, in any order.
 
     A frame whose worker dies is done by another; if that happens to it too often (Dask's setting
@@ -48,7 +53,8 @@ def results_of(
     done = as_completed(loop=client.loop)
 
     def fill():
-        room = AHEAD * max(len(client.nthreads()), 1) - len(running)
+        workers: Any = client.nthreads()  # its type allows for clients that are awaited
+        room = AHEAD * max(len(workers), 1) - len(running)
         for number in itertools.islice(waiting, max(room, 0)):
             future = client.submit(_answer, here, job, number, read(number), shared, pure=False)
             running[future] = number

@@ -9,6 +9,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlparse
 
 from gaintuning_tf.errors import InputError, show_warning
@@ -52,15 +53,16 @@ def cluster(address: str | None = None, *, workers: int | None = None, threads: 
 
     with contextlib.ExitStack() as opened:
         ours = address is None
+        scheduler: Any = address
         if ours:
             # No limit of memory, by which Dask would kill workers: TensorFlow takes what a frame needs.
             options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
-            address = opened.enter_context(LocalCluster(n_workers=workers, silence_logs=logging.ERROR, **options))
+            scheduler = opened.enter_context(LocalCluster(n_workers=workers, silence_logs=logging.ERROR, **options))
         try:
-            client = opened.enter_context(Client(address, timeout=PATIENCE, set_as_default=False))
+            client = opened.enter_context(Client(scheduler, timeout=PATIENCE, set_as_default=False))
             client.wait_for_workers(workers or 1, timeout=PATIENCE)
         except (OSError, ValueError, TimeoutError) as error:
-            raise InputError(f"no worker answers at {address}: {' '.join(str(error).split())}") from error
+            raise InputError(f"no worker answers at {scheduler}: {' '.join(str(error).split())}") from error
         client.register_plugin(_plugin(client, threads, ours=ours))
         yield client
 

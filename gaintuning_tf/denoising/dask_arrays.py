@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +15,24 @@ from gaintuning_tf.denoising.shipped_network import ShippedNetwork, run_frame
 from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.images.frame_order import FrameOrder
 
+if TYPE_CHECKING:
+    import keras
+    from dask.array import Array
+    from numpy.typing import DTypeLike
+
+    from gaintuning_tf.networks.network import Network
+
 
 def gaintune_array(
-    array, model, *, axes: str = "TYX", data_range: float | None = None, dtype=None, on_failure: str = "pass", **recipe
-):
+    array: Array,
+    model: Network | keras.Model | str | Path,
+    *,
+    axes: str = "TYX",
+    data_range: float | None = None,
+    dtype: DTypeLike | None = None,
+    on_failure: str = "pass",
+    **recipe: Any,
+) -> Array:
     """Denoise a Dask array, lazily, a task for each frame, as `gaintune` would the whole.
 
     Nothing is computed until the result is, by whatever scheduler Dask then uses, nor is more than a few frames ever
@@ -48,8 +64,8 @@ def gaintune_array(
     (((1, 1), (32,), (32,)), dtype('uint8'), (32, 32))
     """
     check_available()
-    import dask
     import dask.array as da
+    from dask.delayed import delayed
 
     from gaintuning_tf.denoising.frame_job import ON_FAILURE
     from gaintuning_tf.denoising.recipe import Recipe
@@ -58,23 +74,25 @@ def gaintune_array(
 
     if on_failure not in ON_FAILURE:
         raise InputError(f"expected on_failure to be one of {', '.join(ON_FAILURE)}, received {on_failure!r}")
-    axes = check_axes(axes, array.shape)
+    # Dask's own types have sizes that may be NaN, and chunks that are texts.
+    noisy: Any = array
+    axes = check_axes(axes, noisy.shape)
     # Loaded once: the file may change before the network is sent.
     network = network_of(model)
     channels = network.channels
-    order = FrameOrder(axes, array.shape, channels)
+    order = FrameOrder(axes, noisy.shape, channels)
     whole = [letter in order.frame_axes for letter in axes]
-    array = array.rechunk(tuple(-1 if kept else 1 for kept in whole))
-    dtype = np.dtype(array.dtype if dtype is None else dtype)
-    frames = _Frames(order, array.dtype)
+    noisy = noisy.rechunk(tuple(-1 if kept else 1 for kept in whole))
+    dtype = np.dtype(noisy.dtype if dtype is None else dtype)
+    frames = _Frames(order, noisy.dtype)
     how = {"data_range": data_range, "dtype": dtype, "on_failure": on_failure}
     return da.map_blocks(
         functools.partial(_block, frames, Recipe(**recipe), channels, how),
-        array,
-        *(_extent(array) if data_range is None and array.dtype != np.uint8 else (0, 255)),
-        network=dask.delayed(ShippedNetwork.of(network), pure=True),
+        noisy,
+        *(_extent(noisy) if data_range is None and noisy.dtype != np.uint8 else (0, 255)),
+        network=delayed(ShippedNetwork.of(network), pure=True),
         dtype=dtype,
-        meta=np.empty((0,) * array.ndim, dtype),
+        meta=np.empty((0,) * noisy.ndim, dtype),
     )
 
 

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,13 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.array_layout import Layout, convert, nominal_range
 from gaintuning_tf.images.frame_order import FrameOrder
 from gaintuning_tf.noise.models import stacked
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import DTypeLike
+
+    from gaintuning_tf.networks.network import Network
+
 
 # What happens to a frame that cannot be denoised: passed on as it is, zeros, or the end of the run.
 ON_FAILURE = ("pass", "blank", "stop")
@@ -65,7 +72,7 @@ class FrameJob:
     on_failure: str = "pass"
     keep_pretrained: bool = False
 
-    def tuner(self, model) -> FrameTuner:
+    def tuner(self, model: Network | keras.Model | str | Path) -> FrameTuner:
         """The network, made ready.
 
         Raises:
@@ -75,7 +82,7 @@ class FrameJob:
             model, self.recipe, scale=self.layout.data_range, offset=self.layout.offset, frames=self.frames
         )
 
-    def run(self, tuner: FrameTuner, number: int, image: np.ndarray, **options) -> FrameResult:
+    def run(self, tuner: FrameTuner, number: int, image: np.ndarray, **options: Any) -> FrameResult:
         """Do frame `number`.
 
         Args:
@@ -171,7 +178,7 @@ def unusable(image: np.ndarray, white: float | None = None) -> str | None:
 
 def shared_gains(
     job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndarray], count: int, *, progress: bool = False
-):
+) -> tuple[np.ndarray, list[int], int]:
     """One set of gains, tuned on `count` frames of the stack at once.
 
     The frames lie evenly over the stack. Where one cannot be used, the next one that can is taken.
@@ -224,24 +231,37 @@ def flat(gains: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class Frames(Protocol):
-    """What `frame_job` asks of frames: a `Stack` has it, and so has a Dask array.
+    """What `frame_job` asks of frames: a `Stack` has it, and so has a Dask array."""
 
-    Attributes:
-        order: Which they are.
-        dtype: Of each.
-        path: What they are called in a message.
-    """
+    @property
+    def order(self) -> FrameOrder:
+        """Which frames there are."""
+        ...
 
-    order: FrameOrder
-    dtype: np.dtype
-    path: Path | str
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of each."""
+        ...
+
+    @property
+    def path(self) -> Path | str:
+        """What they are called in a message."""
+        ...
 
     def extent(self) -> tuple[float, float]:
         """Find the smallest and the largest finite value of all."""
         ...
 
 
-def frame_job(stack: Frames, recipe: Recipe, channels: int, *, data_range=None, dtype=None, **options) -> FrameJob:
+def frame_job(
+    stack: Frames,
+    recipe: Recipe,
+    channels: int,
+    *,
+    data_range: float | None = None,
+    dtype: DTypeLike | None = None,
+    **options: Any,
+) -> FrameJob:
     """How the frames of a stack are done: in the range that `array_layout.layout` would find for the whole.
 
     Args:
@@ -269,7 +289,8 @@ def frame_job(stack: Frames, recipe: Recipe, channels: int, *, data_range=None, 
             raise InputError(f"expected finite pixels, received none in {stack.path}")
         offset, scale = nominal_range(stack.dtype, *extent)
         # Cameras put 12 bits into 16: there, 4095 is white.
-        white = min(white, scale) if stack.dtype.kind == "u" and offset == 0 else white
+        if white is not None and stack.dtype.kind == "u" and offset == 0:
+            white = min(white, scale)
     axes, shape = stack.order.frame_axes, stack.order.frame_shape
     layout = Layout(axes, shape, dtype, offset, scale, channels if "C" in axes else 1)
     return FrameJob(recipe, layout, stack.order.frame_count, white, **options)

@@ -6,6 +6,9 @@ import dataclasses
 import functools
 import threading
 import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -20,6 +23,10 @@ from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
 from gaintuning_tf.tuning.defaults import WINDOW
 from gaintuning_tf.tuning.tuner import GainTuner, TuningHistory
+
+if TYPE_CHECKING:
+    from gaintuning_tf.networks.network import Network
+
 
 # Beyond this many pixels, the denoised image is put together from tiles, so that memory
 # does not grow with the image.
@@ -61,7 +68,9 @@ class FrameTuner:
         InputError: The model or an option cannot be used.
     """
 
-    def __init__(self, model, recipe: Recipe, *, scale: float, offset: float, frames: int = 1):
+    def __init__(
+        self, model: Network | keras.Model | str | Path, recipe: Recipe, *, scale: float, offset: float, frames: int = 1
+    ):
         self.network = network_of(model)
         self.recipe, self.scale, self.offset = recipe, scale, offset
         self.start_values = _start(self.network, frames)
@@ -88,7 +97,9 @@ class FrameTuner:
         if self._given:
             return self._given[number]
         # In the image's own units: a count is a whole number there.
-        found = estimate_noise(frame * self.scale + self.offset, self.recipe.noise)
+        kind = self.recipe.noise
+        assert isinstance(kind, str), "a model would have been given"
+        found = estimate_noise(frame * self.scale + self.offset, kind)
         return found.scaled(1 / self.scale, -self.offset / self.scale)
 
     def without_gains(self) -> keras.Model:
@@ -112,7 +123,14 @@ class FrameTuner:
         return [value[number if len(value) > 1 else 0] for value in self.start_values]
 
     def tune(
-        self, frame: np.ndarray, noise: NoiseModel, start=(), *, steps=None, callbacks=(), progress=False
+        self,
+        frame: np.ndarray,
+        noise: NoiseModel,
+        start: Sequence[np.ndarray] = (),
+        *,
+        steps: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        progress: bool = False,
     ) -> TunedFrame:
         """Tune on one frame.
 
@@ -126,7 +144,15 @@ class FrameTuner:
         """
         return self.denoiser.tune(frame[None], start, **self._options(noise, steps, callbacks, progress))
 
-    def tune_together(self, frames: np.ndarray, noise: NoiseModel, start=(), *, callbacks=(), progress=False):
+    def tune_together(
+        self,
+        frames: np.ndarray,
+        noise: NoiseModel,
+        start: Sequence[np.ndarray] = (),
+        *,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        progress: bool = False,
+    ) -> tuple[list[np.ndarray], TuningHistory]:
         """Tune one set of gains on several frames (N, H, W, C); returns gains, contrast and `TuningHistory`."""
         return self.denoiser.gains(frames, start, **self._options(noise, None, callbacks, progress))
 
@@ -199,5 +225,8 @@ def _start(network, frames):
     if images not in (None, frames):
         raise InputError(f"the model has gains for each of {images} frames, the image has {frames}")
     # A network without gains may have a contrast, as one has into which they were folded.
-    values = [keras.ops.convert_to_numpy(layer.gain) for layer in layers or gain_layers(insert_gains(network.model))]
+    values = [
+        np.asarray(keras.ops.convert_to_numpy(layer.gain))
+        for layer in layers or gain_layers(insert_gains(network.model))
+    ]
     return [*(value if images else value[None] for value in values), contrast]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -13,9 +14,13 @@ from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.gains.contrast import with_contrast
 from gaintuning_tf.gains.surgery import gain_names, with_gains
 from gaintuning_tf.images.array_layout import Layout, layout
+from gaintuning_tf.losses.base import RiskEstimate
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel, stacked
 from gaintuning_tf.tuning.defaults import PRIOR
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +54,7 @@ class GainTuningResult:
     model: keras.Model
     layout: Layout
 
-    def plot(self):
+    def plot(self) -> Figure:
         """A matplotlib figure: before and after tuning, their difference, and the risk.
 
         Needs the extra `report`.
@@ -65,7 +70,7 @@ def gaintune(
     *,
     sigma: float | None = None,
     noise: str | NoiseModel = "gaussian",
-    loss="sure",
+    loss: str | RiskEstimate | Callable[..., Any] = "sure",
     prior: float | None = PRIOR,
     contrast: bool | None = None,
     steps: int | None = None,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.losses.base import as_risk_estimate
+from gaintuning_tf.losses.base import RiskEstimate, as_risk_estimate
 from gaintuning_tf.losses.names import loss_named
 from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.tuning.defaults import PRIOR
@@ -26,7 +28,7 @@ class Recipe:
 
     sigma: float | np.ndarray | None = None
     noise: str | NoiseModel = "gaussian"
-    loss: object = "sure"
+    loss: str | RiskEstimate | Callable[..., Any] = "sure"
     prior: float | None = PRIOR
     contrast: bool | None = None
     steps: int | None = None
@@ -88,7 +90,7 @@ def _of_kind(kind):
     return examples.get(kind) if isinstance(kind, str) else None
 
 
-def as_loss(loss, *, counts: bool):
+def as_loss(loss: str | RiskEstimate | Callable[..., Any], *, counts: bool) -> RiskEstimate | Callable[..., Any]:
     """Make a loss of what `gaintune` takes for one.
 
     Args:

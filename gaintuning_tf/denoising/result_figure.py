@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 import numpy as np
 
 from gaintuning_tf.support.plotting import pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gaintuning_tf.images.array_layout import Layout
+
 
 # Of the network's range: a difference of this much is shown black or white.
 DIFFERENCE_SPAN = 0.1
 
 
-def result_figure(result):
+class Result(Protocol):
+    """What is drawn: a `GainTuningResult` has it."""
+
+    @property
+    def pretrained(self) -> np.ndarray:
+        """The image before tuning."""
+        ...
+
+    @property
+    def denoised(self) -> np.ndarray:
+        """The image after tuning."""
+        ...
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        """The risks, see `GainTuningResult`."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """The axes and the range of both images."""
+        ...
+
+
+def result_figure(result: Result) -> Figure:
     """A matplotlib figure: pretrained, tuned, their difference, and the risk at each step.
 
     Args:
@@ -30,14 +62,14 @@ def result_figure(result):
     return figure
 
 
-def risk_figure(result):
+def risk_figure(result: Result) -> Figure:
     """The risk estimate at each step, and before and after on held-out probes."""
     figure, axis = pyplot().subplots(figsize=(9, 3.6), layout="constrained")
     _draw_risk(axis, result)
     return figure
 
 
-def difference(layout, image, other) -> np.ndarray:
+def difference(layout: Layout, image: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The difference of two images as a picture: grey where there is none."""
     change = (image.astype(np.float64) - other.astype(np.float64)) / DIFFERENCE_SPAN + layout.data_range / 2
     return layout.picture(change + layout.offset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from gaintuning_tf.images.stack_files import Stack
 from gaintuning_tf.noise.models import NoiseModel
 
 
-def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range, **more) -> dict:
+def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range: float | None, **more: Any) -> dict:
     """The settings of a run, for JSON: all that makes a difference to a frame's result.
 
     Args:

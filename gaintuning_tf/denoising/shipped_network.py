@@ -8,15 +8,17 @@ import pickle
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gaintuning_tf.errors import InputError, reason_of
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
     from gaintuning_tf.denoising.frame_job import FrameJob, FrameResult
     from gaintuning_tf.denoising.frame_tuner import FrameTuner
+    from gaintuning_tf.networks.network import Network
 
 # Networks made ready that a process keeps.
 KEPT = 2
@@ -37,7 +39,7 @@ class ShippedNetwork:
     digest: str
 
     @classmethod
-    def of(cls, model) -> ShippedNetwork:
+    def of(cls, model: Network | keras.Model | str | Path) -> ShippedNetwork:
         """Pack what `gaintune` takes for a model.
 
         Raises:
@@ -54,7 +56,7 @@ class ShippedNetwork:
             model.save(file)
             return cls(file.read_bytes(), digest.hexdigest())
 
-    def load(self):
+    def load(self) -> keras.Model:
         """The model.
 
         Raises:
@@ -69,7 +71,8 @@ class ShippedNetwork:
             file = Path(folder) / "network.keras"
             file.write_bytes(self.data)
             try:
-                return keras.models.load_model(file, compile=False)
+                model: Any = keras.models.load_model(file, compile=False)
+                return model
             except (TypeError, ValueError) as error:
                 raise InputError(
                     f"the network cannot be loaded where frames are to be done; layers of your own must be registered "

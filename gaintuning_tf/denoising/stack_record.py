@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +17,9 @@ from gaintuning_tf.images.stack_files import Stack, create_stack
 from gaintuning_tf.support.atomic_files import written_to
 from gaintuning_tf.support.journal import Journal
 from gaintuning_tf.support.locks import PartialLock, partial_path
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 
 class StackRecord:
@@ -42,13 +47,23 @@ class StackRecord:
             the stack.
     """
 
-    def __init__(self, output, like: Stack, dtype, settings: dict, *, on_failure: str, numbers: int, restart: bool):
+    def __init__(
+        self,
+        output: str | Path,
+        like: Stack,
+        dtype: DTypeLike,
+        settings: dict,
+        *,
+        on_failure: str,
+        numbers: int,
+        restart: bool,
+    ):
         self._partial = partial_path(output)
         self._beside = {kind: _beside(output, kind) for kind in ("jsonl", "gains")}
         self._frames, self._numbers = like.frame_count, numbers
         self.rows: dict[int, dict] = {}
         self.shared: dict | None = None
-        self._writer = self._gains = self._table = None
+        self._table: np.ndarray | None = None
         if restart:
             self._forget()
         self._journal = Journal(self._beside["jsonl"], [settings])
@@ -58,16 +73,15 @@ class StackRecord:
             warnings.warn(f"{self._partial} is gone: all frames are done again", GainTuningWarning, stacklevel=3)
             self._journal.remove()
         resume = self._beside["jsonl"].exists()
-        if not committed:
-            self._writer = create_stack(output, like, dtype=dtype, resume=resume)
-        try:
+        with contextlib.ExitStack() as opened:
+            self._output = None if committed else create_stack(output, like, dtype=dtype, resume=resume)
+            if self._output is not None:
+                opened.enter_context(self._output)
             # Again, now that no other process can write to it.
             self._journal = Journal(self._beside["jsonl"], [settings])
             self._take_rows(on_failure)
             self._gains = self._open_gains(resume)
-        except BaseException:
-            self.close()
-            raise
+            opened.pop_all()
 
     @property
     def todo(self) -> list[int]:
@@ -76,10 +90,10 @@ class StackRecord:
 
     def keep(self, result: FrameResult) -> None:
         """A frame that is done: on disk when this returns."""
-        self._writer.write(result.number, result.image)
+        self._writer().write(result.number, result.image)
         gains = np.ones(self._numbers) if result.gains is None else flat(result.gains)
         self._gains.write((result.number, slice(None)), gains)
-        self._writer.flush()
+        self._writer().flush()
         self._gains.flush()
         self._journal.append(0, result.row)
         self.rows[result.number] = result.row
@@ -109,9 +123,9 @@ class StackRecord:
             raise RuntimeError(f"frames are missing: {self.todo}")
         self._table = self._gains.read((slice(None), slice(None)))
         self._gains.close()
-        if self._writer is not None:
-            self._writer.commit()
-            self._writer = None
+        if self._output is not None:
+            self._output.commit()
+            self._output = None
         # The journal first: without it, what is left is nothing to continue.
         self._journal.remove()
         self._beside["gains"].unlink()
@@ -121,20 +135,24 @@ class StackRecord:
         self._gains.close()
         self._journal.remove()
         self._beside["gains"].unlink(missing_ok=True)
-        self._writer.discard()
+        self._writer().discard()
 
     def close(self) -> None:
         """Leave what is done for a later run."""
-        if self._gains is not None:
-            self._gains.close()
-        if self._writer is not None:
-            self._writer.close()
+        self._gains.close()
+        if self._output is not None:
+            self._output.close()
 
     def __enter__(self) -> StackRecord:
         return self
 
     def __exit__(self, *_) -> None:
         self.close()
+
+    def _writer(self):
+        if self._output is None:
+            raise RuntimeError("the output is complete: nothing can be written to it")
+        return self._output
 
     def _take_rows(self, on_failure):
         """The last word on each frame, unless it failed and would now be treated otherwise."""
@@ -171,7 +189,7 @@ def _beside(output, kind) -> Path:
     return partial.with_name(f"{partial.name}.{kind}")
 
 
-def kept_frames(output) -> int:
+def kept_frames(output: str | Path) -> int:
     """How many frames an interrupted run has kept beside an output."""
     path = _beside(output, "jsonl")
     # The first line has the settings; the last may be torn.

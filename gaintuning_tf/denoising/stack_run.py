@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from gaintuning_tf.denoising.frame_job import ON_FAILURE, frame_job, shared_gains
+from gaintuning_tf.denoising.frame_job import ON_FAILURE, FrameResult, frame_job, shared_gains
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.denoising.run_settings import run_settings
@@ -20,10 +22,18 @@ from gaintuning_tf.gains import gain_files
 from gaintuning_tf.gains.contrast import with_contrast
 from gaintuning_tf.gains.surgery import with_gains
 from gaintuning_tf.images.array_layout import Layout
-from gaintuning_tf.images.stack_files import open_stack
+from gaintuning_tf.images.stack_files import Stack, open_stack
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel
 from gaintuning_tf.tuning.defaults import PRIOR
+
+if TYPE_CHECKING:
+    import keras
+    from distributed import Client
+    from numpy.typing import DTypeLike
+
+    from gaintuning_tf.losses.base import RiskEstimate
+    from gaintuning_tf.networks.network import Network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +58,7 @@ class StackResult:
     @property
     def tuned_on(self) -> list[int] | None:
         """With gains that all frames share, the frames that they were tuned on."""
-        return self._record.shared and self._record.shared["tuned_on"]
+        return self._record.shared["tuned_on"] if self._record.shared else None
 
     @property
     def steps(self) -> int:
@@ -69,12 +79,12 @@ class StackResult:
         """The gains of a frame by layer, in the order of the network, and behind them the contrast, (1,)."""
         return self._tuner.split(self._record.gains(number))
 
-    def model(self, number: int):
+    def model(self, number: int) -> keras.Model:
         """The network with the gains of a frame, at its contrast: a Keras model."""
         *gains, contrast = self.gains(number)
         return with_contrast(with_gains(self._tuner.without_gains(), gains), contrast)
 
-    def save_gains(self, path) -> None:
+    def save_gains(self, path: str | Path) -> None:
         """Write the gains of all frames as `gain_files.save_gains` does: a row for each frame, ones if it failed."""
         table = np.stack([self._record.gains(row["frame"]) for row in self.rows])
         *gains, contrast = np.split(table, np.cumsum(self._tuner.sizes())[:-1], axis=1)
@@ -87,13 +97,13 @@ class StackResult:
 
 
 def denoise_stack(
-    source,
-    output,
-    model,
+    source: str | Path | Stack,
+    output: str | Path,
+    model: Network | keras.Model | str | Path,
     *,
     sigma: float | None = None,
     noise: str | NoiseModel = "gaussian",
-    loss="sure",
+    loss: str | RiskEstimate | Callable[..., Any] = "sure",
     prior: float | None = PRIOR,
     contrast: bool | None = None,
     steps: int | None = None,
@@ -103,12 +113,12 @@ def denoise_stack(
     share_gains: int | None = None,
     warm_start: bool = False,
     on_failure: str = "pass",
-    dtype=None,
-    gains=None,
-    reference=None,
+    dtype: DTypeLike | None = None,
+    gains: str | Path | None = None,
+    reference: str | Path | Stack | None = None,
     restart: bool = False,
-    client=None,
-    listeners=(),
+    client: Client | None = None,
+    listeners: Sequence[Callable[[FrameResult, np.ndarray], None]] = (),
     progress: bool = True,
 ) -> StackResult:
     """Denoise a stack of any length from file to file, each frame as `gaintune` would within the whole.
@@ -228,7 +238,7 @@ class _Run:
                 for result in results:
                     self._keep(result)
                     after = result.row.get("risk_after")
-                    bar.set_postfix(**({} if after is None else {"risk": f"{after:.3g}"}), refresh=False)
+                    bar.set_postfix({} if after is None else {"risk": f"{after:.3g}"}, refresh=False)
                     bar.update()
 
     def _here(self, todo, shared, warm_start):

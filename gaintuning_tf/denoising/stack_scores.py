@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -33,13 +34,14 @@ class StackScores:
         """Put `mse` into the row of a frame that did not fail: of the noisy frame, and before and after tuning."""
         if self.clean is None or result.row["failed"]:
             return
+        assert result.pretrained is not None, "a job whose frames are scored keeps them"
         clean = self.clean.frame(result.number).astype(np.float64)
         images = zip(SHOWN, (noisy, result.pretrained, result.image), strict=True)
         result.row["mse"] = {name: float(np.mean(np.square(image - clean))) for name, image in images}
 
 
 @contextlib.contextmanager
-def scores_for(reference, stack: Stack, model_channels: int) -> Iterator[StackScores]:
+def scores_for(reference: str | Path | Stack | None, stack: Stack, model_channels: int) -> Iterator[StackScores]:
     """The scores of a stack by the clean one, `reference`, as for `open_stack`; by none if it is None.
 
     Raises:

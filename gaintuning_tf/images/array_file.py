@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
 
 # Where a part is scattered through the file, it is read in pieces of up to this many bytes.
 BLOCK = 2**23
@@ -39,7 +45,9 @@ class ArrayFile:
     array([ 6,  8, 10], dtype=uint16)
     """
 
-    def __init__(self, path, shape, dtype, offset: int, *, writable: bool = False):
+    def __init__(
+        self, path: str | Path, shape: Sequence[int], dtype: DTypeLike, offset: int, *, writable: bool = False
+    ):
         self.path = path
         self.shape = tuple(int(size) for size in shape)
         self._stored = np.dtype(dtype)
@@ -105,7 +113,7 @@ class ArrayFile:
             view = view[self._file.write(view) :]
 
 
-def reserve(file, start: int, size: int) -> None:
+def reserve(file: BinaryIO, start: int, size: int) -> None:
     """Let a file have `size` bytes from `start` on, now: a full disk is told before hours of work, not after."""
     file.flush()
     file.truncate(max(start + size, os.fstat(file.fileno()).st_size))

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.frame_order import NUMBERING, FrameOrder
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
 
 AXES = f"{NUMBERING}YX"
 
@@ -105,7 +111,7 @@ def layout(
     return Layout(axes, image.shape, image.dtype, float(offset), float(data_range), model_channels)
 
 
-def default_axes(shape) -> str:
+def default_axes(shape: Sequence[int]) -> str:
     """The axes of an image of which only the shape is known.
 
     Raises:
@@ -126,7 +132,7 @@ def default_axes(shape) -> str:
     )
 
 
-def check_axes(axes: str, shape) -> str:
+def check_axes(axes: str, shape: Sequence[int]) -> str:
     """Axes that were given, in capitals, once it is sure that they can be those of an image of that shape.
 
     Raises:
@@ -145,7 +151,7 @@ def check_axes(axes: str, shape) -> str:
     return axes
 
 
-def nominal_range(dtype, lowest: float, highest: float) -> tuple[float, float]:
+def nominal_range(dtype: DTypeLike, lowest: float, highest: float) -> tuple[float, float]:
     """The value that becomes 0 for a network, and the difference that becomes 1; see `layout`.
 
     Args:
@@ -167,7 +173,7 @@ def nominal_range(dtype, lowest: float, highest: float) -> tuple[float, float]:
     return lowest, (highest - lowest) or 1.0
 
 
-def convert(frame: np.ndarray, dtype) -> np.ndarray:
+def convert(frame: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     """Values as another dtype: rounded, and clipped to its limits, never wrapped around.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Target:
 
 
 @contextlib.contextmanager
-def parsing(path) -> Iterator[None]:
+def parsing(path: str | Path) -> Iterator[None]:
     """Whatever a library raises in the block for a file that it cannot make sense of is an `InputError`.
 
     The libraries raise as they come upon nonsense: of a damaged file anything, from a division by zero to a

@@ -27,7 +27,7 @@ def image_files(folder: str | Path) -> list[Path]:
     return files
 
 
-def load_image(path) -> np.ndarray:
+def load_image(path: str | Path) -> np.ndarray:
     """Read an image file into an array of its own dtype.
 
     Args:
@@ -43,7 +43,7 @@ def load_image(path) -> np.ndarray:
     return formats.load_array(path)
 
 
-def save_image(path, image: np.ndarray, like: Layout) -> None:
+def save_image(path: str | Path, image: np.ndarray, like: Layout) -> None:
     """Write an array as an image file, whole or not at all.
 
     TIFF and .npy keep the dtype. PNG keeps uint8, and uint16 for grey; a dtype that PNG

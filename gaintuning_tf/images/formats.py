@@ -47,7 +47,7 @@ WRITABLE = tuple(suffix for suffix, row in _BY_SUFFIX.items() if row.written)
 MOST_AXES = 8
 
 
-def suffix_of(path) -> str:
+def suffix_of(path: str | Path) -> str:
     """The suffix of a file, in lower case.
 
     Example:
@@ -58,7 +58,7 @@ def suffix_of(path) -> str:
     return Path(path).suffix.lower()
 
 
-def is_folder(path) -> bool:
+def is_folder(path: str | Path) -> bool:
     """Tell by its suffix whether an image is a folder.
 
     Example:
@@ -70,7 +70,7 @@ def is_folder(path) -> bool:
     return row is not None and row.folder
 
 
-def check_readable(path) -> None:
+def check_readable(path: str | Path) -> None:
     """Refuse a file that is not there, or whose suffix names no format that can be read.
 
     Raises:
@@ -84,7 +84,7 @@ def check_readable(path) -> None:
         raise InputError(f"expected an image file ({', '.join(READABLE)}), received {path}")
 
 
-def check_suffix(path) -> None:
+def check_suffix(path: str | Path) -> None:
     """Refuse an output file whose suffix names no format that can be written.
 
     Raises:
@@ -112,7 +112,7 @@ def check_replaceable(path: Path) -> None:
         raise InputError(f"expected an output that is new or a Zarr folder, {path} is something else")
 
 
-def open_source(path) -> Source:
+def open_source(path: str | Path) -> Source:
     """Open an image file, to be read in parts.
 
     Raises:
@@ -127,12 +127,12 @@ def open_source(path) -> Source:
     return source
 
 
-def module_of(path) -> ModuleType:
+def module_of(path: str | Path) -> ModuleType:
     """Import the module for the format of `path`, by its suffix."""
     return importlib.import_module(f"gaintuning_tf.images.{_BY_SUFFIX[suffix_of(path)].module}")
 
 
-def load_array(path) -> np.ndarray:
+def load_array(path: str | Path) -> np.ndarray:
     """Read the whole array of an image file.
 
     Raises:
@@ -143,7 +143,7 @@ def load_array(path) -> np.ndarray:
         return source.read((slice(None),) * len(source.shape))
 
 
-def save_array(path, array: np.ndarray, axes: str, module: ModuleType) -> None:
+def save_array(path: str | Path, array: np.ndarray, axes: str, module: ModuleType) -> None:
     """Write a whole array as an image file, without metadata.
 
     Args:

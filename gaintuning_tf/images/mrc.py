@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +19,7 @@ _IMAGES, _VOLUME, _VOLUMES = 0, 1, 401
 _DTYPES = ("int8", "int16", "uint16", "float16", "float32")
 
 
-def open_source(path) -> Source:
+def open_source(path: str | Path) -> Source:
     """Open an MRC file. One section is an image; several are a stack whose axes it does not say.
 
     Raises:
@@ -29,7 +30,7 @@ def open_source(path) -> Source:
     return Source(shape, array.dtype, "YX" if len(shape) == 2 else None, metadata, array.read, array.close)
 
 
-def create_target(path, shape, dtype, axes, metadata) -> Target:
+def create_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, axes: str, metadata: dict) -> Target:
     """Start an MRC file of that shape, with the voxel size and the extended header of `metadata`.
 
     Raises:
@@ -52,7 +53,7 @@ def create_target(path, shape, dtype, axes, metadata) -> Target:
     return resume_target(path, shape, dtype)
 
 
-def resume_target(path, shape, dtype) -> Target:
+def resume_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype) -> Target:
     """Go on with a file that `create_target` started.
 
     Raises:

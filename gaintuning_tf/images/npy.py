@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from gaintuning_tf.errors import InputError
@@ -9,7 +11,7 @@ from gaintuning_tf.images.array_file import ArrayFile, reserve
 from gaintuning_tf.images.container import Source, Target, parsing
 
 
-def open_source(path) -> Source:
+def open_source(path: str | Path) -> Source:
     """Open a .npy file. Pickled objects are refused.
 
     Raises:
@@ -21,7 +23,7 @@ def open_source(path) -> Source:
     return Source(shape, array.dtype, None, {}, read, array.close)
 
 
-def create_target(path, shape, dtype, axes, metadata) -> Target:
+def create_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, axes: str, metadata: dict) -> Target:
     """Start a .npy file of that shape."""
     with open(path, "wb") as file:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
@@ -31,7 +33,7 @@ def create_target(path, shape, dtype, axes, metadata) -> Target:
     return resume_target(path, shape, dtype)
 
 
-def resume_target(path, shape, dtype) -> Target:
+def resume_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype) -> Target:
     """Go on with a file that `create_target` started.
 
     Raises:

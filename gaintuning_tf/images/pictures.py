@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +15,11 @@ from gaintuning_tf.images.container import Source, Target, parsing
 from gaintuning_tf.images.formats import FORMATS
 from gaintuning_tf.support.limits import check_declared
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
-def open_source(path) -> Source:
+
+def open_source(path: str | Path) -> Source:
     """Read a picture.
 
     Raises:
@@ -24,7 +29,7 @@ def open_source(path) -> Source:
     return Source(image.shape, image.dtype, None, {}, image.__getitem__, lambda: None)
 
 
-def create_target(path, shape, dtype, axes, metadata) -> Target:
+def create_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, axes: str, metadata: dict) -> Target:
     """Start a picture.
 
     Returns:
@@ -43,7 +48,7 @@ def create_target(path, shape, dtype, axes, metadata) -> Target:
     return _Picture(path, np.zeros(shape, dtype)).target()
 
 
-def resume_target(path, shape, dtype) -> Target:
+def resume_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype) -> Target:
     """Go on with a picture that `create_target` started.
 
     Raises:
@@ -90,7 +95,7 @@ class _Picture:
             os.fsync(file.fileno())
 
 
-def read_picture(path) -> np.ndarray:
+def read_picture(path: str | Path) -> np.ndarray:
     """Read a picture whole.
 
     Returns:
@@ -138,7 +143,7 @@ def _webp_canvas(path):
     return sizes.get(head[12:16])
 
 
-def picture_holds(suffix: str, shape, dtype) -> bool:
+def picture_holds(suffix: str, shape: Sequence[int], dtype: DTypeLike) -> bool:
     """Whether a picture of that suffix keeps a dtype.
 
     Example:

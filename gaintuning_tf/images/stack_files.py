@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from gaintuning_tf.images.frame_order import FrameOrder
 from gaintuning_tf.support.atomic_files import put, remove, written_to
 from gaintuning_tf.support.locks import PartialLock, partial_path
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
-def open_stack(path, *, axes: str | None = None, model_channels: int = 1) -> Stack:
+
+def open_stack(path: str | Path | Stack, *, axes: str | None = None, model_channels: int = 1) -> Stack:
     """Open an image file as a sequence of frames.
 
     Args:
@@ -134,7 +138,7 @@ class Stack:
         self.close()
 
 
-def create_stack(path, like: Stack, *, dtype=None, resume: bool = False) -> StackWriter:
+def create_stack(path: str | Path, like: Stack, *, dtype: DTypeLike | None = None, resume: bool = False) -> StackWriter:
     """Start an output of the shape and axes of another stack, to be written frame by frame.
 
     Frames go into a partial file beside the output, by the name `.NAME.partial`, until `commit`. After an

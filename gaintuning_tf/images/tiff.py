@@ -8,6 +8,8 @@ import math
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +26,7 @@ _SIZES = ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ", "TimeIncrement")
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def open_source(path) -> Source:
+def open_source(path: str | Path) -> Source:
     """Open the first series of images of a TIFF file.
 
     Raises:
@@ -55,7 +57,7 @@ def open_source(path) -> Source:
     return Source(shape, dtype, axes, metadata, source.read, closing.close)
 
 
-def create_target(path, shape, dtype, axes, metadata) -> Target:
+def create_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, axes: str, metadata: dict) -> Target:
     """Start a TIFF file of that shape: not compressed and in one piece, so that frames are written where they belong.
 
     A BigTIFF if it passes 4 GB.
@@ -72,13 +74,15 @@ def create_target(path, shape, dtype, axes, metadata) -> Target:
     big = size + 1024 * pages > 2**32 - 2**25
     options = _options(shape, dtype, axes, metadata, big)
     with tifffile.TiffWriter(path, bigtiff=big, **options.pop("kind")) as writer:
-        start, _ = writer.write(None, shape=shape, dtype=dtype, returnoffset=True, contiguous=True, **options)
+        placed = writer.write(None, shape=shape, dtype=dtype, returnoffset=True, contiguous=True, **options)
+    assert placed is not None, "it was asked for with returnoffset"
+    start, _ = placed
     with open(path, "r+b") as file:
         reserve(file, start, size)
     return _target(path, shape, dtype, start)
 
 
-def resume_target(path, shape, dtype) -> Target:
+def resume_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype) -> Target:
     """Go on with a file that `create_target` started.
 
     Raises:
@@ -194,7 +198,7 @@ def _ome_sizes(xml):
     pixels = next((node for node in ElementTree.fromstring(xml).iter() if node.tag.endswith("}Pixels")), None)
     if pixels is None:
         return {}
-    kept = {name: float(pixels.attrib[name]) for name in _SIZES if name in pixels.attrib}
+    kept: dict[str, Any] = {name: float(pixels.attrib[name]) for name in _SIZES if name in pixels.attrib}
     kept |= {f"{name}Unit": pixels.attrib[f"{name}Unit"] for name in kept if f"{name}Unit" in pixels.attrib}
     names = [node.attrib.get("Name") for node in pixels if node.tag.endswith("}Channel")]
     if names and all(names):

@@ -21,7 +21,7 @@ _LETTERS = {"x": "X", "width": "X", "y": "Y", "height": "Y", "z": "Z", "depth": 
 logging.getLogger("rsciio").addHandler(logging.NullHandler())
 
 
-def open_source(path) -> Source:
+def open_source(path: str | Path) -> Source:
     """Open a vendor's file that holds one image or one stack.
 
     DM3, DM4 and EMD are read in parts; RosettaSciIO reads a SER file whole.

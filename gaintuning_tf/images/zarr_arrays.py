@@ -33,7 +33,7 @@ _CODECS = (
 )
 
 
-def open_source(path) -> Source:
+def open_source(path: str | Path) -> Source:
     """Open a Zarr array, or the largest image (level 0) of an OME-Zarr group.
 
     Raises:
@@ -62,7 +62,7 @@ def open_source(path) -> Source:
     return Source(shape, dtype.newbyteorder("="), letters, metadata, read, lambda: None)
 
 
-def create_target(path, shape, dtype, axes, metadata) -> Target:
+def create_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, axes: str, metadata: dict) -> Target:
     """Start a Zarr array of one chunk per frame; within an OME-Zarr group where the input was one.
 
     Raises:
@@ -92,7 +92,7 @@ def create_target(path, shape, dtype, axes, metadata) -> Target:
     return resume_target(path, shape, dtype)
 
 
-def resume_target(path, shape, dtype) -> Target:
+def resume_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype) -> Target:
     """Go on with a folder that `create_target` started.
 
     Raises:

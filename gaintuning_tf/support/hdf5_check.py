@@ -58,7 +58,7 @@ sys.stdout.write(reason)
 """
 
 
-def check_hdf5(path, called=None, *, whole: bool = True) -> None:
+def check_hdf5(path: str | Path, called: str | Path | None = None, *, whole: bool = True) -> None:
     """Refuse an HDF5 file that is damaged, leads to other files, or says that it holds more than it can.
 
     The HDF5 library trusts its files: there are some on which it never returns, or ends the process. That happens

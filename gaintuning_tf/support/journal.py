@@ -38,7 +38,7 @@ class Journal:
     >>> again.remove()
     """
 
-    def __init__(self, path, settings: Sequence[dict]):
+    def __init__(self, path: str | Path, settings: Sequence[dict]):
         self.path = Path(path)
         self._settings = json.loads(json.dumps(list(settings)))
         self.rows: list[list[dict]] = [[] for _ in self._settings]

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
 
 # No image is taken to be more than this many times as large as its file: it is twice
 # what deflate reaches on zeros.
@@ -16,7 +23,7 @@ EXPANSION = 2000
 HARMLESS = 2**28
 
 
-def check_declared(path, shape, dtype, stored: int | None = None) -> None:
+def check_declared(path: str | Path, shape: Sequence[int], dtype: DTypeLike, stored: int | None = None) -> None:
     """Refuse a header that would have memory reserved for an image that the file cannot hold.
 
     Args:

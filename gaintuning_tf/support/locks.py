@@ -14,7 +14,7 @@ except ImportError:  # Windows has no such locks: there nobody is kept from star
     fcntl = None
 
 
-def partial_path(path) -> Path:
+def partial_path(path: str | Path) -> Path:
     """Where the unfinished output lies until it is whole: beside it, by a name that depends on the output's alone.
 
     Example:
@@ -51,14 +51,15 @@ class PartialLock:
         if resume and not (path.is_dir() if folder else path.is_file()):
             raise InputError(f"expected the output of an interrupted run at {path}, found none")
         while True:
-            self._descriptor = self._open(folder)
+            descriptor = self._open(folder)
             try:
-                if self._lock():
+                if self._lock(descriptor):
                     break
             except BaseException:
-                os.close(self._descriptor)
+                os.close(descriptor)
                 raise
-            os.close(self._descriptor)
+            os.close(descriptor)
+        self._descriptor: int | None = descriptor
 
     def _open(self, folder):
         if self.path.is_symlink() or (self.path.exists() and self.path.is_dir() != folder):
@@ -68,17 +69,17 @@ class PartialLock:
             return os.open(self.path, os.O_RDONLY)
         return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
 
-    def _lock(self):
+    def _lock(self, descriptor):
         if fcntl is None:
             return True
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
                 f"another process is writing {self.path}: wait for it, or choose another output"
             ) from error
         # Its holder may have renamed or removed it between opening and locking: then it is another file.
-        mine = os.fstat(self._descriptor)
+        mine = os.fstat(descriptor)
         try:
             there = os.stat(self.path)
         except FileNotFoundError:

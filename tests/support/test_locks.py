@@ -35,10 +35,10 @@ def test_a_file_that_was_renamed_while_waiting_is_not_the_lock(tmp_path, monkeyp
     plain = PartialLock._lock
     seen = []
 
-    def committed_meanwhile(lock):
+    def committed_meanwhile(lock, descriptor):
         if not seen:
             seen.append(path.rename(tmp_path / "a"))
-        return plain(lock)
+        return plain(lock, descriptor)
 
     monkeypatch.setattr(PartialLock, "_lock", committed_meanwhile)
     lock = PartialLock(path, folder=False, resume=False)
