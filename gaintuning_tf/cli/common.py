@@ -17,7 +17,7 @@ AUTO = "auto"
 
 
 def positive(text: str) -> float:
-    """A positive finite number."""
+    """Read a positive finite number."""
     value = float(text)
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"expected a positive number, received {text}")
@@ -25,7 +25,7 @@ def positive(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """A whole number of at least 0."""
+    """Read a whole number of at least 0."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, received {text}")
@@ -33,7 +33,7 @@ def count(text: str) -> int:
 
 
 def at_least_one(text: str) -> int:
-    """A whole number of at least 1."""
+    """Read a whole number of at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, received {text}")
@@ -93,7 +93,7 @@ def loss_of(options: argparse.Namespace) -> str:
 
 
 def log_of(options: argparse.Namespace, frames: int = 1) -> TensorBoardLog | None:
-    """The TensorBoard log that was asked for, or None."""
+    """Open the TensorBoard log that was asked for; None if none was."""
     if not options.tensorboard:
         return None
     from gaintuning_tf.reports.tensorboard import TensorBoardLog

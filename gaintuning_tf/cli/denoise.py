@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gaintuning_tf.cli import common, denoise_stack
 from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
-from gaintuning_tf.cli.summary import facts, sentence, summary_of, tell_if_coarse
+from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import array_layout, files, formats
 from gaintuning_tf.images.formats import READABLE
@@ -103,7 +103,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
     check_noise_kind(loss_of(options), options.noise)
     _check_files(options)
     known = pretrained.list_denoisers().get(options.model)
-    # Of a file of the user's own, the channels are known only once TensorFlow has loaded it.
+    # A file of the user's own has to be loaded by TensorFlow before its channels are known.
     channels = known.channels if known else 1
     with open_stack(options.input, axes=options.axes, model_channels=channels) as stack:
         # A colour picture stays whole, though a grey network sees its channels one by one.
@@ -116,7 +116,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
 
 
 def _check_files(options):
-    """What can be wrong with names of files, before anything slow is imported."""
+    """Refuse wrong names of files, before anything slow is imported."""
     outputs = [path for path in (options.output, options.report, options.save_gains) if path]
     for path in outputs:
         atomic_files.check_writable(path, folder=formats.is_folder(path))
@@ -137,7 +137,7 @@ def _check_files(options):
 
 
 def _read(options, stack, channels):
-    """The image and its reference, checked."""
+    """Read the image and its reference, and check them."""
     image = stack.array()
     array_layout.layout(image, channels, axes=stack.axes, data_range=options.data_range)
     reference = files.load_image(options.reference) if options.reference else None
@@ -180,7 +180,7 @@ def _denoise(options, image, reference, axes):
     if options.save_gains:
         save_gains(result.model, options.save_gains)
     files.save_image(options.output, result.denoised, result.layout)
-    tell_if_coarse(summary, result.layout.dtype)
+    warn_if_coarse(summary, result.layout.dtype)
     summary.update({f"{key}_{name}": value for name, row in scores.items() for key, value in row.items()})
     if options.json:
         print(json.dumps(summary))
@@ -205,7 +205,7 @@ def _summary(options, result, seconds):
 
 
 def _scores(result, noisy, reference):
-    """PSNR and SSIM of the noisy, pretrained and tuned image against the reference."""
+    """Measure PSNR and SSIM of the noisy, pretrained and tuned image against the reference."""
     if reference is None:
         return {}
     from gaintuning_tf.evaluation.metrics import psnr, ssim

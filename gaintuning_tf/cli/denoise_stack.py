@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 
 from gaintuning_tf.cli.common import at_least_one, log_of, recipe_of
-from gaintuning_tf.cli.summary import facts, sentence, summary_of, tell_if_coarse
+from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.stack_files import Stack, open_stack
 from gaintuning_tf.networks import pretrained
 
-# Of the frames that failed, this many are told of one by one.
-TOLD = 20
+# More frames that failed than this are not listed one by one: they would fill the screen.
+REPORTED = 20
 SHARED_FRAMES = 8
 # Options whose being there asks for this way even of a single image.
 _OPTIONS = ("share_gains", "warm_start", "dtype", "on_failure", "restart", "scheduler", "workers")
@@ -59,7 +59,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def wanted(options: argparse.Namespace) -> bool:
-    """Whether any option is there that only stacks have."""
+    """Tell whether any option is there that only stacks have."""
     return any(getattr(options, name) for name in _OPTIONS)
 
 
@@ -76,8 +76,8 @@ def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..
         result = _interruptible(options, stack, reference)
     summary = _summary(options, result, time.perf_counter() - start)
     _write_pages(options, result, stack, summary)
-    _tell_failures(result, options.on_failure or "pass")
-    tell_if_coarse(summary, result.layout.dtype)
+    _report_failures(result, options.on_failure or "pass")
+    warn_if_coarse(summary, result.layout.dtype)
     if options.json:
         print(json.dumps(summary))
     elif not options.quiet:
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..
 
 
 def _check(options, stack):
-    """What can be wrong with the options, before anything slow is imported."""
+    """Refuse wrong options, before anything slow is imported."""
     import numpy as np
 
     try:
@@ -105,7 +105,7 @@ def _check(options, stack):
 
 @contextlib.contextmanager
 def _reference(options, stack):
-    """The clean stack, open, or None: opened once, so that what there is to say of it is said once."""
+    """Open the clean stack, if any: once, so that what there is to say of it is said once."""
     if not options.reference:
         yield None
         return
@@ -201,13 +201,13 @@ def _summary(options, result, seconds):
 
 
 def _few(summary):
-    """The facts that are no lists over frames."""
+    """Keep the facts that are no lists over frames."""
     return facts({name: value for name, value in summary.items() if not isinstance(value, list)})
 
 
-def _tell_failures(result, on_failure):
+def _report_failures(result, on_failure):
     failed = list(result.failed.items())
-    for number, reason in failed[:TOLD]:
+    for number, reason in failed[:REPORTED]:
         print(f"warning: frame {number} is {_INSTEAD[on_failure]}: {reason}", file=sys.stderr)
-    if len(failed) > TOLD:
-        print(f"warning: and {len(failed) - TOLD} frames more; --json lists them", file=sys.stderr)
+    if len(failed) > REPORTED:
+        print(f"warning: and {len(failed) - REPORTED} frames more; --json lists them", file=sys.stderr)

@@ -147,7 +147,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
 
 
 def _checked(options):
-    """The settings of each table, or an error before anything slow is imported."""
+    """Check the options before anything slow is imported, and return the settings of each table."""
     outputs = [path for path in (options.json, options.html) if path]
     for path in outputs:
         atomic_files.check_writable(path)
@@ -225,7 +225,7 @@ def _results(options, settings, journal):
 
 
 def _result(options, number, settings, model, known, journal):
-    """One table, printed row by row as it comes to be."""
+    """Make one table, printed row by row as it comes to be."""
     from gaintuning_tf.evaluation.measure import evaluate
 
     lines = _Lines(options.quiet)

@@ -22,7 +22,7 @@ def summary_of(
     interrupted: bool,
     seconds: float,
 ) -> dict:
-    """What was done, for JSON: numbers, or lists with one of each frame.
+    """Collect what was done, for JSON: numbers, or lists with one of each frame.
 
     Args:
         options: Of the command line.
@@ -54,13 +54,13 @@ def summary_of(
 
 
 def facts(summary: dict) -> dict:
-    """A summary as names and values to show."""
+    """Make a summary names and values to show."""
     rounded = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in summary.items()}
     return {name.replace("_", " "): value for name, value in rounded.items()}
 
 
 def sentence(summary: dict) -> str:
-    """A summary in a line: of several frames, the means.
+    """Put a summary into one line, of several frames the means.
 
     Example:
 
@@ -86,12 +86,12 @@ def sentence(summary: dict) -> str:
     return text
 
 
-# Of values rounded to whole numbers, the mean squared error.
+# Rounding to whole numbers is an error that is uniform over [-1/2, 1/2]: this is its mean square.
 _ROUNDED = 1 / 12
 
 
 def coarse(summary: dict, dtype: np.dtype) -> str | None:
-    """What to say if rounding the output to its dtype adds more error than is left: few counts, in integers.
+    """Say so if rounding the output to its dtype adds more error than is left: few counts, in integers.
 
     Args:
         summary: As `summary_of` makes it.
@@ -112,7 +112,7 @@ def coarse(summary: dict, dtype: np.dtype) -> str | None:
     )
 
 
-def tell_if_coarse(summary: dict, dtype: np.dtype) -> None:
+def warn_if_coarse(summary: dict, dtype: np.dtype) -> None:
     """Print a warning on stderr if the output is rounded too coarsely, see `coarse`."""
     message = coarse(summary, dtype)
     if message:
@@ -120,5 +120,5 @@ def tell_if_coarse(summary: dict, dtype: np.dtype) -> None:
 
 
 def _mean(values):
-    """Of a number, or of those of a list that are not None."""
+    """Average a number, or those of a list that are not None."""
     return float(np.mean([value for value in np.atleast_1d(np.array(values, object)).ravel() if value is not None]))

@@ -18,7 +18,7 @@ from gaintuning_tf.training import batches, config as training_config, image_sou
 from gaintuning_tf.training.config import TrainingConfig
 
 _FIELDS: dict[str, Any] = {field.name: field for field in dataclasses.fields(TrainingConfig)}
-# Option, type, choices, and help; the default is told from the configuration.
+# Option, type, choices, and help; the default is that of the configuration.
 _SETTINGS = {
     "architecture": (str, training_config.ARCHITECTURES, "network"),
     "channels": (int, (1, 3), "1 for grey, 3 for colour"),
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
 
 
 def _checked(options):
-    """The output, the run's folder and the configuration, or an error before anything slow is imported."""
+    """Check the options before anything slow is imported, and return output, folder of the run and configuration."""
     output = Path(options.output)
     if output.suffix != ".keras":
         raise InputError(f"expected an output file with the suffix .keras, received {output}")
@@ -142,13 +142,13 @@ def _checked(options):
 
 
 def _of_run(folder, resume):
-    """The settings of the run that is to be continued; None if there is none."""
+    """Find the settings of the run that is to be continued; None if there is none."""
     file = folder / training_config.RUN
     return file if resume and file.exists() and (folder / training_config.CHECKPOINT).exists() else None
 
 
 def _progress(keras, config):
-    """A bar over the steps of the whole run, with the loss."""
+    """Make a bar over the steps of the whole run, with the loss."""
     from tqdm import tqdm
 
     class Progress(keras.callbacks.Callback):

@@ -78,7 +78,7 @@ def results_of(
 
 
 def _answer(*arguments):
-    """A frame's result, or the error: raised there, it would be printed there too, with a traceback."""
+    """Return a frame's result, or the error: raised there, it would be printed there too, with a traceback."""
     try:
         return run_frame(*arguments)
     except InputError as error:

@@ -32,7 +32,7 @@ def check_available() -> None:
 
 @contextlib.contextmanager
 def cluster(address: str | None = None, *, workers: int | None = None, threads: int | None = None) -> Iterator:
-    """A `distributed.Client` of a cluster that is ready to denoise: one there is, or processes on this machine.
+    """Open a `distributed.Client` of a cluster that is ready to denoise: one there is, or processes on this machine.
 
     Args:
         address: Of a scheduler, such as `"tcp://host:8786"`. Its workers need this package.
@@ -90,5 +90,5 @@ def _plugin(client, threads, *, ours):
 
 
 def available_cores() -> int:
-    """The cores that this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

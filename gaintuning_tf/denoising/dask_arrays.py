@@ -36,7 +36,7 @@ def gaintune_array(
     """Denoise a Dask array, lazily, a task for each frame, as `gaintune` would the whole.
 
     Nothing is computed until the result is, by whatever scheduler Dask then uses, nor is more than a few frames ever
-    in memory: write it with `to_zarr`, say. If the range of the values is neither told nor that of the dtype, all of
+    in memory: write it with `to_zarr`, say. If the range of the values is neither given nor that of the dtype, all of
     the array is read twice.
 
     Args:
@@ -110,7 +110,7 @@ class _Frames:
 
 
 def _extent(array):
-    """The smallest and the largest finite value, lazily."""
+    """Find the smallest and the largest finite value, lazily."""
     import dask.array as da
 
     if array.dtype.kind == "f":
@@ -120,7 +120,7 @@ def _extent(array):
 
 
 def _block(frames, recipe, channels, how, block, lowest, highest, *, network, block_id):
-    """One chunk, which is one frame."""
+    """Denoise one chunk, which is one frame."""
     from gaintuning_tf.denoising.frame_job import frame_job
 
     frames = dataclasses.replace(frames, limits=(float(lowest), float(highest)))

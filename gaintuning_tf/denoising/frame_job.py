@@ -73,7 +73,7 @@ class FrameJob:
     keep_pretrained: bool = False
 
     def tuner(self, model: Network | keras.Model | str | Path) -> FrameTuner:
-        """The network, made ready.
+        """Make a network ready.
 
         Raises:
             InputError: The model or the recipe cannot be used.
@@ -148,13 +148,13 @@ class FrameJob:
 
 
 def _better(tuner, frame, noise, own, previous, before):
-    """The previous frame's gains, unless they are worse here than the start of any frame: then it is another scene."""
+    """Choose the previous frame's gains, unless they are worse here than the start of any frame: another scene."""
     carried = tuner.tune(frame, noise, previous, steps=0).history.risk_before
     return previous if carried < before else own
 
 
 def unusable(image: np.ndarray, white: float | None = None) -> str | None:
-    """Why a frame cannot be denoised, if so.
+    """Say why a frame cannot be denoised; None if it can.
 
     Args:
         image: Any shape, integers or floats.
@@ -179,7 +179,7 @@ def unusable(image: np.ndarray, white: float | None = None) -> str | None:
 def shared_gains(
     job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndarray], count: int, *, progress: bool = False
 ) -> tuple[np.ndarray, list[int], int]:
-    """One set of gains, tuned on `count` frames of the stack at once.
+    """Tune one set of gains on `count` frames of the stack at once.
 
     The frames lie evenly over the stack. Where one cannot be used, the next one that can is taken.
 
@@ -217,7 +217,7 @@ def shared_gains(
 
 
 def _prepared(job, tuner, number, image):
-    """The number, the frame in the units of the network, and its noise."""
+    """Return the number, the frame in the units of the network, and its noise."""
     reason = unusable(image, job.white)
     if reason:
         raise InputError(reason)
@@ -226,7 +226,7 @@ def _prepared(job, tuner, number, image):
 
 
 def flat(gains: Sequence[np.ndarray]) -> np.ndarray:
-    """Gains of layers and contrast in one row."""
+    """Put gains of layers and contrast into one row."""
     return np.concatenate([np.asarray(value, np.float32).reshape(-1) for value in gains])
 
 
@@ -262,7 +262,7 @@ def frame_job(
     dtype: DTypeLike | None = None,
     **options: Any,
 ) -> FrameJob:
-    """How the frames of a stack are done: in the range that `array_layout.layout` would find for the whole.
+    """Find how the frames of a stack are done: in the range that `array_layout.layout` would find for the whole.
 
     Args:
         stack: Of which every frame is read once, if the range is not known without.

@@ -89,7 +89,7 @@ class FrameTuner:
         )
 
     def noise(self, frame: np.ndarray, number: int = 0) -> NoiseModel:
-        """The noise of frame `number`, (H, W, C), in the units of the network: the one given, or estimated.
+        """Find the noise of frame `number`, (H, W, C), in the units of the network: the one given, or estimated.
 
         Raises:
             InputError: It cannot be estimated.
@@ -103,23 +103,23 @@ class FrameTuner:
         return found.scaled(1 / self.scale, -self.offset / self.scale)
 
     def without_gains(self) -> keras.Model:
-        """The network without gains or contrast, as a model."""
+        """Make a model of the network without gains or contrast."""
         return strip_gains(self.network.model)
 
     def gain_names(self) -> list[str]:
-        """A name for each layer of gains."""
+        """Name each layer of gains."""
         return gain_names(self.denoiser.tuner.model)
 
     def sizes(self) -> list[int]:
-        """How many gains each layer has, and behind them 1 for the contrast."""
+        """Count the gains of each layer, and behind them 1 for the contrast."""
         return [value.size for value in self.denoiser.tuner.gains()]
 
     def split(self, row: np.ndarray) -> list[np.ndarray]:
-        """Gains and contrast in one row as a list of those of each layer."""
+        """Split gains and contrast in one row into a list of those of each layer."""
         return np.split(row, np.cumsum(self.sizes())[:-1])
 
     def start(self, number: int = 0) -> list[np.ndarray]:
-        """Gains and contrast that the model came with, for frame `number`; empty if it had none."""
+        """Give the gains and contrast that the model came with, for frame `number`; empty if it had none."""
         return [value[number if len(value) > 1 else 0] for value in self.start_values]
 
     def tune(
@@ -185,7 +185,7 @@ class _Denoiser:
         return TunedFrame(denoised, pretrained, self.tuner.gains(), history)
 
     def gains(self, frames, start, **options):
-        """Of one tuning on all frames."""
+        """Tune one set of gains on all frames."""
         with self._lock:
             self.tuner.reset()
             if start:
@@ -217,7 +217,7 @@ def _denoiser_for(model, loss, counts, **options):
 
 
 def _start(network, frames):
-    """Of each layer, and of the contrast, the values that the model has: one for all frames, or one for each."""
+    """List the gains of each layer and the contrast that the model has: one for all frames, or one for each."""
     layers, contrast = gain_layers(network.model), network.contrast.reshape(-1, 1)
     if not layers and np.all(contrast == 1):
         return []

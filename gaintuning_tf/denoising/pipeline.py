@@ -55,7 +55,7 @@ class GainTuningResult:
     layout: Layout
 
     def plot(self) -> Figure:
-        """A matplotlib figure: before and after tuning, their difference, and the risk.
+        """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
 
         Needs the extra `report`.
         """

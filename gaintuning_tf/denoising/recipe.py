@@ -61,7 +61,7 @@ class Recipe:
         return known.scaled(1 / scale, -offset / scale).each(frames)
 
     def _noise_in_image(self):
-        """The noise in the units of the image; None if it is to be estimated."""
+        """Find the noise in the units of the image; None if it is to be estimated."""
         if isinstance(self.noise, NoiseModel):
             if self.sigma is not None:
                 raise InputError("expected the noise level in `sigma` or in `noise`, received both")
@@ -81,7 +81,7 @@ class Recipe:
 
 
 def _of_kind(kind):
-    """Some noise of that kind; None if there is none of that name."""
+    """Give some noise of that kind; None if there is none of that name."""
     examples = {
         "gaussian": GaussianNoise(1.0),
         "poisson": PoissonNoise(1.0),

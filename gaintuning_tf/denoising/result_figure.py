@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gaintuning_tf.images.array_layout import Layout
 
 
-# Of the network's range: a difference of this much is shown black or white.
+# A difference of this share of the network's range is shown black or white.
 DIFFERENCE_SPAN = 0.1
 
 
@@ -43,7 +43,7 @@ class Result(Protocol):
 
 
 def result_figure(result: Result) -> Figure:
-    """A matplotlib figure: pretrained, tuned, their difference, and the risk at each step.
+    """Draw a matplotlib figure: pretrained, tuned, their difference, and the risk at each step.
 
     Args:
         result: A `GainTuningResult`.
@@ -63,14 +63,14 @@ def result_figure(result: Result) -> Figure:
 
 
 def risk_figure(result: Result) -> Figure:
-    """The risk estimate at each step, and before and after on held-out probes."""
+    """Draw the risk estimate at each step, and before and after on held-out probes."""
     figure, axis = pyplot().subplots(figsize=(9, 3.6), layout="constrained")
     _draw_risk(axis, result)
     return figure
 
 
 def difference(layout: Layout, image: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The difference of two images as a picture: grey where there is none."""
+    """Show the difference of two images as a picture: grey where there is none."""
     change = (image.astype(np.float64) - other.astype(np.float64)) / DIFFERENCE_SPAN + layout.data_range / 2
     return layout.picture(change + layout.offset)
 

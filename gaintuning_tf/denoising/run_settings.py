@@ -17,7 +17,7 @@ from gaintuning_tf.noise.models import NoiseModel
 
 
 def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range: float | None, **more: Any) -> dict:
-    """The settings of a run, for JSON: all that makes a difference to a frame's result.
+    """Collect the settings of a run, for JSON: all that makes a difference to a frame's result.
 
     Args:
         stack: The input.
@@ -47,7 +47,7 @@ def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range: flo
 
 
 def _described(value):
-    """A loss or noise by its name, and what it was made with: a sum by its parts, a function by where it is from."""
+    """Describe a loss or noise by name, and what it was made with: a sum by its parts, a function by its place."""
     if isinstance(value, str):
         return value
     if inspect.isroutine(value):

@@ -57,7 +57,7 @@ class ShippedNetwork:
             return cls(file.read_bytes(), digest.hexdigest())
 
     def load(self) -> keras.Model:
-        """The model.
+        """Unpack the model.
 
         Raises:
             InputError: A class in it is not known here.

@@ -89,7 +89,7 @@ class StackRecord:
         return [number for number in range(self._frames) if number not in self.rows]
 
     def keep(self, result: FrameResult) -> None:
-        """A frame that is done: on disk when this returns."""
+        """Keep a frame that is done: on disk when this returns."""
         self._writer().write(result.number, result.image)
         gains = np.ones(self._numbers) if result.gains is None else flat(result.gains)
         self._gains.write((result.number, slice(None)), gains)
@@ -99,19 +99,19 @@ class StackRecord:
         self.rows[result.number] = result.row
 
     def keep_shared(self, gains: np.ndarray, frames: list[int], steps: int) -> None:
-        """The gains that all frames share, and on which frames in how many steps: on disk when this returns."""
+        """Keep the gains that all frames share, and on which frames in how many steps: on disk when this returns."""
         self._gains.write((self._frames, slice(None)), gains)
         self._gains.flush()
         self.shared = {"frame": None, "tuned_on": frames, "steps": steps}
         self._journal.append(0, self.shared)
 
     def gains(self, number: int | None) -> np.ndarray:
-        """Those of a frame that is done, in one row, ones if it failed; or, for None, the shared ones."""
+        """Read the gains of a frame that is done, in one row, ones if it failed; or, for None, the shared ones."""
         row = self._frames if number is None else number
         return self._gains.read((row, slice(None))) if self._table is None else self._table[row].copy()
 
     def commit(self) -> None:
-        """The output takes its place, and what lay beside it goes; `gains` can still be called.
+        """Put the output in its place, and delete what lay beside it; `gains` can still be called.
 
         From here on the gains are in memory, 4 bytes each, and no file is open: what is open cannot be deleted
         everywhere, and whoever has the result may keep it for long.
@@ -155,7 +155,7 @@ class StackRecord:
         return self._output
 
     def _take_rows(self, on_failure):
-        """The last word on each frame, unless it failed and would now be treated otherwise."""
+        """Take the last word on each frame, unless it failed and would now be treated otherwise."""
         found = {row["frame"]: row for row in self._journal.rows[0]}
         self.shared = found.pop(None, None)
         self.rows = {n: row for n, row in found.items() if not row["failed"] or row["instead"] == on_failure}
@@ -164,7 +164,7 @@ class StackRecord:
         return self._partial.exists() and self._beside["gains"].exists()
 
     def _committed(self, output):
-        """Whether an earlier run ended between the output's taking its place and the journal's going."""
+        """Tell whether an earlier run ended between the output's taking its place and the journal's going."""
         there = written_to(output).exists() and self._beside["gains"].exists()
         return not self.todo and not self._partial.exists() and there
 
@@ -190,7 +190,7 @@ def _beside(output, kind) -> Path:
 
 
 def kept_frames(output: str | Path) -> int:
-    """How many frames an interrupted run has kept beside an output."""
+    """Count the frames that an interrupted run has kept beside an output."""
     path = _beside(output, "jsonl")
     # The first line has the settings; the last may be torn.
     lines = path.read_bytes().splitlines(keepends=True)[1:] if path.exists() else []

@@ -72,15 +72,15 @@ class StackResult:
         return {row["frame"]: row["failed"] for row in self.rows if row["failed"]}
 
     def column(self, name: str) -> list:
-        """One figure of all frames, such as `"risk_after"`: None for those that failed."""
+        """List one figure of all frames, such as `"risk_after"`: None for those that failed."""
         return [row.get(name) for row in self.rows]
 
     def gains(self, number: int) -> list[np.ndarray]:
-        """The gains of a frame by layer, in the order of the network, and behind them the contrast, (1,)."""
+        """Read the gains of a frame by layer, in the order of the network, and behind them the contrast, (1,)."""
         return self._tuner.split(self._record.gains(number))
 
     def model(self, number: int) -> keras.Model:
-        """The network with the gains of a frame, at its contrast: a Keras model."""
+        """Make a Keras model of the network with the gains of a frame, at its contrast."""
         *gains, contrast = self.gains(number)
         return with_contrast(with_gains(self._tuner.without_gains(), gains), contrast)
 
@@ -92,7 +92,7 @@ class StackResult:
         gain_files.save_gains(with_contrast(model, contrast[:, 0]), path)
 
     def gain_names(self) -> list[str]:
-        """The names of the layers of `gains`."""
+        """Name the layers of `gains`."""
         return self._tuner.gain_names()
 
 

@@ -27,7 +27,7 @@ class StackScores:
         self.clean = clean
 
     def identity(self) -> dict | None:
-        """What tells whether it is still the same, see `Stack.identity`."""
+        """Describe the clean stack, so that a later run sees whether it is still the same, see `Stack.identity`."""
         return self.clean.identity() if self.clean else None
 
     def add(self, result: FrameResult, noisy: np.ndarray) -> None:
@@ -42,7 +42,7 @@ class StackScores:
 
 @contextlib.contextmanager
 def scores_for(reference: str | Path | Stack | None, stack: Stack, model_channels: int) -> Iterator[StackScores]:
-    """The scores of a stack by the clean one, `reference`, as for `open_stack`; by none if it is None.
+    """Open the scores of a stack by the clean one, `reference`, as for `open_stack`; by none if it is None.
 
     Raises:
         InputError: It cannot be read, or has another shape.
@@ -57,7 +57,7 @@ def scores_for(reference: str | Path | Stack | None, stack: Stack, model_channel
 
 
 def stack_psnr(rows: Sequence[dict], data_range: float) -> dict[str, float]:
-    """The PSNR in dB of the noisy, pretrained and tuned stack, over the frames that were scored.
+    """Compute the PSNR in dB of the noisy, pretrained and tuned stack, over the frames that were scored.
 
     Example:
 

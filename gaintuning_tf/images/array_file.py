@@ -65,7 +65,7 @@ class ArrayFile:
             )
 
     def read(self, index: tuple) -> np.ndarray:
-        """A part of the array; `index` has a number or a full slice for each axis."""
+        """Read a part of the array; `index` has a number or a full slice for each axis."""
         kept = [size for size, part in zip(self.shape, index, strict=True) if isinstance(part, slice)]
         result = np.empty(kept, self._stored)
         with self._lock:
@@ -91,10 +91,11 @@ class ArrayFile:
                 self._put(start, block)
 
     def flush(self) -> None:
-        """All that was written is on disk when this returns."""
+        """Have all that was written on disk when this returns."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
+        """Close the file; more than once does no harm."""
         self._file.close()
 
     def _get(self, start, block):
@@ -114,7 +115,7 @@ class ArrayFile:
 
 
 def reserve(file: BinaryIO, start: int, size: int) -> None:
-    """Let a file have `size` bytes from `start` on, now: a full disk is told before hours of work, not after."""
+    """Let a file have `size` bytes from `start` on, now: a full disk is found before hours of work, not after."""
     file.flush()
     file.truncate(max(start + size, os.fstat(file.fileno()).st_size))
     if hasattr(os, "posix_fallocate") and size:
@@ -126,7 +127,7 @@ def _is_whole(index):
 
 
 def _pieces(shape, index, itemsize, start=0, where=()) -> Iterator[tuple]:
-    """The contiguous pieces of the file that hold a part.
+    """Find the contiguous pieces of the file that hold a part.
 
     Each as its first item, its shape, the index of what is wanted in it, and where in the part that belongs.
     """

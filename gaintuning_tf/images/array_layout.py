@@ -112,10 +112,10 @@ def layout(
 
 
 def default_axes(shape: Sequence[int]) -> str:
-    """The axes of an image of which only the shape is known.
+    """Guess the axes of an image of which only the shape is known.
 
     Raises:
-        InputError: They cannot be told from it.
+        InputError: The shape does not say.
 
     Example:
 
@@ -133,7 +133,7 @@ def default_axes(shape: Sequence[int]) -> str:
 
 
 def check_axes(axes: str, shape: Sequence[int]) -> str:
-    """Axes that were given, in capitals, once it is sure that they can be those of an image of that shape.
+    """Give axes back in capitals, once it is sure that they can be those of an image of that shape.
 
     Raises:
         InputError: They cannot.
@@ -152,7 +152,7 @@ def check_axes(axes: str, shape: Sequence[int]) -> str:
 
 
 def nominal_range(dtype: DTypeLike, lowest: float, highest: float) -> tuple[float, float]:
-    """The value that becomes 0 for a network, and the difference that becomes 1; see `layout`.
+    """Find the value that becomes 0 for a network, and the difference that becomes 1; see `layout`.
 
     Args:
         dtype: Of the image.
@@ -174,7 +174,7 @@ def nominal_range(dtype: DTypeLike, lowest: float, highest: float) -> tuple[floa
 
 
 def convert(frame: np.ndarray, dtype: DTypeLike) -> np.ndarray:
-    """Values as another dtype: rounded, and clipped to its limits, never wrapped around.
+    """Convert values to another dtype: rounded, and clipped to its limits, never wrapped around.
 
     Args:
         frame: Floats in the units of the image.

@@ -54,7 +54,7 @@ class Target:
 
 @contextlib.contextmanager
 def parsing(path: str | Path) -> Iterator[None]:
-    """Whatever a library raises in the block for a file that it cannot make sense of is an `InputError`.
+    """Turn whatever a library raises in the block, for a file that it cannot make sense of, into an `InputError`.
 
     The libraries raise as they come upon nonsense: of a damaged file anything, from a division by zero to a
     lack of memory.

@@ -13,7 +13,7 @@ from gaintuning_tf.support.atomic_files import replacing
 
 
 def image_files(folder: str | Path) -> list[Path]:
-    """The image files directly inside `folder`, sorted by name.
+    """List the image files directly inside `folder`, sorted by name.
 
     Raises:
         InputError: `folder` is no folder or holds no image.
@@ -65,7 +65,7 @@ def save_image(path: str | Path, image: np.ndarray, like: Layout) -> None:
 
 
 def _picture(suffix, image, like):
-    """What a picture can hold of an image: its dtype or 8 bits, and no axes of length 1 for time or depth."""
+    """Make an image one that a picture can hold: its dtype or 8 bits, no axes of length 1 for time or depth."""
     if not pictures.picture_holds(suffix, image.shape, image.dtype):
         return like.picture(image)
     sizes = zip(like.axes, image.shape, strict=True)

@@ -48,7 +48,7 @@ MOST_AXES = 8
 
 
 def suffix_of(path: str | Path) -> str:
-    """The suffix of a file, in lower case.
+    """Give the suffix of a file, in lower case.
 
     Example:
 

@@ -41,7 +41,7 @@ def create_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, axe
         raise InputError(f"an MRC file holds {', '.join(_DTYPES)}, not {dtype}: choose an output such as .tif")
     if not axes.endswith("YX") or len(axes) > 4:
         raise InputError(f"an MRC file holds up to four axes, the last two Y and X, not {axes}")
-    # Written by mrcfile as one voxel, then told its size: the data comes later.
+    # mrcfile writes it with one voxel, and its size is put in afterwards: the data comes later.
     with mrcfile.new(path, np.zeros((1,) * max(3, len(shape)), dtype), overwrite=True) as mrc:
         if metadata.get("extended_header"):
             mrc.set_extended_header(np.frombuffer(metadata["extended_header"], "V1"))
@@ -98,7 +98,7 @@ def _header(path):
 
 
 def _check_head(path, mrcfile):
-    """What mrcfile takes on trust: it reserves what the extended header is said to need, and unpacks packed files."""
+    """Check what mrcfile trusts: it reserves what the extended header is said to need, and unpacks packed files."""
     with open(path, "rb") as file:
         head = file.read(1024)
     if head[208:211] != b"MAP":
@@ -132,7 +132,7 @@ def _describe(header, shape, axes, metadata):
 
 
 def _write_statistics(path, array):
-    """Minimum, maximum, mean and deviation, section by section."""
+    """Put minimum, maximum, mean and deviation into the header, section by section."""
     lowest, highest, total, squares, count = np.inf, -np.inf, 0.0, 0.0, 0
     for outer in np.ndindex(*array.shape[:-2]):
         section = array.read((*outer, slice(None), slice(None))).astype(np.float64)

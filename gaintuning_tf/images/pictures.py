@@ -125,7 +125,7 @@ def _read(path):
 
 
 def _webp_canvas(path):
-    """Width and height that the header of a WebP file says (RFC 9649, section 2), or None for any other file."""
+    """Read width and height in the header of a WebP file (RFC 9649, section 2); None for any other file."""
     with open(path, "rb") as file:
         head = file.read(30)
     if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
@@ -144,7 +144,7 @@ def _webp_canvas(path):
 
 
 def picture_holds(suffix: str, shape: Sequence[int], dtype: DTypeLike) -> bool:
-    """Whether a picture of that suffix keeps a dtype.
+    """Tell whether a picture of that suffix keeps a dtype.
 
     Example:
 

@@ -34,7 +34,7 @@ def open_stack(path: str | Path | Stack, *, axes: str | None = None, model_chann
         The stack, to be closed by `with`.
 
     Raises:
-        InputError: The file cannot be read, its axes cannot be told, or the network takes other images.
+        InputError: The file cannot be read, it does not say its axes, or the network takes other images.
 
     Example:
 
@@ -101,12 +101,12 @@ class Stack:
         return np.ascontiguousarray(self.order.frame(part))
 
     def array(self) -> np.ndarray:
-        """The whole array, all its frames at once."""
+        """Read the whole array, all its frames at once."""
         with parsing(self.path):
             return self._source.read((slice(None),) * len(self.shape))
 
     def extent(self) -> tuple[float, float]:
-        """Smallest and largest finite value of all frames, each read once; NaN if nothing is finite."""
+        """Find the smallest and largest finite value of all frames, each read once; NaN if nothing is finite."""
         lowest, highest = np.inf, -np.inf
         for i in range(self.frame_count):
             frame = self.frame(i)
@@ -116,7 +116,7 @@ class Stack:
         return (lowest, highest) if lowest <= highest else (np.nan, np.nan)
 
     def identity(self) -> dict:
-        """What tells, later, whether the file is still the same: for JSON."""
+        """Describe the file, for JSON, so that a later run sees whether it is still the same."""
         files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
         stats = [file.stat() for file in files if file.is_file()]
         return {
@@ -129,6 +129,7 @@ class Stack:
         }
 
     def close(self) -> None:
+        """Close the file."""
         self._source.close()
 
     def __enter__(self) -> Stack:
@@ -208,11 +209,11 @@ class StackWriter:
         self._target.write(self._order.index(i), self._order.part(frame))
 
     def read(self, i: int) -> np.ndarray:
-        """Frame `i` as it was written."""
+        """Read frame `i` as it was written."""
         return np.ascontiguousarray(self._order.frame(self._target.read(self._order.index(i))))
 
     def flush(self) -> None:
-        """All frames written so far are on disk when this returns."""
+        """Have all frames written so far on disk when this returns."""
         self._target.flush()
 
     def commit(self) -> None:
@@ -249,13 +250,13 @@ def _target(path, partial, like, dtype, resume):
 
 
 def _axes(path, source):
-    told = source.axes or ""
-    if {"Y", "X"} <= set(told) <= set(AXES) and len(set(told)) == len(told):
-        return told
+    given = source.axes or ""
+    if {"Y", "X"} <= set(given) <= set(AXES) and len(set(given)) == len(given):
+        return given
     try:
         return default_axes(source.shape)
     except InputError as error:
-        says = f" but {told!r}" if told else ""
+        says = f" but {given!r}" if given else ""
         raise InputError(
             f"{path} of shape {source.shape} does not say which its axes are{says}; say it, such as --axes TYX"
         ) from error

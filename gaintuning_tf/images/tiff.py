@@ -155,7 +155,7 @@ class _Pages:
 
 @contextlib.contextmanager
 def _open(handle) -> Iterator[None]:
-    """The file of a page, which is closed where an OME series is spread over several."""
+    """Open the file of a page, which is closed where an OME series is spread over several."""
     if not handle.closed:
         yield
         return
@@ -172,7 +172,7 @@ def _axes(series):
 
 
 def _metadata(tif, series):
-    """What a TIFF written from this one keeps."""
+    """Find what a TIFF written from this one keeps."""
     page = series.keyframe
     kept = {}
     tags = page.tags
@@ -192,7 +192,7 @@ def _metadata(tif, series):
 
 
 def _ome_sizes(xml):
-    """Sizes of pixels and names of channels of the first image, as tifffile writes them."""
+    """Read sizes of pixels and names of channels of the first image, as tifffile writes them."""
     from xml.etree import ElementTree
 
     pixels = next((node for node in ElementTree.fromstring(xml).iter() if node.tag.endswith("}Pixels")), None)
@@ -207,7 +207,7 @@ def _ome_sizes(xml):
 
 
 def _options(shape, dtype, axes, metadata, big):
-    """Arguments of tifffile's writer."""
+    """Choose the arguments of tifffile's writer."""
     samples = axes.endswith("C")
     colour = samples and shape[-1] == 3
     letters = axes[:-1] + "S" if samples else axes
@@ -237,14 +237,14 @@ def _options(shape, dtype, axes, metadata, big):
 
 
 def _pixel_facts(metadata):
-    """Spacing and unit of ImageJ, or sizes of OME, where the file cannot be one of theirs."""
+    """Keep spacing and unit of ImageJ, or sizes of OME, where the file cannot be one of theirs."""
     facts = {key: metadata.get("imagej", {}).get(key) for key in ("spacing", "unit", "finterval")}
     facts |= metadata.get("ome", {})
     return {key: value for key, value in facts.items() if isinstance(value, (int, float, str))}
 
 
 def _orders():
-    """Arrangements that ImageJ and OME have: T, Z, C in this order, then Y, X and samples."""
+    """List the arrangements that ImageJ and OME have: T, Z, C in this order, then Y, X and samples."""
     return {t + z + c + "YX" + s for t in ("", "T") for z in ("", "Z") for c in ("", "C") for s in ("", "S")}
 
 

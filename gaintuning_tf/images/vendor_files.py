@@ -58,7 +58,7 @@ def open_source(path: str | Path) -> Source:
 
 
 def _images(path):
-    """What RosettaSciIO finds that is an image, not a spectrum or a table."""
+    """Find what is an image to RosettaSciIO, not a spectrum or a table."""
     name = f"rsciio.{_READERS[Path(path).suffix.lower()]}"
     reader = required(name, "a file of a vendor's", "microscopy").file_reader
     found = [one for one in reader(str(path), lazy=True) if len(one["data"].shape) >= 2]
@@ -77,7 +77,7 @@ def _images(path):
 
 
 def _axes(axes, shape):
-    """A letter for each axis by its name; ? where that says nothing."""
+    """Find a letter for each axis by its name; ? where that says nothing."""
     ordered = sorted(axes, key=lambda axis: axis.get("index_in_array", axes.index(axis)))
     if len(ordered) != len(shape):
         return None

@@ -144,12 +144,12 @@ def _zarr():
 
 
 def _ome(group):
-    """What OME says in a group: since version 0.5 in a dictionary of its own."""
+    """Find what OME says in a group: since version 0.5 in a dictionary of its own."""
     return group.attrs.get("ome", group.attrs)
 
 
 def _level0(path, group):
-    """The largest image of an OME-Zarr group, and its description; or the one array that a group has."""
+    """Find the largest image of an OME-Zarr group, and its description; or the one array that a group has."""
     multiscales = _ome(group).get("multiscales")
     if multiscales:
         return group[multiscales[0]["datasets"][0]["path"]], multiscales[0]
@@ -161,7 +161,7 @@ def _level0(path, group):
 
 
 def _one_level(multiscale):
-    """The description of an image with its level 0 alone, which is named 0."""
+    """Describe an image with its level 0 alone, which is named 0."""
     scale = multiscale["datasets"][0].get("coordinateTransformations")
     dataset = {"path": "0"} | ({"coordinateTransformations": scale} if scale else {})
     # How the smaller levels were made is no longer true of any.
@@ -186,7 +186,7 @@ def _check(path, array, shape, dtype):
 
 
 def _codecs(root):
-    """Names of all codecs in the metadata of an array."""
+    """Collect the names of all codecs in the metadata of an array."""
     if (root / "zarr.json").is_file():
         return _names(json.loads((root / "zarr.json").read_text())["codecs"])
     metadata = json.loads((root / ".zarray").read_text())
@@ -194,7 +194,7 @@ def _codecs(root):
 
 
 def _names(value):
-    """Those of codecs, and of codecs within their configuration."""
+    """Collect the names of codecs, and of codecs within their configuration."""
     if isinstance(value, list):
         return set().union(*map(_names, value))
     if not isinstance(value, dict):

@@ -15,7 +15,7 @@ from gaintuning_tf.errors import InputError
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix, that becomes `path` if the block succeeds.
+    """Give a temporary path beside `path`, with its suffix, that becomes `path` if the block succeeds.
 
     Example:
 
@@ -26,7 +26,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ['a.txt']
     """
     target = written_to(path)
-    # Of a name of its own: another process, or thread, may be at the same output.
+    # Its name is its own: another process, or thread, may be at the same output.
     temporary = target.with_name(f".{os.getpid()}.{uuid.uuid4().hex[:8]}.{target.name}")
     try:
         yield temporary
@@ -36,7 +36,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def written_to(path: str | Path) -> Path:
-    """Where an output goes: the file that `path` links to, or `path`.
+    """Find where an output goes: the file that `path` links to, or `path`.
 
     The link stays a link. What is written beside is beside the file, on its file system.
     """
@@ -69,7 +69,7 @@ def put(whole: Path, path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """What a file, or a folder with all in it, holds is on disk when this returns."""
+    """Have what a file, or a folder with all in it, holds on disk when this returns."""
     if path.is_dir():
         for inner in path.iterdir():
             sync(inner)
@@ -80,7 +80,7 @@ def sync(path: Path) -> None:
 
 
 def sync_names(folder: Path) -> None:
-    """Which names a folder has is on disk when this returns."""
+    """Have the names that a folder holds on disk when this returns."""
     # Windows opens no folders.
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
@@ -100,7 +100,7 @@ def remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that becomes `path` if the block succeeds; never over another.
+    """Give a temporary folder beside `path` that becomes `path` if the block succeeds; never over another.
 
     Its name starts with a dot and is no number: who looks for `path` or for versions does
     not see it.

@@ -102,7 +102,7 @@ _RESTART = "--restart starts anew"
 
 
 def _line(piece):
-    """The object on a whole line, None for one that is torn."""
+    """Read the object on a whole line; None for one that is torn."""
     if not piece.endswith(b"\n"):
         return None
     try:

@@ -15,7 +15,7 @@ except ImportError:  # Windows has no such locks: there nobody is kept from star
 
 
 def partial_path(path: str | Path) -> Path:
-    """Where the unfinished output lies until it is whole: beside it, by a name that depends on the output's alone.
+    """Find where an unfinished output lies until it is whole: beside it, by a name that depends on the output's alone.
 
     Example:
 
