@@ -94,7 +94,12 @@ def _add_outputs(add):
     add("--figures", metavar="DIR", help="write the drawings of the page there, as PNG and PDF; needs [report]")
     add("--tensorboard", metavar="DIR", help="write risk, gains and images for TensorBoard; needs the extra [train]")
     add("--save-gains", metavar="F", help="write the tuned gains, by convention NAME.gains.h5")
-    add("--json", action="store_true", help="print what was done as JSON on stdout")
+    add(
+        "--json",
+        action="store_true",
+        help="print what was done as JSON on stdout; risk_pretrained and risk_tuned in it are earlier names of "
+        "risk_before and risk_after",
+    )
     add("--quiet", action="store_true", help="no progress bar, no summary")
 
 
@@ -197,8 +202,8 @@ def _summary(options, result, seconds):
         contrast=np.asarray(result.contrast).tolist(),
         data_range=result.layout.data_range,
         steps=int(np.isfinite(np.atleast_2d(result.history["risk"])).sum(-1).max()),
-        before=result.history["risk_before"].tolist(),
-        after=result.history["risk_after"].tolist(),
+        risk_before=result.history["risk_before"].tolist(),
+        risk_after=result.history["risk_after"].tolist(),
         interrupted=bool(np.any(result.history["interrupted"])),
         seconds=seconds,
     )

@@ -188,8 +188,8 @@ def _summary(options, result, seconds):
         contrast=result.column("contrast"),
         data_range=result.layout.data_range,
         steps=result.steps,
-        before=result.column("risk_before"),
-        after=result.column("risk_after"),
+        risk_before=result.column("risk_before"),
+        risk_after=result.column("risk_after"),
         interrupted=False,
         seconds=seconds,
     )

@@ -9,6 +9,9 @@ import numpy as np
 
 from gaintuning_tf.cli.common import AUTO, loss_of
 
+# Earlier names of `risk_before` and `risk_after`, which programs that read the JSON may know.
+FORMER = ("risk_pretrained", "risk_tuned")
+
 
 def summary_of(
     options: argparse.Namespace,
@@ -17,8 +20,8 @@ def summary_of(
     contrast: float | list[float | None],
     data_range: float,
     steps: int,
-    before: float | list[float | None],
-    after: float | list[float | None],
+    risk_before: float | list[float | None],
+    risk_after: float | list[float | None],
     interrupted: bool,
     seconds: float,
 ) -> dict:
@@ -30,8 +33,8 @@ def summary_of(
         contrast: At which the network saw the image.
         data_range: Value that it saw as 1.
         steps: Of tuning.
-        before: Risk before tuning.
-        after: Risk after.
+        risk_before: Risk before tuning.
+        risk_after: Risk after tuning.
         interrupted: Whether Ctrl-C ended it.
         seconds: Wall time.
     """
@@ -46,8 +49,9 @@ def summary_of(
         "data_range": data_range,
         "seed": options.seed,
         "steps": steps,
-        "risk_pretrained": before,
-        "risk_tuned": after,
+        "risk_before": risk_before,
+        "risk_after": risk_after,
+        **dict(zip(FORMER, (risk_before, risk_after), strict=True)),
         "interrupted": interrupted,
         "seconds": round(seconds, 2),
     }
@@ -55,7 +59,8 @@ def summary_of(
 
 def facts(summary: dict) -> dict:
     """Make a summary names and values to show."""
-    rounded = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in summary.items()}
+    shown = {name: value for name, value in summary.items() if name not in FORMER}
+    rounded = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in shown.items()}
     return {name.replace("_", " "): value for name, value in rounded.items()}
 
 
@@ -65,11 +70,11 @@ def sentence(summary: dict) -> str:
     Example:
 
     >>> sentence({"output": "a.tif", "sigma": [24.0, None, 26.0], "sigma_estimated": True, "steps": 10,
-    ...           "risk_pretrained": [5.0, None, 3.0], "risk_tuned": [1.0, None, 1.0], "seconds": 7.25})
+    ...           "risk_before": [5.0, None, 3.0], "risk_after": [1.0, None, 1.0], "seconds": 7.25})
     'a.tif: sigma 25 (estimated), 10 steps, estimated RMS error 2 -> 1, 7.2 s'
     """
     source = "estimated" if summary["sigma_estimated"] else "given"
-    before, after = (_mean(summary[key]) for key in ("risk_pretrained", "risk_tuned"))
+    before, after = (_mean(summary[key]) for key in ("risk_before", "risk_after"))
     # A risk below zero is no error to take the root of: the noise is less than was said.
     root = min(before, after) > 0
     before, after = (before**0.5, after**0.5) if root else (before, after)
@@ -99,11 +104,11 @@ def coarse(summary: dict, dtype: np.dtype) -> str | None:
 
     Example:
 
-    >>> coarse({"output": "a.tif", "risk_tuned": [0.003, 0.001]}, np.dtype("uint16"))
+    >>> coarse({"output": "a.tif", "risk_after": [0.003, 0.001]}, np.dtype("uint16"))
     'a.tif is rounded to uint16, a squared error of 0.083 where 0.002 is left: --dtype float32 keeps what is between'
-    >>> coarse({"output": "a.tif", "risk_tuned": 30.0}, np.dtype("uint8"))
+    >>> coarse({"output": "a.tif", "risk_after": 30.0}, np.dtype("uint8"))
     """
-    left = _mean(summary["risk_tuned"])
+    left = _mean(summary["risk_after"])
     if dtype.kind not in "iu" or left >= _ROUNDED:
         return None
     return (

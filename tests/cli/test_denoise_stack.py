@@ -52,9 +52,10 @@ def test_a_movie_with_every_output(at, tmp_path, capsys):
     outputs = ("--json", "--reference", at / "clean.tif", "--save-gains", "m.gains.h5", "--noise", "poisson-gaussian")
     assert denoise(at, *outputs) == 0
     summary = json.loads(capsys.readouterr().out)
-    for name in ("gain", "sigma", "offset", "contrast", "risk_pretrained", "risk_tuned"):
+    for name in ("gain", "sigma", "offset", "contrast", "risk_before", "risk_after"):
         assert len(summary[name]) == 4
     assert summary["steps"] == 2
+    assert (summary["risk_pretrained"], summary["risk_tuned"]) == (summary["risk_before"], summary["risk_after"])
     assert summary["failed"] == []
     assert not summary["interrupted"]
     clean, noisy = (tifffile.imread(at / f"{name}.tif") for name in ("clean", "movie"))
@@ -74,7 +75,7 @@ def test_frames_that_fail_are_listed_and_the_status_is_zero(at, capsys):
     assert denoise(at, "--json", name="gap.tif") == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["failed"] == [{"frame": 2, "reason": "all pixels are 0"}]
-    assert json.loads(captured.out)["risk_tuned"][2] is None
+    assert json.loads(captured.out)["risk_after"][2] is None
     assert captured.err == "warning: frame 2 is passed on as it is: all pixels are 0\n"
     assert denoise(at, "--on-failure", "blank", name="gap.tif") == 0
     assert capsys.readouterr().err == "warning: frame 2 is blank: all pixels are 0\n"
