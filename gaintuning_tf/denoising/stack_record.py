@@ -74,9 +74,9 @@ class StackRecord:
             self._journal.remove()
         resume = self._beside["jsonl"].exists()
         with contextlib.ExitStack() as opened:
-            self._output = None if committed else create_stack(output, like, dtype=dtype, resume=resume)
-            if self._output is not None:
-                opened.enter_context(self._output)
+            self._writer = None if committed else create_stack(output, like, dtype=dtype, resume=resume)
+            if self._writer is not None:
+                opened.enter_context(self._writer)
             # Again, now that no other process can write to it.
             self._journal = Journal(self._beside["jsonl"], [settings])
             self._take_rows(on_failure)
@@ -90,10 +90,10 @@ class StackRecord:
 
     def keep(self, result: FrameResult) -> None:
         """Keep a frame that is done: on disk when this returns."""
-        self._writer().write(result.number, result.image)
+        self._unfinished().write(result.number, result.image)
         gains = np.ones(self._numbers) if result.gains is None else flat(result.gains)
         self._gains.write((result.number, slice(None)), gains)
-        self._writer().flush()
+        self._unfinished().flush()
         self._gains.flush()
         self._journal.append(0, result.row)
         self.rows[result.number] = result.row
@@ -123,9 +123,9 @@ class StackRecord:
             raise RuntimeError(f"frames are missing: {self.todo}")
         self._table = self._gains.read((slice(None), slice(None)))
         self._gains.close()
-        if self._output is not None:
-            self._output.commit()
-            self._output = None
+        if self._writer is not None:
+            self._writer.commit()
+            self._writer = None
         # The journal first: without it, what is left is nothing to continue.
         self._journal.remove()
         self._beside["gains"].unlink()
@@ -135,13 +135,13 @@ class StackRecord:
         self._gains.close()
         self._journal.remove()
         self._beside["gains"].unlink(missing_ok=True)
-        self._writer().discard()
+        self._unfinished().discard()
 
     def close(self) -> None:
         """Leave what is done for a later run."""
         self._gains.close()
-        if self._output is not None:
-            self._output.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def __enter__(self) -> StackRecord:
         return self
@@ -149,10 +149,10 @@ class StackRecord:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _writer(self):
-        if self._output is None:
+    def _unfinished(self):
+        if self._writer is None:
             raise RuntimeError("the output is complete: nothing can be written to it")
-        return self._output
+        return self._writer
 
     def _take_rows(self, on_failure):
         """Take the last word on each frame, unless it failed and would now be treated otherwise."""
