@@ -22,7 +22,7 @@ import lazy_loader as _lazy
 __version__ = "0.1.0"
 
 __getattr__, _, __all__ = _lazy.attach_stub(__name__, __file__)
-__all__ = [*__all__, "__version__"]
+__all__ += ["__version__"]
 
 
 def __dir__():

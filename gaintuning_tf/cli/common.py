@@ -7,8 +7,11 @@ import math
 from typing import TYPE_CHECKING
 
 from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS
+from gaintuning_tf.networks import pretrained
 
 if TYPE_CHECKING:
+    import keras
+
     from gaintuning_tf.reports.tensorboard import TensorBoardLog
 
 
@@ -99,3 +102,18 @@ def log_of(options: argparse.Namespace, frames: int = 1) -> TensorBoardLog | Non
     from gaintuning_tf.reports.tensorboard import TensorBoardLog
 
     return TensorBoardLog(options.tensorboard, frames=frames)
+
+
+def network_of(options: argparse.Namespace) -> keras.Model:
+    """Load the network that was asked for, with the gains that were.
+
+    Raises:
+        InputError: One of them cannot be used.
+    """
+    from gaintuning_tf.gains.gain_files import load_gains
+    from gaintuning_tf.networks.kept_networks import network_in
+
+    if options.load_gains:
+        # A network of its own, for those that are kept are not to be changed.
+        return load_gains(pretrained.load_denoiser(options.model), options.load_gains)
+    return network_in(options.model)

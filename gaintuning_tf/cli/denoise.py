@@ -154,11 +154,9 @@ def _read(options, stack, channels):
 def _denoise(options, image, reference, axes):
     start = time.perf_counter()
     from gaintuning_tf.denoising.pipeline import gaintune
-    from gaintuning_tf.gains.gain_files import load_gains, save_gains
+    from gaintuning_tf.gains.gain_files import save_gains
 
-    model = pretrained.load_denoiser(options.model)
-    if options.load_gains:
-        model = load_gains(model, options.load_gains)
+    model = common.network_of(options)
     log = common.log_of(options)
     result = gaintune(
         image,

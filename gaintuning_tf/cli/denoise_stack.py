@@ -9,11 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from gaintuning_tf.cli.common import at_least_one, log_of, recipe_of
+from gaintuning_tf.cli.common import at_least_one, log_of, network_of, recipe_of
 from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.stack_files import Stack, open_stack
-from gaintuning_tf.networks import pretrained
 
 # More frames that failed than this are not listed one by one: they would fill the screen.
 REPORTED = 20
@@ -143,11 +142,8 @@ def _write_pages(options, result, stack, summary):
 
 def _run(options, stack, reference):
     from gaintuning_tf.denoising.stack_run import denoise_stack
-    from gaintuning_tf.gains.gain_files import load_gains
 
-    model = pretrained.load_denoiser(options.model)
-    if options.load_gains:
-        model = load_gains(model, options.load_gains)
+    model = network_of(options)
     with contextlib.ExitStack() as opened:
         log = log_of(options, stack.frame_count)
         if log:

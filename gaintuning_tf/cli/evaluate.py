@@ -215,10 +215,12 @@ def _journal(options, settings):
 
 
 def _results(options, settings, journal):
+    from gaintuning_tf.networks.kept_networks import network_in
+
     models, results = {}, []
     for number, one in enumerate(settings):
         if one["model"] not in models:
-            models[one["model"]] = pretrained.load_denoiser(one["model"])
+            models[one["model"]] = network_in(one["model"])
         known = list(journal.rows[number]) if journal else []
         results.append(_result(options, number, one, models[one["model"]], known, journal))
     return results

@@ -169,19 +169,19 @@ def create_stack(path: str | Path, like: Stack, *, dtype: DTypeLike | None = Non
     ('TYX', (0.0, 4.0))
     """
     formats.check_suffix(path)
-    dtype = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
+    written = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
     formats.check_replaceable(written_to(path))
     if like.path.resolve() == partial_path(path).resolve():
         raise InputError(f"expected an input that is not the partial file of the output, received {like.path}")
     lock = PartialLock(partial_path(path), folder=formats.is_folder(path), resume=resume)
     try:
-        target = _target(path, lock.path, like, dtype, resume)
+        target = _target(path, lock.path, like, written, resume)
     except BaseException:
         if not resume:
             remove(lock.path)
         lock.release()
         raise
-    return StackWriter(written_to(path), lock, target, like, dtype)
+    return StackWriter(written_to(path), lock, target, like, written)
 
 
 class StackWriter:

@@ -14,7 +14,7 @@ from gaintuning_tf.errors import InputError
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`, with its suffix, that becomes `path` if the block succeeds.
 
     Example:
@@ -35,7 +35,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         remove(temporary)
 
 
-def written_to(path: str | Path) -> Path:
+def written_to(path: str | os.PathLike[str]) -> Path:
     """Find where an output goes: the file that `path` links to, or `path`.
 
     The link stays a link. What is written beside is beside the file, on its file system.
@@ -99,7 +99,7 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: str | Path) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary folder beside `path` that becomes `path` if the block succeeds; never over another.
 
     Its name starts with a dot and is no number: who looks for `path` or for versions does
@@ -132,7 +132,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_writable(path: str | Path, *, folder: bool = False) -> None:
+def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> None:
     """Refuse an output whose folder is missing or cannot be written to.
 
     Args:
@@ -159,7 +159,7 @@ def check_writable(path: str | Path, *, folder: bool = False) -> None:
         raise InputError(f"cannot write to the output's folder {path.parent}: {error.strerror}") from error
 
 
-def check_folder(path: str | Path) -> None:
+def check_folder(path: str | os.PathLike[str]) -> None:
     """Refuse a folder for outputs that is none and cannot become one.
 
     Raises:

@@ -20,9 +20,11 @@ class CtrlC:
     Example:
 
     >>> with CtrlC() as ctrl_c:
-    ...     signal.raise_signal(signal.SIGINT)
-    >>> ctrl_c.pressed
-    True
+    ...     for number in range(3):
+    ...         if ctrl_c.pressed:
+    ...             break
+    >>> number
+    2
     """
 
     def __init__(self):

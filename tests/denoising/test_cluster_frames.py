@@ -5,12 +5,21 @@ import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tifffile
 
 from gaintuning_tf import InputError
 from gaintuning_tf.denoising import clusters
 from gaintuning_tf.denoising.stack_run import denoise_stack
 from helpers.networks import make_tiny
+
+
+@pytest.fixture(scope="module", autouse=True)
+def graphs_are_optimised_as_in_workers():
+    """What they compute is the same, but for the last bit."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="module")
