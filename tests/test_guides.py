@@ -1,0 +1,21 @@
+"""The worked examples of the documents run as they stand."""
+
+import doctest
+import re
+import sys
+import types
+
+from helpers.places import ROOT
+
+
+def blocks(name):
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "develop" / name).read_text(), re.M | re.S)
+
+
+def test_the_loss_of_the_guide_is_a_loss(monkeypatch):
+    source, use, *_ = blocks("adding-a-loss.md")
+    module = types.ModuleType("gaintuning_tf.losses.one_sided_bootstrap")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(source, module.__name__, "exec"), vars(module))
+    assert doctest.testmod(module).attempted > 0 == doctest.testmod(module).failed
+    exec(compile(use, "use", "exec"), {})
