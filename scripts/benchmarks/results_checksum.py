@@ -134,7 +134,7 @@ def window():
 
 def movie(**options):
     """A movie of three frames, from file to file."""
-    from gaintuning_tf.denoising.stack_run import denoise_stack
+    from gaintuning_tf.stacks import denoise_stack
 
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder, "noisy.tif"), Path(folder, "clean.tif")
@@ -163,7 +163,7 @@ def export():
 
 def evaluation():
     """The command `evaluate` with tuning, oracle and non-local means, but for times and the version."""
-    from gaintuning_tf.cli.program import main as command
+    from gaintuning_tf.cli import main as command
 
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "images").mkdir()
