@@ -196,7 +196,7 @@ def _summary(options, result, seconds):
 
     return summary_of(
         options,
-        noise={name: np.asarray(value).tolist() for name, value in vars(result.noise).items()},
+        noise=result.noise.parameters(),
         contrast=np.asarray(result.contrast).tolist(),
         data_range=result.layout.data_range,
         steps=int(np.isfinite(np.atleast_2d(result.history["risk"])).sum(-1).max()),

@@ -11,6 +11,8 @@ from gaintuning_tf.cli.common import AUTO, loss_of
 
 # Earlier names of `risk_before` and `risk_after`, which programs that read the JSON may know.
 FORMER = ("risk_pretrained", "risk_tuned")
+# What is for programs alone: a page has the same in words.
+_NUMBERS = (*FORMER, "correlation")
 
 
 def summary_of(
@@ -29,7 +31,7 @@ def summary_of(
 
     Args:
         options: Of the command line.
-        noise: Parameters of the noise, in units of the image.
+        noise: Parameters of the noise, in units of the image: see `NoiseModel.parameters`.
         contrast: At which the network saw the image.
         data_range: Value that it saw as 1.
         steps: Of tuning.
@@ -59,7 +61,7 @@ def summary_of(
 
 def facts(summary: dict) -> dict:
     """Make a summary names and values to show."""
-    shown = {name: value for name, value in summary.items() if name not in FORMER}
+    shown = {name: value for name, value in summary.items() if name not in _NUMBERS}
     rounded = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in shown.items()}
     return {name.replace("_", " "): value for name, value in rounded.items()}
 

@@ -41,7 +41,8 @@ class FrameResult:
         image: Denoised, (H, W) or (H, W, C), in the output's dtype and the image's units.
         gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
         row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`; if it did not fail, `noise`
-            (the parameters), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in units of the image.
+            (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in
+            units of the image.
         pretrained: The network's output before tuning, as `image`; where asked for.
     """
 
@@ -130,7 +131,7 @@ class FrameJob:
         return {
             "frame": number,
             "failed": None,
-            "noise": {name: float(value) for name, value in vars(known).items()},
+            "noise": known.parameters(),
             "contrast": float(tuned.gains[-1].reshape(())),
             "risk": [float(risk) * scale**2 for risk in tuned.history.risk],
             "risk_before": float(before) * scale**2,

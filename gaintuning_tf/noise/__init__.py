@@ -3,6 +3,8 @@ as tensors.
 
 May import: `errors` only.
 
+- `colouring`: correlated noise in a graph: its filter, and draws of it.
+- `correlation`: what makes white noise correlated, and what that is worth.
 - `counts`: the unit of counts.
 - `draws`: random numbers that each image of a batch gets alike.
 - `estimation`: the noise of one image, estimated from itself.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.noise.correlation import checked_correlation, coloured_noise, joined_correlations, text_of
 
 KINDS = ("gaussian", "poisson", "poisson-gaussian")
 
@@ -48,11 +49,21 @@ class NoiseLevel(NamedTuple):
 
 
 class NoiseModel:
-    """Noise of independent pixels whose variance is a line of the clean image.
+    """Noise whose variance is a line of the clean image, of independent pixels or with a correlation.
 
     `y = gain * Poisson((x - offset) / gain) + offset + sigma * n` with `n ~ N(0, 1)`, of which
     each model has the parts that its name says (Foi, Trimeche, Katkovnik, Egiazarian, "Practical
     Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008).
+
+    With a correlation, `y = x + s(x) (k * w)`, w white and normal, `s^2` the same line and k the filter
+    of `correlation.correlation_filter` (Makinen, Azzari, Foi, "Collaborative filtering of correlated
+    noise", IEEE TIP 2020). Counts that are correlated have no distribution that all agree on: the
+    normal one stands for them.
+
+    Attributes:
+        correlation: Autocovariance over variance, (2r+1, 2r+1), or (2r+1, 2r+1, C, C) with covariances between
+            channels: see `correlation.checked_correlation`. None for white noise. One for each
+            image of a batch has an axis in front.
 
     Example, that of every model:
 
@@ -60,6 +71,22 @@ class NoiseModel:
     >>> noise.variance(np.array([8.0])).tolist(), noise.scaled(10).variance(np.array([80.0])).tolist()
     ([25.0], [2500.0])
     """
+
+    correlation: np.ndarray | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is of the same kind and has the same parameters, number by number."""
+        if type(self) is not type(other):
+            return NotImplemented
+        pairs = ((getattr(self, name), getattr(other, name)) for name in _names(self))
+        return all((one is None) == (two is None) and np.array_equal(one, two) for one, two in pairs)
+
+    def __hash__(self) -> int:
+        """Give equal models the same number."""
+        parts = (getattr(self, name) for name in _names(self))
+        # Zero is added, for minus zero is equal to zero.
+        numbers = (None if part is None else np.asarray(part, np.float64) + 0.0 for part in parts)
+        return hash((type(self), *(part if part is None else (part.shape, part.tobytes()) for part in numbers)))
 
     def scaled(self, factor: float, shift: float = 0.0) -> NoiseModel:
         """Find the noise of `factor * image + shift`."""
@@ -72,7 +99,9 @@ class NoiseModel:
     @property
     def images(self) -> int:
         """The number of images whose noise this is: 1 for numbers, which hold for any."""
-        return max(np.size(part) for part in self._parts())
+        each = self.correlation is not None and self.correlation.ndim in (3, 5)
+        correlations = len(self.correlation) if self.correlation is not None and each else 1
+        return max(correlations, *(np.size(part) for part in self._parts()))
 
     def variance(self, image: np.ndarray) -> np.ndarray:
         """Compute the variance of the noise of each pixel of the clean `image`, of its shape, in its units squared.
@@ -88,10 +117,17 @@ class NoiseModel:
 
         Args:
             clean: (N, ..., C), or any shape if the parameters are numbers. Where it is below the
-                black level, no electron arrives.
+                black level, no electron arrives. With a correlation (N, H, W, C), or if the
+                parameters are numbers (H, W) or (H, W, C).
             rng: Where the random numbers come from.
+
+        Raises:
+            InputError: There is a correlation, and `clean` has other axes.
         """
         clean = np.asarray(clean)
+        if self.correlation is not None:
+            noisy = clean + np.sqrt(self.variance(clean)) * self._coloured(clean.shape, rng)
+            return noisy.astype(clean.dtype if clean.dtype.kind == "f" else np.float64)
         gain, sigma, offset = (along_images(np.asarray(part, np.float64), clean) for part in self._parts())
         noisy = clean.astype(np.float64)
         if np.any(gain > 0):
@@ -119,20 +155,71 @@ class NoiseModel:
         >>> [model.sigma for model in GaussianNoise(np.array([1.0, 2.0])).each(2)]
         [1.0, 2.0]
         """
-        parts = {name: np.broadcast_to(getattr(self, name), (images,)) for name in _names(self)}
-        return [type(self)(**{name: float(part[i]) for name, part in parts.items()}) for i in range(images)]
+        names = [name for name in _names(self) if name != "correlation"]
+        parts = {name: np.broadcast_to(getattr(self, name), (images,)) for name in names}
+        correlations = self.correlations(images)
+        return [
+            type(self)(**{name: float(part[i]) for name, part in parts.items()}, correlation=correlations[i])
+            for i in range(images)
+        ]
+
+    def correlations(self, images: int) -> list[np.ndarray | None]:
+        """List the correlation of each image of a batch of `images`, None for white noise.
+
+        Raises:
+            InputError: It is that of another number of images.
+        """
+        found = self.correlation
+        if found is None or found.ndim in (2, 4):
+            return [found] * images
+        if len(found) not in (1, images):
+            raise InputError(f"expected the correlation of one image or of each of {images}, received {len(found)}")
+        return list(np.broadcast_to(found, (images, *found.shape[1:])))
+
+    def parameters(self) -> dict[str, Any]:
+        """Give all parameters by name, and `noise_text`, the noise in words: numbers, lists and None, for JSON.
+
+        Example:
+
+        >>> GaussianNoise(2.0).parameters()
+        {'sigma': 2.0, 'correlation': None, 'noise_text': 'white'}
+        """
+        parts = {name: getattr(self, name) for name in _names(self)}
+        found = {name: part if part is None else np.asarray(part, np.float64).tolist() for name, part in parts.items()}
+        return {**found, "noise_text": self.text()}
+
+    def text(self) -> str:
+        """Put into words what kind of noise it is.
+
+        Example:
+
+        >>> PoissonNoise(2.0, [[0.3, 1.0, 0.3]]).text()
+        'signal-dependent, correlated over 1 pixel: 0.30'
+        """
+        grows = "signal-dependent, " if np.any(np.asarray(self._parts()[0]) > 0) else ""
+        return grows + text_of(self.correlation)
+
+    def _coloured(self, shape, rng):
+        """Draw correlated noise of variance one."""
+        if len(shape) < 4 and self.images == 1:
+            (correlation,) = self.correlations(1)
+            return coloured_noise(cast(np.ndarray, correlation), shape, rng)
+        drawn = [coloured_noise(cast(np.ndarray, one), shape[1:], rng) for one in self.correlations(shape[0])]
+        return np.stack(drawn)
 
 
-@dataclasses.dataclass(frozen=True)
+# Equality is that of the base: a dataclass would ask whether an array is true.
+@dataclasses.dataclass(frozen=True, eq=False)
 class GaussianNoise(NoiseModel):
-    """Additive white Gaussian noise, `y = x + sigma * n` with `n ~ N(0, 1)` for each pixel.
+    """Additive Gaussian noise, `y = x + sigma * n` with `n ~ N(0, 1)` for each pixel, or correlated.
 
     Attributes:
         sigma: Standard deviation, in the units of the image; one number, or one for
             each image of a batch.
+        correlation: Autocovariance over variance, None for white noise: see `NoiseModel`.
 
     Raises:
-        InputError: `sigma` is not a positive finite number.
+        InputError: `sigma` is not a positive finite number, or `correlation` is none.
 
     Example:
 
@@ -141,28 +228,32 @@ class GaussianNoise(NoiseModel):
     """
 
     sigma: float | np.ndarray
+    correlation: np.ndarray | None = None
 
     def __post_init__(self):
         _check(self, "sigma")
+        _check_correlation(self)
 
     def scaled(self, factor: float, shift: float = 0.0) -> GaussianNoise:
         """Find the noise of `factor * image + shift`."""
-        return GaussianNoise(self.sigma * factor)
+        return GaussianNoise(self.sigma * factor, self.correlation)
 
     def _parts(self):
         return 0.0, self.sigma, 0.0
 
 
-@dataclasses.dataclass(frozen=True)
+# Equality is that of the base: a dataclass would ask whether an array is true.
+@dataclasses.dataclass(frozen=True, eq=False)
 class PoissonNoise(NoiseModel):
     """Shot noise, `y = gain * Poisson(x / gain)`: the noise of counting.
 
     Attributes:
         gain: What one count adds to the image, in the units of the image: 1 for an image of
             counts, `1 / dose` for counts divided by the dose. One number, or one for each image.
+        correlation: Autocovariance over variance, None for white noise: see `NoiseModel`.
 
     Raises:
-        InputError: `gain` is not a positive finite number.
+        InputError: `gain` is not a positive finite number, or `correlation` is none.
 
     Example:
 
@@ -172,21 +263,24 @@ class PoissonNoise(NoiseModel):
     """
 
     gain: float | np.ndarray
+    correlation: np.ndarray | None = None
 
     def __post_init__(self):
         _check(self, "gain")
+        _check_correlation(self)
 
     def scaled(self, factor: float, shift: float = 0.0) -> PoissonNoise | PoissonGaussianNoise:
         """Find the noise of `factor * image + shift`; with a shift it has a black level and is the other model."""
         if np.any(shift):
-            return PoissonGaussianNoise(self.gain * factor, 0.0, shift)
-        return PoissonNoise(self.gain * factor)
+            return PoissonGaussianNoise(self.gain * factor, 0.0, shift, self.correlation)
+        return PoissonNoise(self.gain * factor, self.correlation)
 
     def _parts(self):
         return self.gain, 0.0, 0.0
 
 
-@dataclasses.dataclass(frozen=True)
+# Equality is that of the base: a dataclass would ask whether an array is true.
+@dataclasses.dataclass(frozen=True, eq=False)
 class PoissonGaussianNoise(NoiseModel):
     """Shot noise and read-out noise of a camera, `y = gain * Poisson((x - offset) / gain) + offset + sigma * n`.
 
@@ -195,9 +289,11 @@ class PoissonGaussianNoise(NoiseModel):
         sigma: Standard deviation of the read-out noise in the same units; at least 0.
         offset: The black level: what the image is where no light falls, in the same units.
             Each is one number, or one for each image of a batch.
+        correlation: Autocovariance over variance, None for white noise: see `NoiseModel`.
 
     Raises:
-        InputError: One of them is not such a number, or gain and sigma are both zero.
+        InputError: One of them is not such a number, gain and sigma are both zero, or
+            `correlation` is none.
 
     Example:
 
@@ -208,6 +304,7 @@ class PoissonGaussianNoise(NoiseModel):
     gain: float | np.ndarray
     sigma: float | np.ndarray
     offset: float | np.ndarray = 0.0
+    correlation: np.ndarray | None = None
 
     def __post_init__(self):
         _check(self, "gain", least=0)
@@ -215,10 +312,12 @@ class PoissonGaussianNoise(NoiseModel):
         _check(self, "offset", least=-np.inf)
         if not np.all(np.asarray(self.gain) + np.asarray(self.sigma) > 0):
             raise InputError(f"expected gain or sigma to be positive, received both zero: {self}")
+        _check_correlation(self)
 
     def scaled(self, factor: float, shift: float = 0.0) -> PoissonGaussianNoise:
         """Find the noise of `factor * image + shift`."""
-        return PoissonGaussianNoise(self.gain * factor, self.sigma * factor, self.offset * factor + shift)
+        offset = self.offset * factor + shift
+        return PoissonGaussianNoise(self.gain * factor, self.sigma * factor, offset, self.correlation)
 
     def _parts(self):
         return self.gain, self.sigma, self.offset
@@ -232,6 +331,8 @@ Noise: TypeAlias = float | np.ndarray | NoiseModel | NoiseLevel
 def stacked(models: Sequence[NoiseModel]) -> NoiseModel:
     """Join the models of the images of a batch, which are of one kind; a single one is returned as it is.
 
+    A correlation that all have is kept as one; else there is one for each image.
+
     Example:
 
     >>> stacked([PoissonNoise(1.0), PoissonNoise(2.0)]).gain.tolist()
@@ -240,12 +341,18 @@ def stacked(models: Sequence[NoiseModel]) -> NoiseModel:
     if len(models) == 1:
         return models[0]
     (kind,) = {type(model) for model in models}
-    return kind(**{name: np.array([getattr(model, name) for model in models]) for name in _names(kind)})
+    names = [name for name in _names(kind) if name != "correlation"]
+    parts = {name: np.array([getattr(model, name) for model in models]) for name in names}
+    return kind(**parts, correlation=joined_correlations([model.correlation for model in models]))
 
 
 def _names(model: Any) -> list[str]:
     """List the names of the parameters of a model or of a kind of models: each is a dataclass."""
     return [field.name for field in dataclasses.fields(model)]
+
+
+def _check_correlation(noise):
+    object.__setattr__(noise, "correlation", checked_correlation(noise.correlation))
 
 
 def _check(noise, name, least=None):

@@ -70,7 +70,7 @@ def _done(result):
 def _drawings(result):
     rows = _done(result)
     numbers = [row["frame"] for row in rows]
-    names = list(rows[0]["noise"])
+    names = [name for name, value in rows[0]["noise"].items() if isinstance(value, float)]
     draw = {
         "Risk by frame": ({"before tuning": "risk_before", "after tuning": "risk_after"}, "estimated squared error"),
         "Noise by frame": ({name: name for name in names}, "in units of the image"),

@@ -54,7 +54,8 @@ class TensorBoardLog:
             self._risks(row["risk"], row["risk_before"], row["risk_after"], number)
             self._summary.scalar("contrast", row["contrast"])
             for name, value in row["noise"].items():
-                self._summary.scalar(f"noise/{name}", value)
+                if isinstance(value, float):
+                    self._summary.scalar(f"noise/{name}", value)
             for layer, gains in enumerate((result.gains or [])[:-1], 1):
                 self._summary.histogram(f"gains/layer {layer:03d}", gains)
             if number % self._every == 0:

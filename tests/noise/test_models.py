@@ -1,12 +1,16 @@
 """Noise models and their estimation."""
 
+import json
+
 import numpy as np
 import pytest
 
 from gaintuning_tf import GaussianNoise, InputError
+from gaintuning_tf.noise.correlation import effective_share
 from gaintuning_tf.noise.estimation import estimate_noise
-from gaintuning_tf.noise.models import NoiseLevel, NoiseModel, PoissonGaussianNoise, PoissonNoise
+from gaintuning_tf.noise.models import NoiseLevel, NoiseModel, PoissonGaussianNoise, PoissonNoise, stacked
 from gaintuning_tf.noise.variance_line import variance_line
+from helpers.correlations import BLURRED, COLOUR, GREY, autocovariance_of
 
 
 @pytest.mark.parametrize("sigma", [10, 30, 70])
@@ -199,3 +203,94 @@ def test_refuses_to_invent_an_estimate(image, message):
 def test_refuses_unknown_noise():
     with pytest.raises(InputError, match="'salt'"):
         estimate_noise(np.ones((8, 8)), "salt")
+
+
+CORRELATED = [
+    GaussianNoise(0.3, BLURRED),
+    PoissonNoise(0.5, BLURRED),
+    PoissonGaussianNoise(0.5, 0.3, offset=1.5, correlation=BLURRED),
+]
+
+
+@pytest.mark.parametrize("noise", CORRELATED)
+def test_correlated_samples_have_the_variance_and_the_correlation_of_the_model(noise):
+    clean = np.tile(np.repeat([2.0, 4.0], 200), (300, 1))
+    noisy = noise.sample(clean, np.random.default_rng(0))
+    drawn = (noisy - clean) / np.sqrt(noise.variance(clean))
+    # The products of values of variance one are known to the root of two over the number of independent ones.
+    tolerance = 0.01 + 4 * np.sqrt(2 / (clean.size * effective_share(BLURRED)))
+    for part in (drawn[:, :200], drawn[:, 200:]):
+        np.testing.assert_allclose(autocovariance_of(part[..., None], 2)[..., 0, 0], BLURRED, atol=2 * tolerance)
+
+
+def test_a_sample_keeps_dtype_and_shape_and_draws_between_channels():
+    rng = np.random.default_rng(0)
+    noise = GaussianNoise(2.0, COLOUR)
+    noisy = noise.sample(np.zeros((200, 200, 3), "float32"), rng)
+    assert noisy.dtype == np.float32
+    tolerance = 4 * (0.01 + 4 * np.sqrt(2 / (200**2 * effective_share(COLOUR) / 3)))
+    np.testing.assert_allclose(autocovariance_of(noisy, COLOUR.shape[0] // 2), 4 * COLOUR, atol=tolerance)
+    assert noise.sample(np.zeros((2, 8, 8, 3)), rng).shape == (2, 8, 8, 3)
+    assert GaussianNoise(2.0, BLURRED).sample(np.zeros((8, 9)), rng).shape == (8, 9)
+    with pytest.raises(InputError, match=r"correlated over .* received \(8, 8\)"):
+        noise.sample(np.zeros((8, 8)), rng)
+
+
+@pytest.mark.parametrize("noise", CORRELATED)
+def test_scaled_noise_keeps_its_correlation(noise):
+    scaled = noise.scaled(3, shift=4)
+    np.testing.assert_array_equal(scaled.correlation, BLURRED)
+    clean = np.full((16, 16), 5.0)
+    draws = [n.sample(c, np.random.default_rng(1)) for n, c in ((scaled, 3 * clean + 4), (noise, clean))]
+    np.testing.assert_allclose(draws[0], 3 * draws[1] + 4)
+
+
+def test_models_are_equal_number_by_number():
+    one, other = GaussianNoise(2.0, GREY), GaussianNoise(2, GREY.copy())
+    assert (one == other) is True and hash(one) == hash(other)
+    for different in (
+        GaussianNoise(2.0),
+        GaussianNoise(1.0, GREY),
+        GaussianNoise(2.0, BLURRED),
+        PoissonNoise(2.0, GREY),
+    ):
+        assert (one == different) is False and one != different
+    assert (GaussianNoise(np.array([1.0, 2.0])) == GaussianNoise(np.array([1.0, 2.0]))) is True
+    assert (GaussianNoise(np.array([1.0, 2.0])) == GaussianNoise(np.array([1.0, 3.0]))) is False
+    assert len({one, other, GaussianNoise(2.0), GaussianNoise(2.0, np.array([[0, 1, 0]]))}) == 2
+
+
+def test_images_of_a_batch_share_a_correlation_or_have_one_each():
+    shared = stacked([GaussianNoise(1.0, GREY), GaussianNoise(2.0, GREY)])
+    assert shared == GaussianNoise(np.array([1.0, 2.0]), GREY)
+    assert shared.each(2) == [GaussianNoise(1.0, GREY), GaussianNoise(2.0, GREY)]
+    own = stacked([GaussianNoise(1.0, GREY), GaussianNoise(1.0)])
+    assert own.correlation.shape == (2, 3, 3) and own.images == 2
+    assert own.each(2) == [GaussianNoise(1.0, GREY), GaussianNoise(1.0)]
+    noisy = own.sample(np.zeros((2, 300, 300, 1)), np.random.default_rng(0))
+    assert np.mean(noisy[0, 1:] * noisy[0, :-1]) == pytest.approx(GREY[0, 1], abs=0.03)
+    assert np.mean(noisy[1, 1:] * noisy[1, :-1]) == pytest.approx(0, abs=0.03)
+    assert GaussianNoise(1.0, own.correlation).images == 2
+    with pytest.raises(InputError, match="each of 3, received 2"):
+        own.correlations(3)
+
+
+@pytest.mark.parametrize("noise", [GaussianNoise(2.0), *CORRELATED, GaussianNoise(np.array([1.0, 2.0]), COLOUR)])
+def test_parameters_are_json_from_which_the_model_can_be_made_again(noise):
+    found = json.loads(json.dumps(noise.parameters()))
+    assert found.pop("noise_text") == noise.text()
+    assert type(noise)(**found) == noise
+
+
+def test_the_text_says_what_the_image_would_be_checked_for():
+    assert GaussianNoise(2.0).text() == "white"
+    assert PoissonNoise(2.0).text() == "signal-dependent, white"
+    assert GaussianNoise(2.0, BLURRED).text() == "correlated over 2 pixels: 0.67, 0.17"
+
+
+@pytest.mark.parametrize(
+    "kind", [GaussianNoise, PoissonNoise, lambda level, c: PoissonGaussianNoise(level, 1.0, 0.0, c)]
+)
+def test_refuses_what_is_no_correlation(kind):
+    with pytest.raises(InputError, match="one at lag zero"):
+        kind(1.0, np.zeros((3, 3)))
