@@ -7,7 +7,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from gaintuning_tf.noise import draws
 from gaintuning_tf.noise.correlation import frequencies, radius_of_filter
 
 
@@ -73,7 +72,7 @@ def coloured(white: Callable[[Any], tf.Tensor], images: tf.Tensor, correlation: 
     """Draw noise of variance one with a correlation, of the shape and dtype of images.
 
     White noise is drawn wider than the images by the filter, so that it is alike everywhere, the borders
-    included; where the images of a batch are to get the same numbers (`draws.alike`), they do.
+    included.
 
     Args:
         white: A shape to white noise of it, of the dtype of the images.
@@ -94,8 +93,7 @@ def coloured(white: Callable[[Any], tf.Tensor], images: tf.Tensor, correlation: 
     filters = filters_of(correlation)
     number, rows, columns, channels = tf.unstack(tf.shape(images))
     size = [rows + _side(filters, 1) - 1, columns + _side(filters, 2) - 1]
-    drawn = draws.of_shape(white, tf.stack([number, *size, channels]))
-    found = convolved(drawn, filters)
+    found = convolved(white(tf.stack([number, *size, channels])), filters)
     return tf.reshape(tf.cast(found, images.dtype), tf.shape(images))
 
 

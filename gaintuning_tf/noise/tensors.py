@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import tensorflow as tf
 
-from gaintuning_tf.noise import draws
+from gaintuning_tf.noise import colouring, draws
+from gaintuning_tf.noise.correlation import joined_correlations
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel, along_images
 
 
 class NoiseTensors(NamedTuple):
     """What is known of the noise of a batch: how it enters a compiled graph.
 
-    The variance is a line of the clean value, `v = slope * value + intercept`. What is not
-    known, or not there, has no tensor, but an empty tuple: so a graph knows while it is
-    built that there is nothing to compute.
+    The variance is a line of the clean value, `v = slope * value + intercept`; noise is white, or
+    has a correlation, `y = x + sqrt(v) (k * w)`, see `noise.models`. What is not known, or not there,
+    has no tensor, but an empty tuple: so a graph knows while it is built that there is nothing to compute.
 
     Attributes:
         slope: (), (1,) or (N,), in units of the image; an empty tuple for Gaussian noise.
         intercept: (), (1,) or (N,), in their square; an empty tuple if nothing is known.
+        correlation: (1 or N, K, K), or (1 or N, K, K, C, C) from channel to channel, see
+            `correlation.checked_correlation`; an empty tuple for white noise.
+        weights: (N, ..., 1) or (N, ..., C), one where a pixel counts and zero where not; an
+            empty tuple if all do.
 
     Example:
 
@@ -31,6 +37,8 @@ class NoiseTensors(NamedTuple):
 
     slope: Any = ()
     intercept: Any = ()
+    correlation: Any = ()
+    weights: Any = ()
 
     @property
     def known(self) -> bool:
@@ -42,6 +50,16 @@ class NoiseTensors(NamedTuple):
         """Whether the noise is known not to grow with the signal."""
         return isinstance(self.slope, tuple)
 
+    @property
+    def is_white(self) -> bool:
+        """Whether pixels are known to be independent."""
+        return isinstance(self.correlation, tuple)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether there may be pixels that do not count."""
+        return not isinstance(self.weights, tuple)
+
     def variance(self, images: tf.Tensor) -> tf.Tensor:
         """Evaluate the line at each pixel of `images`, not cut off at zero: noisy ones do not bias it."""
         intercept = along_images(self.intercept, images) + tf.zeros_like(images)
@@ -49,13 +67,48 @@ class NoiseTensors(NamedTuple):
 
     def mean_variance(self, images: tf.Tensor) -> tf.Tensor:
         """Average the line over each image, (N,)."""
-        return mean(self.variance(images))
+        return self.mean(self.variance(images))
+
+    def total(self, images: tf.Tensor) -> tf.Tensor:
+        """Sum over the pixels and channels of each image that count, (N, ..., C) to (N,)."""
+        return total(tf.cast(self.weights, images.dtype) * images) if self.is_weighted else total(images)
+
+    def count(self, images: tf.Tensor) -> tf.Tensor:
+        """Count the values of each image that count, (N,) or, if all do, (); one where there is none."""
+        if self.is_weighted:
+            return tf.maximum(self.total(tf.ones_like(images)), 1)
+        return tf.cast(tf.reduce_prod(tf.shape(images)[1:]), images.dtype)
+
+    def mean(self, images: tf.Tensor) -> tf.Tensor:
+        """Average over the pixels and channels of each image that count, (N, ..., C) to (N,); zero where none does.
+
+        Example:
+
+        >>> noise = NoiseTensors(weights=tf.constant([[[[1.0], [0.0]]]]))
+        >>> noise.mean(tf.constant([[[[3.0], [5.0]]]])).numpy().tolist()
+        [3.0]
+        """
+        return self.total(images) / self.count(images) if self.is_weighted else mean(images)
+
+    def share(self, images: tf.Tensor) -> tf.Tensor:
+        """Compute which share of the values of each image counts, (N,), float64."""
+        everything = tf.ones_like(images, tf.float64)
+        return self.total(everything) / tf.cast(tf.reduce_prod(tf.shape(images)[1:]), tf.float64)
+
+    def effective_share(self, images: tf.Tensor) -> tf.Tensor:
+        """Compute how many independent values that count one value is worth, for a mean of squares, (N,), float64.
+
+        See `correlation.effective_share`.
+        """
+        share = self.share(images)
+        return share if self.is_white else share * tf.cast(colouring.effective_shares(self.correlation), tf.float64)
 
     def standard_error(self, noisy: tf.Tensor) -> tf.Tensor:
         """Estimate the standard error of the risk of an image about zero, (N,).
 
         `v sqrt(2 / n)`: that of the mean square of the noise in n values, normal and of
-        the mean variance v, to which all risk estimates compare.
+        the mean variance v, to which all risk estimates compare. Of correlated noise, and where
+        not all pixels count, n is the number of independent ones that are worth as much.
 
         Args:
             noisy: (N, ..., C).
@@ -65,15 +118,34 @@ class NoiseTensors(NamedTuple):
         >>> noise_tensors(0.5).standard_error(tf.zeros((1, 32, 64, 1))).numpy().tolist()
         [0.0078125]
         """
-        variance = mean(tf.maximum(self.variance(noisy), 0))
-        return variance * (2 / (noisy.shape.num_elements() / noisy.shape[0])) ** 0.5
+        variance = self.mean(tf.maximum(self.variance(noisy), 0))
+        error = variance * (2 / (noisy.shape.num_elements() / noisy.shape[0])) ** 0.5
+        if self.is_white and not self.is_weighted:
+            return error
+        return tf.math.divide_no_nan(error, tf.cast(tf.sqrt(self.effective_share(noisy)), error.dtype))
+
+    def direction(self, white: Callable[[Any], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+        """Draw a direction with the correlation of the noise and variance one; zero where pixels do not count.
+
+        Such pixels hold no noise, so that a probe of them would say nothing of it.
+
+        Args:
+            white: A shape to independent numbers of variance one, of the dtype of the images.
+            images: (N, ..., C).
+
+        Returns:
+            Of the shape of the images.
+        """
+        drawn = white(tf.shape(images)) if self.is_white else colouring.coloured(white, images, self.correlation)
+        return tf.cast(self.weights, drawn.dtype) * drawn if self.is_weighted else drawn
 
     def draw(self, images: tf.Tensor, seed: draws.Seed) -> tf.Tensor:
         """Draw noise of mean zero, as it would lie on the clean `images`.
 
         `sigma n + gain (Poisson(m) - m)` with `m = max(images - offset, 0) / gain`, n
         standard normal: an intercept above zero is `sigma^2`, one below `-gain * offset`.
-        Gaussian noise needs no Poisson numbers, which XLA cannot draw.
+        Gaussian noise needs no Poisson numbers, which XLA cannot draw. Correlated noise is
+        `sqrt(max(v, 0)) (k * w)`, w standard normal, without Poisson numbers too.
 
         Args:
             images: (N, ..., C), clean.
@@ -90,18 +162,32 @@ class NoiseTensors(NamedTuple):
         True
         """
         normal_seed, poisson_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
+
+        def white(shape):
+            return draws.of_shape(
+                lambda size: tf.random.stateless_normal(size, normal_seed, dtype=images.dtype, alg="philox"), shape
+            )
+
+        if not self.is_white:
+            deviation = tf.cast(tf.sqrt(tf.maximum(self.variance(images), 0)), images.dtype)
+            return deviation * colouring.coloured(white, images, self.correlation)
         sigma = tf.sqrt(tf.maximum(tf.cast(self.intercept, images.dtype), 0))
-        normal = draws.of_shape(
-            lambda size: tf.random.stateless_normal(size, normal_seed, dtype=images.dtype, alg="philox"),
-            tf.shape(images),
-        )
+        normal = white(tf.shape(images))
         noise = along_images(sigma, images) * normal
         return noise if self.is_gaussian else noise + self._shot_noise(images, poisson_seed)
 
     def specs(self, image: tf.TensorSpec) -> NoiseTensors:
-        """Put a `TensorSpec` of a number for each image in the place of each tensor."""
-        each: Any = tf.TensorSpec([None], image.dtype)  # in the place of a tensor
-        return NoiseTensors(*(part if isinstance(part, tuple) else each for part in self))
+        """Put a `TensorSpec` in the place of each tensor: any number of images, any radius of a correlation.
+
+        Args:
+            image: Of the images.
+        """
+        weights = [*cast(Any, image.shape)[:-1], *cast(Any, self.weights).shape[-1:]] if self.is_weighted else []
+        between = [] if self.is_white else self.correlation.shape[3:]
+        shapes = ([None], [None], [None, None, None, *between], weights)
+        return NoiseTensors(
+            *(p if isinstance(p, tuple) else tf.TensorSpec(s, image.dtype) for p, s in zip(self, shapes, strict=True))
+        )
 
     def _shot_noise(self, images, seed):
         shot = self.slope > 0
@@ -141,31 +227,45 @@ def noise_tensors(noise: AnyNoise | None, dtype: tf.DType = tf.float32) -> Noise
         return NoiseTensors(intercept=tf.square(tf.cast(cast(Any, noise), dtype)))
     if not isinstance(noise, (NoiseModel, NoiseLevel)):
         noise = GaussianNoise(cast(Any, noise))
+    correlation = _correlation_of(noise, noise.images, dtype) if isinstance(noise, NoiseModel) else ()
     if isinstance(noise, GaussianNoise):
-        return NoiseTensors(intercept=tf.square(tf.cast(noise.sigma, dtype)))
+        return NoiseTensors(intercept=tf.square(tf.cast(noise.sigma, dtype)), correlation=correlation)
     slope, intercept = noise if isinstance(noise, NoiseLevel) else noise.level(noise.images)
     known = tf.get_static_value(slope) if tf.is_tensor(slope) else slope
     grows = known is None or np.any(known)
-    return NoiseTensors(tf.cast(slope, dtype) if grows else (), tf.cast(intercept, dtype))
+    return NoiseTensors(tf.cast(slope, dtype) if grows else (), tf.cast(intercept, dtype), correlation)
 
 
-def noise_of_batch(noise: NoiseModel | NoiseLevel | None, images: int, dtype: tf.DType) -> NoiseTensors:
+def _correlation_of(noise, images, dtype):
+    """Find the correlations of a model's noise in images, one for all or one each; an empty tuple if it is white."""
+    found = joined_correlations(noise.correlations(images))
+    if found is None:
+        return ()
+    return tf.cast(found if found.ndim in (3, 5) else found[None], dtype)
+
+
+def noise_of_batch(
+    noise: NoiseModel | NoiseLevel | None, images: int, dtype: tf.DType, weights: Any = ()
+) -> NoiseTensors:
     """Turn the noise of a batch into tensors with a number for each of its images.
 
     Args:
         noise: The noise of all, or with parameters for each; None if it is not known.
         images: The number of images.
         dtype: The dtype of the result.
+        weights: Of the pixels, see `NoiseTensors`.
 
     Raises:
         InputError: The noise is that of another number of images.
     """
     if noise is None:
-        return NoiseTensors()
+        return NoiseTensors(weights=weights)
+    correlation = _correlation_of(noise, images, dtype) if isinstance(noise, NoiseModel) else ()
     level = noise.for_images(images) if isinstance(noise, NoiseLevel) else noise.level(images)
     if isinstance(noise, GaussianNoise):
-        return NoiseTensors(intercept=tf.square(tf.cast(np.sqrt(level.intercept), dtype)))
-    return NoiseTensors(*(tf.cast(part, dtype) for part in level))
+        intercept = tf.square(tf.cast(np.sqrt(level.intercept), dtype))
+        return NoiseTensors(intercept=intercept, correlation=correlation, weights=weights)
+    return NoiseTensors(*(tf.cast(part, dtype) for part in level), correlation, weights)
 
 
 def total(images: tf.Tensor) -> tf.Tensor:

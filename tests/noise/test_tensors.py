@@ -5,8 +5,11 @@ import pytest
 import tensorflow as tf
 
 from gaintuning_tf import GaussianNoise, InputError
-from gaintuning_tf.noise.models import NoiseLevel, PoissonGaussianNoise, PoissonNoise
+from gaintuning_tf.noise import draws
+from gaintuning_tf.noise.correlation import effective_share
+from gaintuning_tf.noise.models import NoiseLevel, PoissonGaussianNoise, PoissonNoise, stacked
 from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch, noise_tensors
+from helpers.correlations import BLURRED, COLOUR, GREY, autocovariance_of
 
 
 @pytest.mark.parametrize(
@@ -135,3 +138,81 @@ def test_the_variance_is_the_line_at_each_pixel():
     known = NoiseTensors(tf.constant([2.0, 0.0]), tf.constant([1.0, 3.0]))
     np.testing.assert_allclose(known.variance(images)[:, 1, 1, 0], [2 * 3 + 1, 3])
     np.testing.assert_allclose(known.mean_variance(images), [2 * 1.5 + 1, 3])
+
+
+@pytest.mark.parametrize("noise", [GaussianNoise(0.5, BLURRED), PoissonGaussianNoise(0.5, 0.3, 0.2, BLURRED)])
+@pytest.mark.parametrize("way", ["eager", "xla"])
+def test_correlated_draws_are_those_of_the_model(noise, way):
+    clean = np.tile(np.repeat([1.0, 3.0], 150).astype("float32")[:, None], (2, 300, 1, 1))
+    known = noise_tensors(noise)
+
+    def draw(images):
+        return known.draw(images, (1, 2))
+
+    drawn = tf.function(draw, jit_compile=way == "xla")(tf.constant(clean)).numpy() / np.sqrt(noise.variance(clean))
+    tolerance = 0.01 + 4 * np.sqrt(2 / (150 * 300 * effective_share(BLURRED)))
+    for part in (drawn[0, :, :150], drawn[1, :, 150:]):
+        np.testing.assert_allclose(autocovariance_of(part, 2)[..., 0, 0], BLURRED, atol=tolerance)
+    assert abs(np.mean(drawn[0] * drawn[1])) < tolerance
+
+
+def test_images_with_gains_of_their_own_get_the_same_correlated_numbers():
+    known = noise_tensors(GaussianNoise(0.5, BLURRED))
+    with draws.alike():
+        together = known.draw(tf.zeros((3, 16, 16, 1)), (1, 2))
+    np.testing.assert_allclose(together[2], known.draw(tf.zeros((1, 16, 16, 1)), (1, 2))[0], atol=1e-6)
+
+
+def test_the_standard_error_counts_what_pixels_are_worth():
+    images = tf.zeros((600, 32, 32, 1))
+    weights = np.zeros((600, 32, 32, 1), "float32")
+    weights[:, :, :24] = 1
+    known = noise_tensors(GaussianNoise(0.5, BLURRED))._replace(weights=tf.constant(weights))
+    strays = tf.math.reduce_std(known.mean(tf.square(known.draw(images, (1, 2)))))
+    # The deviation of 600 draws is known to 3 %. At the borders, pixels have fewer neighbours: 5 % on this area.
+    assert float(known.standard_error(images)[0]) == pytest.approx(float(strays), rel=0.05 + 4 * 0.03)
+    white = noise_tensors(0.5)
+    ratio = float(known.standard_error(images)[0] / white.standard_error(images)[0])
+    assert ratio == pytest.approx((effective_share(BLURRED) * 0.75) ** -0.5, rel=1e-5)
+
+
+def test_pixels_that_do_not_count_are_in_no_mean():
+    images = tf.constant(np.random.default_rng(0).standard_normal((2, 4, 5, 3)), tf.float32)
+    weights = np.zeros((2, 4, 5, 1), "float32")
+    weights[0, :2] = 1
+    known = NoiseTensors(intercept=tf.ones(2), weights=tf.constant(weights))
+    np.testing.assert_allclose(known.mean(images), [np.mean(images[0, :2]), 0], rtol=1e-5)
+    np.testing.assert_allclose(known.mean_variance(images), [1, 0])
+    np.testing.assert_allclose(known.share(images), [0.5, 0])
+    np.testing.assert_allclose(known.standard_error(images), [(2 / 30) ** 0.5, 0], rtol=1e-6)
+    by_channel = NoiseTensors(weights=tf.constant(np.broadcast_to(np.array([1.0, 0, 1], "float32"), (2, 4, 5, 3))))
+    np.testing.assert_allclose(by_channel.mean(images), np.mean(images.numpy()[..., ::2], (1, 2, 3)), rtol=1e-5)
+
+
+def test_a_direction_is_zero_where_pixels_do_not_count():
+    weights = tf.constant(np.indices((1, 8, 8, 1)).sum(0) % 2, tf.float32)
+
+    def white(shape):
+        return tf.random.stateless_normal(shape, (1, 2))
+
+    known = NoiseTensors(intercept=tf.ones(1), correlation=tf.constant(BLURRED[None], tf.float32), weights=weights)
+    found = known.direction(white, tf.zeros((1, 8, 8, 1)))
+    np.testing.assert_array_equal(found.numpy() != 0, weights.numpy() != 0)
+    plain = NoiseTensors(intercept=tf.ones(1))
+    np.testing.assert_array_equal(plain.direction(white, weights), white((1, 8, 8, 1)))
+    assert (known.is_white, known.is_weighted, plain.is_white, plain.is_weighted) == (False, True, True, False)
+
+
+def test_correlation_and_weights_have_specs():
+    mixed = stacked([GaussianNoise(1.0, COLOUR), GaussianNoise(2.0)])
+    known = noise_of_batch(mixed, 2, tf.float32, tf.ones((2, 8, 8, 1)))
+    assert known.correlation.shape == (2, *COLOUR.shape)
+    specs = known.specs(tf.TensorSpec([None, None, 8, 3]))
+    tf.nest.assert_same_structure(known, specs)
+    assert specs.correlation.shape.as_list() == [None, None, None, 3, 3]
+    assert specs.weights.shape.as_list() == [None, None, 8, 1]
+    for part, spec in zip(known, specs, strict=True):
+        assert isinstance(part, tuple) or spec.is_compatible_with(part)
+    # One for all images is kept as one.
+    assert noise_of_batch(GaussianNoise(1.0, GREY), 3, tf.float32).correlation.shape == (1, 3, 3)
+    assert hash(specs) == hash(known.specs(tf.TensorSpec([None, None, 8, 3])))
