@@ -4,6 +4,7 @@ from .count_splitting import CountSplitting as CountSplitting
 from .coupled_bootstrap import CoupledBootstrap as CoupledBootstrap
 from .divergence import (
     Denoise as Denoise,
+    draw_direction as draw_direction,
     draw_probe as draw_probe,
     exact_divergence as exact_divergence,
     monte_carlo_divergence as monte_carlo_divergence,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.losses.divergence import Denoise
 from gaintuning_tf.noise.draws import Seed
 from gaintuning_tf.noise.models import GaussianNoise, NoiseLevel, NoiseModel
@@ -90,13 +91,16 @@ class RiskEstimate:
 
     def known_noise(self, noise: AnyNoise | None, noisy: tf.Tensor) -> NoiseTensors:
         """Give the noise of a call as tensors of the dtype of `noisy`, to be broadcast over its images."""
-        noise = self.noise if noise is None else noise
-        if noise is None:
+        given = noise_tensors(noise, noisy.dtype)
+        if given.known:
+            return given
+        if self.noise is None:
             name = type(self).__name__
             raise InputError(
                 f"{name} expects the noise level: {name}(...) or tune(...) with a sigma or a model such as PoissonNoise"
             )
-        return noise_tensors(noise, noisy.dtype)
+        # What is not known of the noise does not change which pixels count.
+        return noise_tensors(self.noise, noisy.dtype)._replace(weights=given.weights)
 
     def check_noise(self, noise: AnyNoise | None) -> None:
         """Refuse noise that the loss is not for, as far as that is known before anything is computed.
@@ -136,7 +140,7 @@ class RiskEstimate:
         """
         options = {"reference": reference} if self.uses_reference else {}
         if isinstance(noise, NoiseTensors) and not hasattr(type(self).__call__, _MARK):
-            noise = _plain(noise)
+            noise = _plain(noise, self)
         return self(denoise, noisy, noise, seed=seed, **options)
 
 
@@ -198,11 +202,16 @@ def as_risk_estimate(loss: Loss) -> RiskEstimate:
     return _Function(loss)
 
 
-def _plain(noise):
-    """Give the noise as losses without the mark know it."""
+def _plain(noise, loss):
+    """Give the noise as losses without the mark know it, and say what they do not get to know."""
+    missed = ["the correlation of the noise"] * (not noise.is_white) + ["which pixels count"] * noise.is_weighted
+    if missed:
+        name = getattr(loss, "function", loss)
+        message = f"the loss {name!r} does not take {' and '.join(missed)}: it gets none; mark it @takes_noise_tensors"
+        warnings.warn(message, GainTuningWarning, stacklevel=3)
     if not noise.known:
         return None
-    return tf.sqrt(noise.intercept) if noise.is_gaussian else NoiseLevel(*noise)
+    return tf.sqrt(noise.intercept) if noise.is_gaussian else NoiseLevel(noise.slope, noise.intercept)
 
 
 def own_noise(noise: float | np.ndarray | NoiseModel | None) -> NoiseModel | None:

@@ -8,10 +8,17 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.base import RiskEstimate, takes_noise_tensors
 from gaintuning_tf.losses.divergence import Denoise
 from gaintuning_tf.noise import draws
+from gaintuning_tf.noise.colouring import convolved
 from gaintuning_tf.noise.draws import Seed
-from gaintuning_tf.noise.tensors import AnyNoise, mean
+from gaintuning_tf.noise.tensors import AnyNoise, mean, noise_tensors
 
 FILLS = ("mean", "neighbour")
+# Pixels are hidden whose correlation with a masked one is larger than this: what is left
+# lets at most a hundredth of its variance be guessed from one pixel.
+CORRELATED = 0.1
+# Masked pixels lie at least so many times the reach of the correlation apart, and two: an
+# image of which 2 r + 1 pixels are hidden has r + 1 between these that are not.
+_VISIBLE = 3
 
 
 class BlindSpotLoss(RiskEstimate):
@@ -29,6 +36,12 @@ class BlindSpotLoss(RiskEstimate):
     `masked=False` the loss is `|f(y) - y|^2 / n` (Laine, Karras, Lehtinen, Aila, NeurIPS 2019), in expectation
     the mean squared error plus the noise's variance. For any other network that is
     smallest where nothing is denoised.
+
+    Where the noise is known to be correlated, its neighbours would give a pixel away: with each pixel of J
+    all those are replaced whose noise has a correlation of more than 0.1 with its own (Broaddus, Krull,
+    Weigert, Schmidt, Myers, "Removing structured noise with self-supervised blind-spot networks", ISBI
+    2020), by a mean of what is left around, whatever `fill` is. The error is counted on J alone, whose
+    pixels lie further apart where the spacing is too small for that.
 
     Args:
         masked: Whether to mask pixels.
@@ -58,6 +71,15 @@ class BlindSpotLoss(RiskEstimate):
         self.spacing = int(spacing)
         self.fill = fill
 
+    def check_noise(self, noise: AnyNoise | None) -> None:
+        """Refuse correlated noise without masks: such a network sees pixels that know the masked one.
+
+        Raises:
+            InputError: It is correlated.
+        """
+        if not self.masked and not noise_tensors(noise).is_white:
+            raise InputError("BlindSpotLoss without masks expects white noise, received correlated noise: mask pixels")
+
     @takes_noise_tensors
     def __call__(
         self,
@@ -69,13 +91,29 @@ class BlindSpotLoss(RiskEstimate):
         reference: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Estimate the risk of each image, (N,), in its units squared, without the noise: see `RiskEstimate`."""
+        known = noise_tensors(noise, noisy.dtype)
+        self.check_noise(known)
         if not self.masked:
-            return mean(tf.square(denoise(noisy) - noisy))
+            return known.mean(tf.square(denoise(noisy) - noisy))
         mask_seed, fill_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
-        mask = grid_mask(tf.shape(noisy)[1:-1], self.spacing, mask_seed)
-        guess = denoise(tf.where(mask, self._filling(noisy, fill_seed), noisy))
-        error = tf.where(mask, tf.square(guess - noisy), tf.zeros_like(noisy))
-        return mean(error) / tf.reduce_mean(tf.cast(mask, noisy.dtype))
+        if known.is_white:
+            mask = grid_mask(tf.shape(noisy)[1:-1], self.spacing, mask_seed)
+            hidden = tf.where(mask, self._filling(noisy, fill_seed), noisy)
+        else:
+            mask, hidden = self._without_correlated(noisy, known.correlation, mask_seed)
+        error = tf.where(mask, tf.square(denoise(hidden) - noisy), tf.zeros_like(noisy))
+        masked = tf.cast(mask, noisy.dtype)
+        if known.is_weighted:
+            return tf.math.divide_no_nan(known.total(error), known.total(masked * tf.ones_like(noisy)))
+        return mean(error) / tf.reduce_mean(masked)
+
+    def _without_correlated(self, noisy, correlation, seed):
+        """Choose a mask, and hide all that is correlated with its pixels."""
+        around = _correlated_lags(correlation)
+        spacing = tf.maximum(self.spacing, _VISIBLE * _reach(around) + 2)
+        mask = grid_mask(tf.shape(noisy)[1:-1], spacing, seed)
+        hidden = _spread(mask, around)
+        return mask, tf.where(hidden, _surroundings(noisy, hidden, spacing), noisy)
 
     def _filling(self, noisy, seed):
         around = _neighbours(noisy)
@@ -89,7 +127,37 @@ class BlindSpotLoss(RiskEstimate):
         return tf.add_n([tf.where(which == i, values, tf.zeros_like(values)) for i, values in enumerate(around)])
 
 
-def grid_mask(size: tf.Tensor, spacing: int, seed: Seed) -> tf.Tensor:
+def _correlated_lags(correlation):
+    """Find at which lags noise is correlated by more than `CORRELATED`, (N, K, K), booleans."""
+    large = tf.abs(correlation) > CORRELATED
+    return large if len(correlation.shape) == 3 else tf.reduce_any(large, [3, 4])
+
+
+def _reach(around):
+    """Find the largest lag along an axis, ()."""
+    rows, columns = (tf.abs(tf.range(side) - side // 2) for side in tf.unstack(tf.shape(around)[1:]))
+    return tf.reduce_max(tf.where(around, tf.maximum(rows[:, None], columns), 0))
+
+
+def _spread(mask, around):
+    """Find the pixels at these lags from those of a mask (1, H, W, 1): booleans, (N, H, W, 1)."""
+    rows, columns = tf.unstack(tf.shape(around)[1:] // 2)
+    padded = tf.pad(tf.cast(mask, tf.float32), [[0, 0], [rows, rows], [columns, columns], [0, 0]])
+    return convolved(padded, tf.cast(around, tf.float32)) > 0.5
+
+
+def _surroundings(images, hidden, radius):
+    """Average the pixels around each that are not hidden, by a Gaussian that falls to a hundredth at the radius."""
+    lags = tf.cast(tf.range(-radius, radius + 1), tf.float32) * 3 / tf.cast(radius, tf.float32)
+    line = tf.exp(-tf.square(lags) / 2)
+    kernel = (line[:, None] * line)[None]
+    shown = tf.cast(~hidden, images.dtype) * tf.ones_like(images)
+    margins = [[0, 0], [radius, radius], [radius, radius], [0, 0]]
+    weighted, weights = (convolved(tf.pad(part, margins), kernel) for part in (shown * images, shown))
+    return weighted / weights
+
+
+def grid_mask(size: tf.Tensor, spacing: int | tf.Tensor, seed: Seed) -> tf.Tensor:
     """Choose every `spacing`-th pixel along each axis, from a random place: booleans, (1, *size, 1).
 
     Args:

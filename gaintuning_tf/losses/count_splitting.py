@@ -13,7 +13,7 @@ from gaintuning_tf.losses.divergence import Denoise
 from gaintuning_tf.noise import draws
 from gaintuning_tf.noise.draws import Seed
 from gaintuning_tf.noise.models import NoiseModel, along_images
-from gaintuning_tf.noise.tensors import AnyNoise, mean, noise_tensors
+from gaintuning_tf.noise.tensors import AnyNoise, noise_tensors
 
 
 class CountSplitting(RiskEstimate):
@@ -40,7 +40,8 @@ class CountSplitting(RiskEstimate):
         share: p.
 
     Raises:
-        InputError: `share` is not between 0 and 1; or, when called, the noise is none of counts.
+        InputError: `share` is not between 0 and 1; or, when called, the noise is none of counts,
+            or correlated.
 
     Example:
 
@@ -58,12 +59,17 @@ class CountSplitting(RiskEstimate):
         self.share = float(share)
 
     def check_noise(self, noise: AnyNoise | None) -> None:
-        """Refuse noise without counts, whose slope is zero.
+        """Refuse noise without counts, whose slope is zero, and correlated noise.
 
         Raises:
             InputError: It is.
         """
         known = noise_tensors(noise)
+        if not known.is_white:
+            raise InputError(
+                "CountSplitting expects counts that are independent from pixel to pixel, received correlated noise: take "
+                "the loss 'sure', CoupledBootstrap()"
+            )
         slope = 0 if known.is_gaussian else tf.get_static_value(known.slope)
         if slope is not None and not np.all(np.greater(slope, 0)):
             raise InputError(
@@ -94,4 +100,4 @@ class CountSplitting(RiskEstimate):
         rest, part = gain * (counts - second) / (1 - self.share), gain * second / self.share
         from_rest, whole = tf.split(denoise(tf.concat([rest, noisy], 0)), 2)
         fit = tf.square(from_rest) - 2 * from_rest * part + 2 * whole * (part - noisy)
-        return mean(fit + tf.square(noisy) - known.variance(noisy))
+        return known.mean(fit + tf.square(noisy) - known.variance(noisy))

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
-from gaintuning_tf.losses.divergence import Denoise, draw_probe
+from gaintuning_tf.losses.divergence import Denoise, draw_direction
 from gaintuning_tf.noise.draws import Seed
-from gaintuning_tf.noise.models import NoiseModel
-from gaintuning_tf.noise.tensors import AnyNoise, mean
+from gaintuning_tf.noise.models import NoiseModel, along_images
+from gaintuning_tf.noise.tensors import AnyNoise
 
 # Results are compared by a difference of this width: short enough for its risk to be
 # that at the image's own noise level, whose variance it raises by 1 %
@@ -36,6 +36,19 @@ class CoupledBootstrap(RiskEstimate):
 
     Where the variance is a line of the signal, v(y), sigma^2 in the last term is v of each pixel, as in
     `PoissonGaussianSURE`, and h = width * the root of its mean.
+
+    Where the noise is correlated, its covariance `S = sigma^2 R`, b has the correlation R too: `b ~ N(0, R)`. Then
+    the noise e of `y = x + e` and b make `e + h b` and `e - sigma^2/h b`, of the covariance
+    `S - h sigma^2/h R = 0`: independent, for they are normal. So for any f
+    `E[(y - sigma^2/h b - x) . f(y + h b)] = 0`, and
+
+        E |f(y + h b) - x|^2 = E[|f(y + h b) - y|^2 + 2 sigma^2/h b . f(y + h b) - |e|^2]:
+
+    the estimate above, with no further factor for the correlation, for b has it. The half difference `b . (f(y + h b) - f(y - h b)) / 2h` has the
+    mean `trace(R J)`, J the derivative of f, for a short or f linear. With both, `v_i R_ij` stands for the covariance
+    `s_i s_j R_ij`: they are the same where the standard deviation s changes little over the lags of R.
+
+    Pixels that do not count have no probe and are in no mean.
 
     Args:
         noise: The noise, in the units of the image that is tuned on: sigma, or a noise model. May be
@@ -80,19 +93,16 @@ class CoupledBootstrap(RiskEstimate):
         reference: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Estimate the risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
-        variance = self.known_noise(noise, noisy).variance(noisy)
-        scale = self.width * tf.sqrt(tf.reduce_mean(variance * tf.ones_like(noisy), _inner(noisy), keepdims=True))
+        known = self.known_noise(noise, noisy)
+        variance = known.variance(noisy)
+        scale = self.width * tf.sqrt(along_images(known.mean(variance), noisy))
         seeds = tf.random.split(seed, self.probes, alg="philox") if self.probes > 1 else [seed]
-        estimates = [self._estimate(denoise, noisy, variance, scale, seeds[i]) for i in range(self.probes)]
+        estimates = [self._estimate(denoise, noisy, known, variance, scale, seeds[i]) for i in range(self.probes)]
         return tf.add_n(estimates) / self.probes
 
-    def _estimate(self, denoise, noisy, variance, scale, seed):
-        direction = draw_probe(tf.shape(noisy), seed, dtype=noisy.dtype)
+    def _estimate(self, denoise, noisy, known, variance, scale, seed):
+        direction = draw_direction(known, noisy, seed)
         above, below = tf.split(denoise(tf.concat([noisy + scale * direction, noisy - scale * direction], 0)), 2)
         fit = (tf.square(above - noisy) + tf.square(below - noisy)) / 2
         # Without noise, the risk is the fit.
-        return mean(fit - variance + tf.math.divide_no_nan(variance, scale) * direction * (above - below))
-
-
-def _inner(images):
-    return list(range(1, len(images.shape)))
+        return known.mean(fit - variance + tf.math.divide_no_nan(variance, scale) * direction * (above - below))

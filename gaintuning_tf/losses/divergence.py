@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import draws
-from gaintuning_tf.noise.tensors import total
+from gaintuning_tf.noise.tensors import NoiseTensors, total
 
 Denoise = Callable[[tf.Tensor], tf.Tensor]
 PROBES = ("gaussian", "rademacher")
@@ -61,6 +61,30 @@ def draw_probe(
     raise InputError(f"expected probe in {PROBES}, received {probe!r}")
 
 
+def draw_direction(noise: NoiseTensors, images: tf.Tensor, seed: draws.Seed, probe: str = "gaussian") -> tf.Tensor:
+    """Draw a probe with the correlation of the noise, of variance one; zero where pixels do not count.
+
+    Filtered signs have the right covariance, as filtered normal numbers have, and that is all that a
+    divergence asks of them; they are no signs any more.
+
+    Args:
+        noise: What is known of it.
+        images: (N, ..., C).
+        seed: Two integers.
+        probe: Of what it is made, `"gaussian"` or `"rademacher"`.
+
+    Returns:
+        Of the shape and dtype of the images.
+
+    Example:
+
+    >>> images = tf.zeros((1, 8, 8, 1))
+    >>> bool(tf.reduce_all(draw_direction(NoiseTensors(), images, (0, 1)) == draw_probe((1, 8, 8, 1), (0, 1))))
+    True
+    """
+    return noise.direction(lambda shape: draw_probe(shape, seed, probe, images.dtype), images)
+
+
 def monte_carlo_divergence(
     denoise: Denoise,
     noisy: tf.Tensor,
@@ -69,6 +93,7 @@ def monte_carlo_divergence(
     probe: str = "gaussian",
     step: float | None = None,
     weights: tf.Tensor | None = None,
+    noise: NoiseTensors | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Estimate the divergence of a denoiser at `noisy` by one random probe per image.
 
@@ -76,7 +101,10 @@ def monte_carlo_divergence(
     (Ramani, Blu, Unser, "Monte-Carlo SURE", IEEE TIP 2008, eq. 9). For a linear f
     with matrix A the variance is `2 |sym(A)|_F^2` with Gaussian probes, and less by
     `2 sum(A_ii^2)` with Rademacher ones. With weights w, it is the sum
-    `sum_i w_i df_i/dy_i = E[(w b) . (f(y + h b) - f(y)) / h]`.
+    `sum_i w_i df_i/dy_i = E[(w b) . (f(y + h b) - f(y)) / h]`. With b of the correlation R of the noise, it
+    is `trace(R J)`, J the derivative of f, which takes the divergence's place in Stein's estimate for
+    correlated noise, `E[(y - x) . f(y)] = sigma^2 trace(R J)` (Eldar, "Generalized SURE for exponential
+    families", IEEE TSP 2009).
 
     Args:
         denoise: Images (N, H, W, C) to images of the same shape. It is called once,
@@ -87,6 +115,7 @@ def monte_carlo_divergence(
         step: h, in the units of the image; `probe_step(1.0)` by default, for images
             in [0, 1].
         weights: One for each pixel, broadcast to (N, H, W, C); ones by default.
+        noise: What has the correlation, and says which pixels count; by default white noise.
 
     Returns:
         The divergence, (N,): the trace of the Jacobian of each image, weighted; and the
@@ -99,9 +128,10 @@ def monte_carlo_divergence(
     True
     """
     step = probe_step(dtype=noisy.dtype) if step is None else step
-    direction = draw_probe(tf.shape(noisy), seed, probe, noisy.dtype)
+    noise = NoiseTensors() if noise is None else noise
+    direction = draw_direction(noise, noisy, seed, probe)
     denoised, shifted = tf.split(denoise(tf.concat([noisy, noisy + step * direction], 0)), 2)
-    return total(_weighted(direction * (shifted - denoised), weights)) / step, denoised
+    return noise.total(_weighted(direction * (shifted - denoised), weights)) / step, denoised
 
 
 def exact_divergence(denoise: Denoise, noisy: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:

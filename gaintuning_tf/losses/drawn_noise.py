@@ -9,7 +9,7 @@ from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tenso
 from gaintuning_tf.losses.divergence import Denoise
 from gaintuning_tf.noise.draws import Seed
 from gaintuning_tf.noise.models import NoiseModel
-from gaintuning_tf.noise.tensors import AnyNoise, mean
+from gaintuning_tf.noise.tensors import AnyNoise
 
 
 class NoiseResamplingLoss(RiskEstimate):
@@ -28,7 +28,7 @@ class NoiseResamplingLoss(RiskEstimate):
     The call's `reference` is x0. Without it, it is `f(y)` as f is, through which no gradient
     flows: then the target moves with the gains, and as zero gains have no error at all, only few steps are safe.
 
-    Under XLA the noise must be known to be Gaussian: it has no Poisson numbers.
+    Under XLA the noise must be known to be Gaussian or correlated: it has no Poisson numbers.
 
     Example:
 
@@ -56,7 +56,7 @@ class NoiseResamplingLoss(RiskEstimate):
         """Estimate the risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
         known = self.known_noise(noise, noisy)
         target = tf.stop_gradient(denoise(noisy) if reference is None else tf.cast(reference, noisy.dtype))
-        return mean(tf.square(denoise(target + known.draw(target, seed)) - target))
+        return known.mean(tf.square(denoise(target + known.draw(target, seed)) - target))
 
 
 class SupervisedLoss(RiskEstimate):
@@ -68,7 +68,7 @@ class SupervisedLoss(RiskEstimate):
         noise: A noise model in the units of the image that is tuned on, or a number, the
             sigma of Gaussian noise. May be left out here and given to the call.
 
-    Under XLA the noise must be known to be Gaussian: it has no Poisson numbers.
+    Under XLA the noise must be known to be Gaussian or correlated: it has no Poisson numbers.
 
     Example:
 
@@ -92,4 +92,4 @@ class SupervisedLoss(RiskEstimate):
     ) -> tf.Tensor:
         """Compute the error of each image, (N,), in its units squared: see `RiskEstimate`; `noisy` is CLEAN here."""
         known = self.known_noise(noise, noisy)
-        return mean(tf.square(denoise(noisy + known.draw(noisy, seed)) - noisy))
+        return known.mean(tf.square(denoise(noisy + known.draw(noisy, seed)) - noisy))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.base import RiskEstimate, own_noise, takes_noise_tensors
-from gaintuning_tf.losses.divergence import PROBES, Denoise, draw_probe, monte_carlo_divergence, probe_step
+from gaintuning_tf.losses.divergence import PROBES, Denoise, draw_direction, monte_carlo_divergence, probe_step
 from gaintuning_tf.noise.draws import Seed
-from gaintuning_tf.noise.models import GaussianNoise, NoiseModel
-from gaintuning_tf.noise.tensors import AnyNoise, mean, noise_tensors, total
+from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, along_images
+from gaintuning_tf.noise.tensors import AnyNoise, NoiseTensors, noise_tensors
 
 
 class _Probed(RiskEstimate):
@@ -40,7 +42,7 @@ class _Probed(RiskEstimate):
         reference: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Estimate the risk of each image, (N,), in squared units of the image: see `RiskEstimate`."""
-        known = self.known_noise(noise, noisy) if self.needs_noise else None
+        known = self.known_noise(noise, noisy) if self.needs_noise else noise_tensors(noise, noisy.dtype)
         seeds = tf.random.split(seed, self.probes, alg="philox") if self.probes > 1 else [seed]
         estimates = [self._estimate(denoise, noisy, known, seeds[i]) for i in range(self.probes)]
         return tf.add_n(estimates) / self.probes
@@ -59,6 +61,12 @@ class MonteCarloSURE(_Probed):
     Unser, IEEE TIP 2008). It is unbiased only where sigma is the true one and f
     was not chosen by looking at this noise; gains tuned on it are few enough for
     the difference to be small.
+
+    For correlated noise, of the covariance `S = sigma^2 R`, `sigma^2 div f` becomes `trace(S J)`, J the derivative of
+    f, by a probe b of the correlation R: `sigma^2 E[b . J b]`. For `E[(y - x) . f(y)] = E trace(S J)` for
+    `y ~ N(x, S)` (Stein's identity after a change of variables; Eldar, "Generalized SURE for exponential
+    families: applications to regularization", IEEE TSP 2009). Of Rademacher probes, b is the filtered signs.
+    Pixels that do not count have no probe and are in no mean.
 
     Args:
         sigma: The noise, in the units of the image that is tuned on: a number, one
@@ -107,9 +115,11 @@ class MonteCarloSURE(_Probed):
 
     def _estimate(self, denoise, noisy, known, seed):
         self.check_noise(known)
-        divergence, denoised = monte_carlo_divergence(denoise, noisy, seed, probe=self.probe, step=self.step)
-        pixels = tf.cast(tf.reduce_prod(tf.shape(noisy)[1:]), noisy.dtype)
-        return (total(tf.square(denoised - noisy)) + 2 * known.intercept * divergence) / pixels - known.intercept
+        divergence, denoised = monte_carlo_divergence(
+            denoise, noisy, seed, probe=self.probe, step=self.step, noise=known
+        )
+        fit = known.total(tf.square(denoised - noisy))
+        return (fit + 2 * known.intercept * divergence) / known.count(noisy) - known.intercept
 
 
 class PoissonGaussianSURE(_Probed):
@@ -128,6 +138,10 @@ class PoissonGaussianSURE(_Probed):
     for Gaussian noise it is `MonteCarloSURE`.
 
     v is taken at the noisy value, not cut off at zero: that would bias it.
+
+    For correlated noise the probe b has its correlation R, and `E[(v b) . J b] = sum_ij v_i R_ij J_ij` stands for
+    the trace of J with the covariance `s_i s_j R_ij`, s the root of v: the same where s changes little over
+    the lags of R. See `MonteCarloSURE`.
 
     Args:
         noise: `PoissonNoise`, `PoissonGaussianNoise` or `GaussianNoise` in the units of the image that
@@ -162,10 +176,9 @@ class PoissonGaussianSURE(_Probed):
     def _estimate(self, denoise, noisy, known, seed):
         variance = known.variance(noisy)
         divergence, denoised = monte_carlo_divergence(
-            denoise, noisy, seed, probe=self.probe, step=self.step, weights=variance
+            denoise, noisy, seed, probe=self.probe, step=self.step, weights=variance, noise=known
         )
-        pixels = tf.cast(tf.reduce_prod(tf.shape(noisy)[1:]), noisy.dtype)
-        return mean(tf.square(denoised - noisy) - variance) + 2 * divergence / pixels
+        return known.mean(tf.square(denoised - noisy) - variance) + 2 * divergence / known.count(noisy)
 
 
 class UNSURE(_Probed):
@@ -187,10 +200,17 @@ class UNSURE(_Probed):
     1 / strength, and the risk scales with the image as SURE does. The more strength, the nearer
     to the constraint, and the noisier the estimate.
 
+    Where the noise may be correlated, in a way that is not known, the constraint is that
+    `d_l = sum_i df_i/dy_(i+l) / n` is zero at all lags l that it may have (their C-UNSURE): the covariance
+    is `eta_l`, the same for l and -l, and with the quadratic term `-sum_l eta_l^2 / rho` what remains
+    is `rho sum_l ((d_l + d_(-l)) / 2)^2`. One probe b gives all, `d_l = E[b_(i+l) (J b)_i]`. Each lag adds to
+    the noise of the estimate.
+
     It is no estimate of the mean squared error: only its minimum means something.
 
     Args:
         strength: rho in units of the variance of the noisy image.
+        lags: The noise may be correlated over so many pixels along each axis; 0 for white noise.
         probe: `"gaussian"` or `"rademacher"`.
         probes: Pairs of probes per evaluation, averaged.
         step: Length of the finite difference in the units of the image,
@@ -209,18 +229,56 @@ class UNSURE(_Probed):
 
     needs_noise = False
 
-    def __init__(self, strength: float = 10.0, *, probe: str = "gaussian", probes: int = 1, step: float | None = None):
+    def __init__(
+        self,
+        strength: float = 10.0,
+        *,
+        lags: int = 0,
+        probe: str = "gaussian",
+        probes: int = 1,
+        step: float | None = None,
+    ):
         if not 0 < strength < float("inf"):
             raise InputError(f"UNSURE expects strength to be a positive number, received {strength!r}")
+        if int(lags) != lags or lags < 0:
+            raise InputError(f"UNSURE expects lags to be a whole number of at least 0, received {lags!r}")
         super().__init__(None, probe, probes, step)
         self.strength = float(strength)
+        self.lags = int(lags)
 
     def _estimate(self, denoise, noisy, known, seed):
         step = probe_step(dtype=noisy.dtype) if self.step is None else self.step
+        # What may be known of a correlation is not used.
+        counted = NoiseTensors(weights=known.weights)
         seeds = tf.unstack(tf.random.split(seed, 2, alg="philox"))
-        probes = [draw_probe(tf.shape(noisy), each, self.probe, noisy.dtype) for each in seeds]
+        probes = [draw_direction(counted, noisy, each, self.probe) for each in seeds]
         together = tf.concat([noisy, *(noisy + step * probe for probe in probes)], 0)
         denoised, *shifted = tf.split(denoise(together), 3)
-        first, second = (mean(b * (f - denoised)) / step for b, f in zip(probes, shifted, strict=True))
-        rho = self.strength * tf.math.reduce_variance(noisy, axis=range(1, len(noisy.shape)))
-        return mean(tf.square(denoised - noisy)) + rho * first * second
+        rho = self.strength * _variance(counted, noisy)
+        found = [
+            [counted.mean(lag * (f - denoised)) / step for lag in self._lagged(b)]
+            for b, f in zip(probes, shifted, strict=True)
+        ]
+        squares = [first * second for first, second in zip(*found, strict=True)]
+        constraint = squares[0] if len(squares) == 1 else tf.add_n(squares)
+        return counted.mean(tf.square(denoised - noisy)) + rho * constraint
+
+    def _lagged(self, probe):
+        """List a probe at all lags, symmetric in them: at lag zero, the probe itself."""
+        axes = range(1, len(probe.shape) - 1)
+        lags = itertools.product(range(-self.lags, self.lags + 1), repeat=len(axes))
+        # Over the borders, pixels meet those of the other side, of which a network knows nothing.
+        return [
+            probe if not any(lag) else (_rolled(probe, lag, axes) + _rolled(probe, lag, axes, -1)) / 2 for lag in lags
+        ]
+
+
+def _rolled(images, lag, axes, sign=1):
+    return tf.roll(images, [sign * each for each in lag], list(axes))
+
+
+def _variance(counted, images):
+    """Compute the variance over the pixels of each image that count."""
+    if not counted.is_weighted:
+        return tf.math.reduce_variance(images, axis=range(1, len(images.shape)))
+    return counted.mean(tf.square(images - along_images(counted.mean(images), images)))

@@ -221,7 +221,7 @@ def coloured_noise(correlation: np.ndarray, shape: Sequence[int], rng: np.random
 
     Args:
         correlation: That of one image, see `checked_correlation`.
-        shape: (H, W) or (H, W, C).
+        shape: (H, W), (H, W, C) or, of several images, (N, H, W, C).
         rng: Where the random numbers come from.
 
     Raises:
@@ -235,17 +235,15 @@ def coloured_noise(correlation: np.ndarray, shape: Sequence[int], rng: np.random
     """
     from scipy.signal import fftconvolve
 
-    size, channels = tuple(shape[:2]), shape[2] if len(shape) == 3 else 1
-    if len(shape) not in (2, 3) or (correlation.ndim == 4 and correlation.shape[-1] != channels):
+    if len(shape) not in (2, 3, 4) or correlation.shape[3:] not in ((), tuple(shape[2:][-1:])):
         raise InputError(f"expected an image (H, W) or (H, W, C) for noise {text_of(correlation)}, received {shape}")
+    number, rows, columns, channels = shape if len(shape) == 4 else (1, *shape, 1)[:4]
     kernel = correlation_filter(correlation)
-    white = rng.standard_normal((*np.add(size, kernel.shape[:2]) - 1, channels))
+    size = np.add((rows, columns), kernel.shape[:2]) - 1
+    white = rng.standard_normal((number, *size, channels))
     if kernel.ndim == 2:
-        found = fftconvolve(white, kernel[..., None], "valid", axes=(0, 1))
-    else:
-        parts = fftconvolve(white[..., None], kernel, "valid", axes=(0, 1))
-        found = parts.sum(2)
-    return found.reshape(shape)
+        return fftconvolve(white, kernel[None, ..., None], "valid", axes=(1, 2)).reshape(shape)
+    return fftconvolve(white[..., None], kernel[None], "valid", axes=(1, 2)).sum(3).reshape(shape)
 
 
 def text_of(correlation: np.ndarray | None) -> str:

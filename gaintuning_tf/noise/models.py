@@ -201,11 +201,11 @@ class NoiseModel:
 
     def _coloured(self, shape, rng):
         """Draw correlated noise of variance one."""
-        if len(shape) < 4 and self.images == 1:
-            (correlation,) = self.correlations(1)
-            return coloured_noise(cast(np.ndarray, correlation), shape, rng)
-        drawn = [coloured_noise(cast(np.ndarray, one), shape[1:], rng) for one in self.correlations(shape[0])]
-        return np.stack(drawn)
+        found = cast(np.ndarray, self.correlation)
+        if found.ndim in (2, 4):
+            return coloured_noise(found, shape, rng)
+        each = self.correlations(shape[0])
+        return np.stack([coloured_noise(cast(np.ndarray, one), shape[1:], rng) for one in each])
 
 
 # Equality is that of the base: a dataclass would ask whether an array is true.
