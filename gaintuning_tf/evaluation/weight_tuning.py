@@ -18,7 +18,7 @@ from gaintuning_tf.gains.surgery import strip_gains
 from gaintuning_tf.losses.base import Loss
 from gaintuning_tf.networks.network import Network, NetworkLike, network_of
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel
-from gaintuning_tf.noise.tensors import noise_of_batch
+from gaintuning_tf.noise.tensors import noise_of_batch, weights_of
 from gaintuning_tf.tuning.compiled import CompiledSteps
 from gaintuning_tf.tuning.defaults import PLAIN_STEPS, WINDOW
 from gaintuning_tf.tuning.objective import Objective
@@ -85,6 +85,7 @@ class WeightTuner:
         sigma: float | np.ndarray | NoiseModel,
         steps: int | None = None,
         seed: int = 0,
+        mask: ArrayLike | None = None,
     ) -> np.ndarray:
         """Tune the weights on `image`, from those of the model, and denoise it with them.
 
@@ -93,6 +94,7 @@ class WeightTuner:
             sigma: Standard deviation of its noise, in the same units, or a noise model such as `PoissonNoise`.
             steps: Steps, 40 by default.
             seed: Same seed, same machine: same result.
+            mask: True where a pixel does not count, see `GainTuner.tune`.
 
         Returns:
             The denoised image, (1, H, W, C), float32.
@@ -106,7 +108,8 @@ class WeightTuner:
         network.check(noisy.shape)
         model = sigma if isinstance(sigma, NoiseModel) else GaussianNoise(sigma)
         way.objective.loss.check_noise(model)
-        noise = noise_of_batch(model, len(noisy), tf.float32)
+        model.check_images(tuple(noisy.shape))
+        noise = noise_of_batch(model, len(noisy), tf.float32, weights_of(mask, noisy))
         inputs = way.unprepared(noisy, noise, way.objective.windows(noisy, WINDOW))
         self._compiled.reset()
         run = TuningRun(self._compiled, inputs, PLAIN_STEPS if steps is None else steps, seed)

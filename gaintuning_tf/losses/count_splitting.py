@@ -67,8 +67,8 @@ class CountSplitting(RiskEstimate):
         known = noise_tensors(noise)
         if not known.is_white:
             raise InputError(
-                "CountSplitting expects counts that are independent from pixel to pixel, received correlated noise: take "
-                "the loss 'sure', CoupledBootstrap()"
+                "CountSplitting expects counts that are independent from pixel to pixel, received correlated noise: "
+                "take the loss 'sure', CoupledBootstrap()"
             )
         slope = 0 if known.is_gaussian else tf.get_static_value(known.slope)
         if slope is not None and not np.all(np.greater(slope, 0)):

@@ -44,9 +44,10 @@ class CoupledBootstrap(RiskEstimate):
 
         E |f(y + h b) - x|^2 = E[|f(y + h b) - y|^2 + 2 sigma^2/h b . f(y + h b) - |e|^2]:
 
-    the estimate above, with no further factor for the correlation, for b has it. The half difference `b . (f(y + h b) - f(y - h b)) / 2h` has the
-    mean `trace(R J)`, J the derivative of f, for a short or f linear. With both, `v_i R_ij` stands for the covariance
-    `s_i s_j R_ij`: they are the same where the standard deviation s changes little over the lags of R.
+    the estimate above, with no further factor for the correlation, for b has it. The half
+    difference `b . (f(y + h b) - f(y - h b)) / 2h` has the mean `trace(R J)`, J the derivative of f, for a
+    short h, or f linear. With both, `v_i R_ij` stands for the covariance `s_i s_j R_ij`: they are the
+    same where the standard deviation s changes little over the lags of R.
 
     Pixels that do not count have no probe and are in no mean.
 

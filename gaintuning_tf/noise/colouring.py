@@ -39,7 +39,7 @@ def filters_of(correlation: tf.Tensor) -> tf.Tensor:
     return tf.cast(found, correlation.dtype)
 
 
-def _side(images, axis):
+def _side(images, axis) -> Any:
     """Give the length of an axis: a number where the graph knows it."""
     return tf.shape(images)[axis] if images.shape[axis] is None else images.shape[axis]
 

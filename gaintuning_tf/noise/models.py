@@ -158,10 +158,9 @@ class NoiseModel:
         names = [name for name in _names(self) if name != "correlation"]
         parts = {name: np.broadcast_to(getattr(self, name), (images,)) for name in names}
         correlations = self.correlations(images)
-        return [
-            type(self)(**{name: float(part[i]) for name, part in parts.items()}, correlation=correlations[i])
-            for i in range(images)
-        ]
+        own = [{name: float(part[i]) for name, part in parts.items()} for i in range(images)]
+        kind: Any = type(self)  # which has these parameters, the base none
+        return [kind(**part, correlation=one) for part, one in zip(own, correlations, strict=True)]
 
     def correlations(self, images: int) -> list[np.ndarray | None]:
         """List the correlation of each image of a batch of `images`, None for white noise.
@@ -175,6 +174,26 @@ class NoiseModel:
         if len(found) not in (1, images):
             raise InputError(f"expected the correlation of one image or of each of {images}, received {len(found)}")
         return list(np.broadcast_to(found, (images, *found.shape[1:])))
+
+    def check_images(self, shape: Sequence[int | None]) -> None:
+        """Refuse images that such noise cannot be on.
+
+        Args:
+            shape: (N, ..., C).
+
+        Raises:
+            InputError: It is of another number of images, or its correlation of other axes or channels.
+        """
+        if self.images not in (1, shape[0]):
+            raise InputError(f"expected one noise for all images, or one per image of {shape[0]}, received {self}")
+        if self.correlation is not None and len(shape) != 4:
+            raise InputError(f"expected images (N, H, W, C) with correlated noise, received shape {tuple(shape)}")
+        lags = np.shape(cast(Any, self.correlation))
+        channels = lags[-1] if len(lags) > 3 else shape[-1]
+        if channels != shape[-1]:
+            raise InputError(
+                f"expected a correlation between the {shape[-1]} channels of the image, received one of {channels}"
+            )
 
     def parameters(self) -> dict[str, Any]:
         """Give all parameters by name, and `noise_text`, the noise in words: numbers, lists and None, for JSON.
@@ -340,6 +359,7 @@ def stacked(models: Sequence[NoiseModel]) -> NoiseModel:
     """
     if len(models) == 1:
         return models[0]
+    kind: Any  # which has these parameters, the base none
     (kind,) = {type(model) for model in models}
     names = [name for name in _names(kind) if name != "correlation"]
     parts = {name: np.array([getattr(model, name) for model in models]) for name in names}

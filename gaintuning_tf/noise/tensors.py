@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import numpy as np
 import tensorflow as tf
 
+from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import colouring, draws
 from gaintuning_tf.noise.correlation import joined_correlations
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel, along_images
@@ -54,6 +55,11 @@ class NoiseTensors(NamedTuple):
     def is_white(self) -> bool:
         """Whether pixels are known to be independent."""
         return isinstance(self.correlation, tuple)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether pixels are known to be independent, and all count."""
+        return self.is_white and not self.is_weighted
 
     @property
     def is_weighted(self) -> bool:
@@ -120,7 +126,7 @@ class NoiseTensors(NamedTuple):
         """
         variance = self.mean(tf.maximum(self.variance(noisy), 0))
         error = variance * (2 / (noisy.shape.num_elements() / noisy.shape[0])) ** 0.5
-        if self.is_white and not self.is_weighted:
+        if self.is_plain:
             return error
         return tf.math.divide_no_nan(error, tf.cast(tf.sqrt(self.effective_share(noisy)), error.dtype))
 
@@ -265,7 +271,40 @@ def noise_of_batch(
     if isinstance(noise, GaussianNoise):
         intercept = tf.square(tf.cast(np.sqrt(level.intercept), dtype))
         return NoiseTensors(intercept=intercept, correlation=correlation, weights=weights)
-    return NoiseTensors(*(tf.cast(part, dtype) for part in level), correlation, weights)
+    slope, intercept = (tf.cast(part, dtype) for part in level)
+    return NoiseTensors(slope, intercept, correlation, weights)
+
+
+def weights_of(mask: Any, images: tf.Tensor) -> Any:
+    """Turn a mask into weights, see `NoiseTensors`.
+
+    Args:
+        mask: True where a pixel does not count, as `numpy.ma` has it: (N, ...), or (N, ..., C); or None.
+        images: (N, ..., C).
+
+    Returns:
+        (N, ..., 1) or (N, ..., C), of the dtype of the images; an empty tuple if all pixels count.
+
+    Raises:
+        InputError: It is no mask, of another shape, or leaves no pixel of an image.
+
+    Example:
+
+    >>> weights_of(np.array([[[True, False]]]), tf.zeros((1, 1, 2, 3))).numpy()[..., 0].tolist()
+    [[[0.0, 1.0]]]
+    """
+    if mask is None:
+        return ()
+    found, shape = np.asarray(mask), tuple(images.shape)
+    if found.dtype != bool or found.shape not in (shape, shape[:-1]):
+        raise InputError(
+            f"expected mask to be boolean, True where a pixel does not count, of shape {shape[:-1]} or {shape}, "
+            f"received {found.dtype} of shape {found.shape}"
+        )
+    if found.reshape(len(found), -1).all(-1).any():
+        raise InputError("expected a mask that leaves pixels of every image, received one that leaves none")
+    counted = ~(found if found.shape == shape else found[..., None])
+    return () if counted.all() else tf.cast(counted, images.dtype)
 
 
 def total(images: tf.Tensor) -> tf.Tensor:

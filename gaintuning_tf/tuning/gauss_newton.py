@@ -165,7 +165,8 @@ def damping(variance: tf.Tensor, pixels: tf.Tensor, prior: tf.Tensor) -> tf.Tens
 
     Args:
         variance: v, (G,), float64.
-        pixels: n, ().
+        pixels: n, () or (G,): of correlated noise the effective number, for of the mean square
+            of its n values the log-likelihood knows no more.
         prior: Its standard deviation, ().
     """
     width = tf.cast(prior, tf.float64)

@@ -88,7 +88,7 @@ class Objective:
         spec: Any = tf.TensorSpec  # in the tuple, specs are in the place of tensors
         group = spec([self.network.groups], tf.float64)
         gradients = [spec(value.shape, value.dtype) for value in values[:-1]]
-        find = functools.partial(self._slope_in, values, inputs.noise)
+        find = functools.partial(self._slope_in, values)
         return self._over_windows(find, inputs, seed, RiskSlope(group, gradients, group))
 
     def held_out(self, values: Values, inputs: RoundInputs, seed: Integer) -> tf.Tensor:
@@ -105,14 +105,28 @@ class Objective:
         group = tf.TensorSpec([self.network.groups], tf.float64)
 
         def of_probe(values, seed):
-            def find(noisy, reference, own):
-                risk = self._risk_by(self._criterion, values, noisy, inputs.noise, own, reference)
-                return self.network.by_group(risk)
+            def find(noisy, noise, reference, own):
+                risk = self._risk_by(self._criterion, values, noisy, noise, own, reference)
+                return self.network.by_group(_times_share(risk, noisy, noise))
 
             return self._over_windows(find, inputs, seed, group)
 
-        pixels = tf.reduce_prod(inputs.windows.size) * inputs.windows.count
-        return selection.held_out(of_probe, values, seed, pixels)
+        pixels = self.effective(inputs, tf.reduce_prod(inputs.windows.size) * inputs.windows.count)
+        return selection.held_out(of_probe, values, seed, tf.reduce_min(pixels))
+
+    def effective(self, inputs: RoundInputs, pixels: tf.Tensor) -> tf.Tensor:
+        """Find how many independent pixels that count these of the images are worth, see `correlation.effective_share`.
+
+        Args:
+            inputs: What is looked at.
+            pixels: Their number, ().
+
+        Returns:
+            (groups,), float64; for independent pixels that all count, `pixels` as they are.
+        """
+        if inputs.noise.is_plain:
+            return pixels
+        return self.network.by_group(inputs.noise.effective_share(inputs.noisy)) * tf.cast(pixels, tf.float64)
 
     def standard_error(self, inputs: RoundInputs) -> tf.Tensor:
         """Estimate the standard error of a held-out risk, (groups,), float64."""
@@ -122,7 +136,8 @@ class Objective:
 
     def noise_variance(self, noisy: tf.Tensor, noise: NoiseTensors, risk: tf.Tensor) -> tf.Tensor:
         """Find the mean variance of the noise, (groups,), float64; if not known, the risk (N,), which contains it."""
-        return self.network.by_group(noise.mean_variance(noisy) if noise.known else tf.abs(risk))
+        variance = self.network.by_group(_times_share(_variance(noisy, noise, risk), noisy, noise))
+        return _per_share(variance, self._share(noisy, noise), noise)
 
     def windows(self, noisy: tf.Tensor, side: int | None) -> Windows:
         """Choose what a step sees of images.
@@ -141,35 +156,73 @@ class Objective:
     def _risk_by(self, loss, values, noisy, noise, seed, reference):
         alike = draws.alike() if self.network.images else contextlib.nullcontext()
         with self.network.at(values) as denoise, alike:
-            return loss.of(denoise, noisy, noise if noise.known else None, seed=seed, reference=reference)
+            known = noise if noise.known or noise.is_weighted else None
+            return loss.of(denoise, noisy, known, seed=seed, reference=reference)
 
-    def _slope_in(self, values, noise, noisy, reference, seed):
+    def _slope_in(self, values, noisy, noise, reference, seed):
         """Find the slope in one window."""
         tuned, contrast = list(values[:-1]), values[-1]
         with tf.GradientTape() as tape:
             tape.watch(tuned)
             risk = self.risk([*tuned, contrast], noisy, noise, seed, reference)
-            total = tf.reduce_sum(risk)
+            counted = _times_share(risk, noisy, noise)
+            total = tf.reduce_sum(counted)
         gradients: Any = tape.gradient(total, tuned, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return RiskSlope(self.network.by_group(risk), gradients, self.noise_variance(noisy, noise, risk))
+        variance = _times_share(_variance(noisy, noise, risk), noisy, noise)
+        return RiskSlope(self.network.by_group(counted), gradients, self.network.by_group(variance))
 
     def _over_windows(self, find: Callable, inputs, seed, kind):
-        """Average what is found in each window, one after the other: in the memory of one."""
+        """Average what is found in each window, one after the other: in the memory of one.
+
+        Where not all pixels count, windows count by their share of those that do: `find` multiplies by that of
+        each image, and the mean is divided by the mean share.
+        """
 
         def of_window(number):
-            return find(*_window(inputs, seed, number), window_seed(seed, number))
+            noisy, noise, reference = _window(inputs, seed, number)
+            found = find(noisy, noise, reference, window_seed(seed, number))
+            return found, self._share(noisy, noise)
 
-        found = tf.map_fn(of_window, tf.range(inputs.windows.count), fn_output_signature=kind, parallel_iterations=1)
-        return tf.nest.map_structure(lambda values: tf.reduce_mean(values, 0), found)
+        # Without weights there is nothing to divide by.
+        share = tf.TensorSpec([self.network.groups], tf.float64) if inputs.noise.is_weighted else ()
+        numbers = tf.range(inputs.windows.count)
+        found = tf.map_fn(of_window, numbers, fn_output_signature=(kind, share), parallel_iterations=1)
+        means, share = tf.nest.map_structure(lambda values: tf.reduce_mean(values, 0), found)
+        return tf.nest.map_structure(lambda values: _per_share(values, share, inputs.noise), means)
+
+    def _share(self, noisy, noise):
+        """Find which share of the pixels counts, (groups,); an empty tuple if all do."""
+        return self.network.by_group(noise.share(noisy)) if noise.is_weighted else ()
+
+
+def _variance(noisy, noise, risk):
+    """Find the mean variance of the noise of each image; if not known, the risk, which contains it."""
+    return noise.mean_variance(noisy) if noise.known else tf.abs(risk)
+
+
+def _times_share(per_image, noisy, noise):
+    """Multiply numbers of images by the share of their pixels that counts."""
+    return tf.cast(noise.share(noisy), per_image.dtype) * per_image if noise.is_weighted else per_image
+
+
+def _per_share(values, share, noise):
+    """Divide by the share of pixels that counts what was multiplied by it: zero where none does."""
+    if not noise.is_weighted:
+        return values
+    across = [-1] + [1] * (len(values.shape) - 1)
+    return tf.math.divide_no_nan(values, tf.cast(tf.reshape(share, across), values.dtype))
 
 
 def _window(inputs, seed, number):
-    """Cut out the same part of the image and of the reference."""
-    both = tf.concat([inputs.noisy, tf.cast(inputs.reference, inputs.noisy.dtype)], -1)
-    channels = inputs.noisy.shape[-1]
+    """Cut out the same part of the image, of what is known of its noise, and of the reference."""
+    noisy, noise = inputs.noisy, inputs.noise
+    parts = [noisy, tf.cast(inputs.reference, noisy.dtype)] + [noise.weights] * noise.is_weighted
     # Typed so, for TensorFlow's stubs know no slices with an ellipsis.
-    part: Any = spread_window(both, seed, number, inputs.windows)
-    return part[..., :channels], part[..., channels:]
+    part: Any = spread_window(tf.concat(parts, -1), seed, number, inputs.windows, noise.weights)
+    channels, counted = noisy.shape[-1], noise.weights.shape[-1] if noise.is_weighted else 0
+    if not counted:
+        return part[..., :channels], noise, part[..., channels:]
+    return part[..., :channels], noise._replace(weights=part[..., -counted:]), part[..., channels:-counted]
 
 
 def _visible_step(model):

@@ -171,22 +171,26 @@ class Steps:
 
         Args:
             inputs: Those of the round.
-            steps: Its steps: the pixels are those that they have seen.
+            steps: Its steps: the pixels are those that they have seen, of correlated ones as many
+                as they are worth.
         """
         groups = tf.zeros([self._network.groups], tf.float64)
         variance = self.objective.noise_variance(inputs.noisy, inputs.noise, groups)
-        damping = gauss_newton.damping(variance, inputs.pixels(), inputs.limits.prior)
+        damping = gauss_newton.damping(variance, self._effective_pixels(inputs), inputs.limits.prior)
         freedom = gauss_newton.freedom(inputs.curvature, damping)
         image = tf.reduce_prod(tf.cast(tf.shape(inputs.noisy)[1:], tf.float64))
         seen = tf.minimum(image, tf.cast(steps, tf.float64) * tf.cast(inputs.pixels(), tf.float64))
-        return 2 * variance * freedom / seen
+        return 2 * variance * freedom / self.objective.effective(inputs, seen)
+
+    def _effective_pixels(self, inputs):
+        return self.objective.effective(inputs, inputs.pixels())
 
     def _stepped(self, values, state, slope: RiskSlope, inputs) -> tuple[Values, State]:
         """Find the values and the state after the step."""
         tuned, contrast = list(values[:-1]), values[-1]
         gradients = slope.gradients
         if self._per_crop:
-            damping = gauss_newton.damping(slope.variance, inputs.pixels(), inputs.limits.prior)
+            damping = gauss_newton.damping(slope.variance, self._effective_pixels(inputs), inputs.limits.prior)
             flat, deviation = self._network.flat(gradients), self._network.flat(tuned) - 1
             step = gauss_newton.newton_step(inputs.curvature, flat, deviation, damping, inputs.limits.limit)
             gradients = self._network.split(-step)

@@ -16,7 +16,7 @@ from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.losses.base import Loss
 from gaintuning_tf.networks.network import NetworkLike
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel
-from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch
+from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch, weights_of
 from gaintuning_tf.tuning.compiled import CompiledSteps, equal
 from gaintuning_tf.tuning.defaults import PLAIN_STEPS, PRIOR, ROUNDS, STEPS
 from gaintuning_tf.tuning.rounds import IMPLAUSIBLE, TuningRun
@@ -156,6 +156,7 @@ class GainTuner:
         progress: bool = True,
         seed: int = 0,
         window: int | None = None,
+        mask: ArrayLike | None = None,
     ) -> TuningHistory:
         """Tune the gains on `image`, from the values they have.
 
@@ -180,17 +181,20 @@ class GainTuner:
                 many pixels squared instead of on the whole image, which bounds time
                 and memory for large images; on several smaller ones with as many pixels together, one
                 after the other, where the network would keep more than `objective.MEMORY` for it.
+            mask: True where a pixel does not count, as in `numpy.ma`: (N, H, W) or (N, H, W, C), boolean. Such
+                pixels are in no risk, but the network sees them: give them values like those around
+                them. By default all count.
 
         Returns:
             What happened. `KeyboardInterrupt` ends tuning early and is not raised.
 
         Raises:
-            InputError: Wrong shape, wrong number of images, not finite, no sigma, or noise
-                that the loss is not for.
+            InputError: Wrong shape, wrong number of images, not finite, no sigma, noise
+                that the loss is not for, or a mask that leaves nothing.
         """
         start = time.perf_counter()
         noisy = self._checked(image)
-        noise = self._noise(sigma, noisy)
+        noise = self._noise(sigma, noisy, weights_of(mask, noisy))
         rounds = ROUNDS if steps is None and self._steps.prior is not None and noise.known else 1
         steps = (PLAIN_STEPS if self._steps.prior is None else STEPS) if steps is None else steps
         if int(steps) != steps or steps < 0:
@@ -237,18 +241,15 @@ class GainTuner:
             raise InputError("expected finite pixels, received NaN or infinite ones")
         return tf.cast(noisy, self._network.network.dtype)
 
-    def _noise(self, sigma, noisy) -> NoiseTensors:
+    def _noise(self, sigma, noisy, weights) -> NoiseTensors:
         noise = self.loss.noise if sigma is None else sigma
         if noise is None:
             if self.loss.needs_noise:
                 raise InputError("expected the noise level: give sigma to the loss or to tune()")
-            return NoiseTensors()
+            return NoiseTensors(weights=weights)
         if not isinstance(noise, (NoiseModel, NoiseLevel)):
             noise = GaussianNoise(noise)
-        images = noisy.shape[0]
-        if isinstance(noise, NoiseModel) and noise.images not in (1, images):
-            raise InputError(
-                f"expected one sigma or noise for all images, or one per image of {images}, received {noise}"
-            )
+        if isinstance(noise, NoiseModel):
+            noise.check_images(tuple(noisy.shape))
         self.loss.check_noise(noise)
-        return noise_of_batch(noise, images, noisy.dtype)
+        return noise_of_batch(noise, noisy.shape[0], noisy.dtype, weights)

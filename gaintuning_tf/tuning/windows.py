@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -14,6 +14,9 @@ _PLACE = 1 << 31
 # The numbers of the windows of one step lie this far apart, so that they meet no other
 # stream's.
 _NEXT_WINDOW = 1 << 35
+# A window with less than this share of the pixels that count on average says little of
+# the risk: it is put elsewhere.
+_LEAST_SHARE = 0.5
 Integer: TypeAlias = int | tf.Tensor
 
 
@@ -66,7 +69,7 @@ def window_seed(seed: tf.Tensor, number: Integer) -> tf.Tensor:
     return tf.cast(seed, tf.int64) + tf.stack([tf.constant(0, tf.int64), _NEXT_WINDOW * tf.cast(number, tf.int64)])
 
 
-def spread_window(noisy: tf.Tensor, seed: tf.Tensor, number: Integer, windows: Windows) -> tf.Tensor:
+def spread_window(noisy: tf.Tensor, seed: tf.Tensor, number: Integer, windows: Windows, weights: Any = ()) -> tf.Tensor:
     """Cut out window `number` of the step of this seed: together, the windows of a run cover the image evenly.
 
     Their places are a sequence of low discrepancy that goes on from step to step, the fractions of
@@ -79,6 +82,8 @@ def spread_window(noisy: tf.Tensor, seed: tf.Tensor, number: Integer, windows: W
         seed: The seed of the whole tuning and the number of the step.
         number: That of the window in the step, ().
         windows: Their size and count.
+        weights: (N, ..., 1) or (N, ..., C), zero where a pixel does not count: a window with few that
+            do is put around one of them; an empty tuple if all do.
     """
     room = tf.shape(noisy)[1:-1] - windows.size
     axes = room.shape.num_elements()
@@ -87,8 +92,23 @@ def spread_window(noisy: tf.Tensor, seed: tf.Tensor, number: Integer, windows: W
     index = seed[1] * tf.cast(windows.count, tf.int64) + tf.cast(number, tf.int64)
     places = tf.math.floormod(start + tf.cast(index, tf.float64) * _strides(axes), 1)
     offset = tf.minimum(tf.cast(places * tf.cast(room + 1, tf.float64), tf.int32), room)
+    if not isinstance(weights, tuple):
+        offset = _counted_offset(tf.reduce_max(weights, [0, -1]), offset, windows.size, room, places[0])
     begin = tf.concat([[0], offset, [0]], 0)
     return tf.slice(noisy, begin, tf.concat([tf.shape(noisy)[:1], windows.size, tf.shape(noisy)[-1:]], 0))
+
+
+def _counted_offset(counted, offset, size, room, quantile):
+    """Keep the offset of a window, or move it to around the pixel of that quantile among those that count."""
+    here, everywhere = tf.reduce_mean(tf.slice(counted, offset, size)), tf.reduce_mean(counted)
+    sums = tf.cumsum(tf.cast(tf.reshape(counted, [-1]), tf.float64))
+    place = tf.searchsorted(sums, quantile[None] * sums[-1], side="right")[0]
+    pixel = []
+    for side in reversed(tf.unstack(tf.shape(counted))):
+        pixel.insert(0, place % side)
+        place //= side
+    around = tf.clip_by_value(tf.stack(pixel) - size // 2, 0, room)
+    return tf.where(here < _LEAST_SHARE * everywhere, around, offset)
 
 
 def _strides(axes):
