@@ -18,8 +18,8 @@ _ROUNDING = 1e-4
 MOST_PROJECTED = 0.25
 # The root of a spectrum is wider than the correlation, the more so where the spectrum
 # touches zero, as that of a mean over pixels does. A filter of radius 3 r + 4 agrees with
-# the correlation of radius r to 0.006 for means over 2x2 to 5x5 pixels, Gaussians of
-# standard deviation 0.7 to 2 and rows of such, whose filters of radius r are off by 0.12.
+# the correlation of radius r to 0.006 for means over 2x2 to 5x5 pixels, and
+# Gaussians of standard deviation 0.7 to 2; filters of radius r are off by up to 0.12.
 _WIDER, _MARGIN = 3, 4
 # Spectra have at least as many frequencies along an axis, or twice as many as the filter
 # has values: more than enough for it not to meet itself at the borders.
