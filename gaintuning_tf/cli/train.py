@@ -23,7 +23,12 @@ _SETTINGS = {
     "architecture": (str, training_config.ARCHITECTURES, "network"),
     "channels": (int, (1, 3), "1 for grey, 3 for colour"),
     "objective": (str, batches.OBJECTIVES, "supervised needs clean images; the others learn from noisy ones alone"),
-    "noise": (str, batches.NOISES, "what is drawn on the images; none if they are noisy already"),
+    "noise": (
+        str,
+        batches.NOISES,
+        "what is drawn on the images; camera: white, correlated and signal-dependent; none if they are noisy already",
+    ),
+    "white": (float, None, "share of the crops that get white Gaussian noise, of --noise camera"),
     "crop": (int, None, "side of the training crops, pixels"),
     "batch": (int, None, "crops per step"),
     "steps": (int, None, "steps of the whole run"),

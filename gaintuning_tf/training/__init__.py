@@ -3,6 +3,7 @@
 May import: `support`, `images`, `noise`, `gains`, `networks`.
 
 - `batches`: noisy batches.
+- `camera_noise`: noise as cameras make it, drawn for one crop.
 - `config`: the settings of a run.
 - `image_pairs`: a TensorFlow Datasets builder of one's own images.
 - `image_sources`: images to train on: folders, TensorFlow Datasets, by rule.

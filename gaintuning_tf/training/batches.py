@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.training.camera_noise import draw_camera_noise
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-NOISES = ("gaussian", "poisson", "poisson-gaussian", "none")
+NOISES = ("gaussian", "poisson", "poisson-gaussian", "camera", "none")
 OBJECTIVES = ("supervised", "blind-spot", "masking", "sure")
 MASKED = 1 / 64  # share of the pixels that masking hides in each crop
 
@@ -23,15 +24,19 @@ class DrawnNoise:
     """Noise whose strength is drawn anew for each crop.
 
     Gaussian: `y = x + sigma * n`. Poisson: `y = Poisson(dose * x) / dose`, so that the mean of y is x and
-    its variance x / dose. Poisson-Gaussian: their sum, `y = Poisson(dose * x) / dose + sigma * n`.
+    its variance x / dose. Poisson-Gaussian: their sum, `y = Poisson(dose * x) / dose + sigma * n`. Camera: a
+    mixture of Gaussian noise as above with noise that is correlated, signal-dependent or both, and in colour
+    has a covariance between channels, all drawn for each crop by `camera_noise.draw_camera_noise`.
 
     Attributes:
         kind: One of `NOISES`; `"none"` leaves the crops as they are.
-        sigma: Lowest and highest standard deviation, on the 0-255 scale; drawn uniformly.
+        sigma: Lowest and highest standard deviation, on the 0-255 scale; drawn uniformly. For camera noise
+            that at mid-grey.
         dose: Lowest and highest dose, in counts per pixel where the image is 1; drawn uniformly in its logarithm.
+        white: Share of the crops that get white Gaussian noise, where the kind is `"camera"`.
 
     Raises:
-        InputError: The kind is unknown, or a range is not one.
+        InputError: The kind is unknown, a range is not one, or the share is not between 0 and 1.
 
     Example:
 
@@ -44,6 +49,7 @@ class DrawnNoise:
     kind: str = "gaussian"
     sigma: tuple[float, float] = (0.0, 55.0)
     dose: tuple[float, float] = (1.0, 10.0)
+    white: float = 0.5
 
     def __post_init__(self):
         if self.kind not in NOISES:
@@ -55,10 +61,18 @@ class DrawnNoise:
                     f"expected {name} to be two numbers, lowest and highest, from {least:g} on, received {list(value)}"
                 )
 
+        if not (isinstance(self.white, (int, float)) and 0 <= self.white <= 1):
+            raise InputError(f"expected white to be a share, from 0 to 1, received {self.white!r}")
+
     def draw(self, rng: np.random.Generator, clean: np.ndarray) -> tuple[np.ndarray, float]:
-        """Draw the noisy crop, float32, and the standard deviation of its Gaussian part, in units of the crop."""
+        """Draw the noisy crop, float32, and the standard deviation of its Gaussian part, in units of the crop.
+
+        That of camera noise is of mid-grey.
+        """
         if self.kind == "none":
             return clean, 0.0
+        if self.kind == "camera":
+            return self._draw_camera(rng, clean)
         noisy, sigma = clean, 0.0
         if "poisson" in self.kind:
             low, high = np.log(self.dose)
@@ -68,6 +82,31 @@ class DrawnNoise:
             sigma = rng.uniform(*self.sigma) / 255
             noisy = noisy + np.float32(sigma) * rng.standard_normal(clean.shape, np.float32)
         return noisy, sigma
+
+    def _draw_camera(self, rng, clean):
+        if rng.random() < self.white:
+            return dataclasses.replace(self, kind="gaussian").draw(rng, clean)
+        sigma = rng.uniform(*self.sigma) / 255
+        return draw_camera_noise(rng, sigma, clean.shape[-1]).sample(clean, rng), sigma
+
+    def words(self) -> str:
+        """Say in the words of a model card what is drawn.
+
+        Example:
+
+        >>> DrawnNoise("poisson-gaussian", sigma=(1, 5)).words()
+        'Poisson, dose 1 to 10 counts per pixel; Gaussian, sigma 1 to 5 (of 255)'
+        """
+        gaussian = f"Gaussian, sigma {self.sigma[0]:g} to {self.sigma[1]:g} (of 255)"
+        poisson = f"Poisson, dose {self.dose[0]:g} to {self.dose[1]:g} counts per pixel"
+        return {
+            "gaussian": gaussian,
+            "poisson": poisson,
+            "poisson-gaussian": f"{poisson}; {gaussian}",
+            "camera": f"{gaussian}: white on {self.white:.0%} of the crops, correlated, signal-dependent or both on "
+            "the rest",
+            "none": "of the images",
+        }[self.kind]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +138,8 @@ class Batches:
         seed: Seed of all random choices.
 
     Raises:
-        InputError: An image is smaller than the crop, or the pairs do not match.
+        InputError: An image is smaller than the crop, the pairs do not match, or the objective is not one for
+            the noise.
 
     Example:
 
@@ -121,6 +161,7 @@ class Batches:
     def __post_init__(self):
         if self.objective not in OBJECTIVES:
             raise InputError(f"expected objective in {', '.join(OBJECTIVES)}, received {self.objective!r}")
+        check_objective(self.objective, self.noise.kind)
         least = min(min(image.shape[:2]) for image in self.images)
         if least < self.crop:
             raise InputError(
@@ -174,6 +215,26 @@ class Batches:
 
         numbers = tf.data.Dataset.range(first, last)
         return numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def check_objective(objective: str, noise: str) -> None:
+    """Refuse an objective that camera noise would mislead.
+
+    A network with a blind spot, and one that masking trains, would predict noise from its neighbours, and
+    Stein's risk takes the noise to be white, of one level.
+
+    Raises:
+        InputError: The noise is `"camera"` and the objective learns from noisy images alone.
+
+    Example:
+
+    >>> check_objective("supervised", "camera")
+    """
+    if noise == "camera" and objective != "supervised":
+        raise InputError(
+            f"expected the objective supervised with the noise camera, received {objective!r}, which takes noise to be "
+            "independent from pixel to pixel; give clean images and --objective supervised, or draw --noise gaussian"
+        )
 
 
 def _check_pairs(images, targets):

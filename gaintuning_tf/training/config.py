@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.training.batches import NOISES, OBJECTIVES, DrawnNoise
+from gaintuning_tf.training.batches import NOISES, OBJECTIVES, DrawnNoise, check_objective
 
 ARCHITECTURES = ("unet", "dncnn", "blind-spot")
 OPTIMIZERS = ("muon", "adam")
@@ -26,10 +26,12 @@ class TrainingConfig:
         channels: Channels of the images, 1 or 3.
         objective: `"supervised"`, or, for images with noise and no clean ones, `"blind-spot"`, `"masking"` or
             `"sure"`; see `batches.Batches`.
-        noise: What is drawn on the images: `"gaussian"`, `"poisson"`, `"poisson-gaussian"`; `"none"` if they are
-            noisy already.
-        sigma: Lowest and highest standard deviation of Gaussian noise, on the 0-255 scale.
+        noise: What is drawn on the images: `"gaussian"`, `"poisson"`, `"poisson-gaussian"`, `"camera"` (white,
+            correlated and signal-dependent noise); `"none"` if they are noisy already.
+        sigma: Lowest and highest standard deviation of Gaussian noise, on the 0-255 scale; of camera noise at
+            mid-grey.
         dose: Lowest and highest dose of Poisson noise, in counts per pixel where the image is 1.
+        white: Share of the crops that get white Gaussian noise, where the noise is `"camera"`.
         crop: Side of the training crops, pixels.
         batch: Crops per step.
         steps: Steps of the whole run; the learning rate falls to zero at its end, along a cosine.
@@ -53,6 +55,7 @@ class TrainingConfig:
     noise: str = "gaussian"
     sigma: tuple[float, float] = (0.0, 55.0)
     dose: tuple[float, float] = (1.0, 10.0)
+    white: float = 0.5
     crop: int = 64
     batch: int = 8
     steps: int = 20_000
@@ -80,6 +83,7 @@ class TrainingConfig:
         for name in ("crop", "batch", "steps", "steps_per_execution", "checkpoint_every"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) > 0):
                 raise InputError(f"expected {name} to be a whole number above 0, received {getattr(self, name)!r}")
+        check_objective(self.objective, self.noise)
         if self.objective == "blind-spot" and self.architecture != "blind-spot":
             raise InputError(
                 f"the objective blind-spot needs the architecture blind-spot, received {self.architecture!r}: any "
@@ -119,4 +123,4 @@ class TrainingConfig:
         # Whether there are two of each is for `DrawnNoise` to check.
         sigma: Any = tuple(self.sigma)
         dose: Any = tuple(self.dose)
-        return DrawnNoise(self.noise, sigma, dose)
+        return DrawnNoise(self.noise, sigma, dose, self.white)

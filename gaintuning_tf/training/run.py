@@ -144,7 +144,9 @@ def _remember(config, images, run_folder):
         with replacing(file) as temporary:
             temporary.write_text(json.dumps(values, indent=2) + "\n")
         return
-    other = json.loads(file.read_text())
+    # A run of an earlier version lacks settings that came since, and had what is their default today.
+    defaults = json.loads(json.dumps(dataclasses.asdict(TrainingConfig())))
+    other = {**defaults, **json.loads(file.read_text())}
     differing = sorted(name for name in {*values, *other} if values.get(name) != other.get(name))
     if differing:
         raise InputError(

@@ -351,6 +351,8 @@ def test_train_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(tmp_
         (["synthetic:nanoparticles:1", "-o", "a.keras", "--start", "none"], "'none'"),
         (["synthetic:nanoparticles:1", "-o", "a.keras", "--config", "absent.json"], "absent.json"),
         (["synthetic:nanoparticles:1", "-o", "a.keras", "--noise", "salt"], "invalid choice"),
+        (["synthetic:nanoparticles:1", "-o", "a.keras", "--noise", "camera", "--objective", "sure"], "supervised"),
+        (["synthetic:nanoparticles:1", "-o", "a.keras", "--noise", "camera", "--white", "2"], "expected white"),
     ],
 )
 def test_train_refuses_before_it_starts(tmp_path, monkeypatch, capsys, arguments, message):

@@ -22,6 +22,8 @@ from helpers.places import ROOT
         ({"sigma": [5, 1]}, "sigma"),
         ({"learning_rate": -1}, "-1"),
         ({"channels": 2}, "channels"),
+        ({"noise": "camera", "white": 2}, "white"),
+        ({"noise": "camera", "objective": "sure"}, "noise camera"),
         ([1], "list"),
     ],
 )
@@ -48,3 +50,8 @@ def test_options_go_before_the_file(tmp_path):
 def test_every_shipped_network_has_its_configuration():
     for name in list_denoisers():
         assert TrainingConfig.read(ROOT / "scripts" / "recipes" / f"{name}.json").steps > 0
+
+
+def test_cards_of_shipped_networks_say_the_noise_of_their_configuration():
+    for name, info in list_denoisers().items():
+        assert TrainingConfig.read(ROOT / "scripts" / "recipes" / f"{name}.json").drawn_noise().words() == info.noise

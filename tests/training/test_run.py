@@ -1,6 +1,7 @@
 """Training: learns, and resumes to the same weights."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -36,7 +37,8 @@ def images():
 
 
 def test_a_killed_training_resumes_to_the_same_weights(tmp_path, monkeypatch):
-    straight = train(CONFIG, images(), tmp_path / "straight", verbose=0)
+    config = dataclasses.replace(CONFIG, noise="camera")  # half of its crops are of the noise gaussian
+    straight = train(config, images(), tmp_path / "straight", verbose=0)
 
     save = keras.Model.save
 
@@ -47,14 +49,14 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "save", kill_after_second)
     with pytest.raises(Killed):
-        train(CONFIG, images(), tmp_path / "killed", verbose=0)
+        train(config, images(), tmp_path / "killed", verbose=0)
     monkeypatch.undo()
     # Killed before the second checkpoint was renamed: the first is what it resumes from.
     assert int(keras.models.load_model(tmp_path / "killed" / "checkpoint.keras").optimizer.iterations) == 10
-    resumed = train(CONFIG, images(), tmp_path / "killed", verbose=0)
+    resumed = train(config, images(), tmp_path / "killed", verbose=0)
     assert all(np.array_equal(a, b) for a, b in zip(straight.get_weights(), resumed.get_weights(), strict=True))
 
-    again = train(CONFIG, images(), tmp_path / "straight", verbose=0)
+    again = train(config, images(), tmp_path / "straight", verbose=0)
     assert all(np.array_equal(a, b) for a, b in zip(straight.get_weights(), again.get_weights(), strict=True))
 
 
@@ -179,6 +181,19 @@ def test_a_run_with_other_settings_or_images_is_not_continued(tmp_path):
         train(CONFIG, images()[1:], tmp_path, verbose=0)
 
 
+def test_a_run_of_a_version_without_a_setting_is_continued(tmp_path):
+    config = dataclasses.replace(CONFIG, steps=10)
+    first = train(config, images(), tmp_path, verbose=0)
+    file = tmp_path / "run.json"
+    settings = json.loads(file.read_text())
+    del settings["white"]
+    file.write_text(json.dumps(settings))
+    again = train(config, images(), tmp_path, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(first.get_weights(), again.get_weights(), strict=True))
+    with pytest.raises(InputError, match="differs in white;"):
+        train(dataclasses.replace(config, white=0.1), images(), tmp_path, verbose=0)
+
+
 def test_tensorboard_gets_its_logs(tmp_path):
     pytest.importorskip("tensorboard")
     train(CONFIG, images(), tmp_path / "run", tensorboard=tmp_path / "logs", verbose=0)
@@ -208,7 +223,7 @@ from gaintuning_tf.training.batches import Batches
 from gaintuning_tf.training.config import TrainingConfig
 from gaintuning_tf.training.run import train
 config = TrainingConfig(architecture=sys.argv[2], architecture_options={"bias_free": True, "width": 4}, crop=16,
-                        batch=2, objective=sys.argv[3], steps=6, warmup=1, checkpoint_every=3)
+                        batch=2, objective=sys.argv[3], noise=sys.argv[4], steps=6, warmup=1, checkpoint_every=3)
 model = train(config, load_images("synthetic:piecewise-constant:2"), sys.argv[1] + "/run", verbose=0)
 model.save(sys.argv[1] + "/m.keras")
 image = np.random.default_rng(0).random((1, 13, 10, 1)).astype("float32")
@@ -216,10 +231,12 @@ np.save(sys.argv[1] + "/out.npy", np.asarray(model(image)))
 """
 
 
-@pytest.mark.parametrize(("architecture", "objective"), [("unet", "supervised"), ("dncnn", "sure")])
-def test_it_trains_on_jax_and_the_file_loads_here_with_the_same_outputs(tmp_path, architecture, objective):
+@pytest.mark.parametrize(
+    ("architecture", "objective", "noise"), [("unet", "supervised", "camera"), ("dncnn", "sure", "gaussian")]
+)
+def test_it_trains_on_jax_and_the_file_loads_here_with_the_same_outputs(tmp_path, architecture, objective, noise):
     pytest.importorskip("jax")
-    command = [sys.executable, "-c", ON_JAX, str(tmp_path), architecture, objective]
+    command = [sys.executable, "-c", ON_JAX, str(tmp_path), architecture, objective, noise]
     done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     image = np.random.default_rng(0).random((1, 13, 10, 1)).astype("float32")
