@@ -4,8 +4,10 @@
     python scripts/model_card.py unet-bf-natural --data FOLDER/set12 --sigmas 25 30 50
     python scripts/model_card.py unet-bf-natural --data FOLDER/set12 --sigmas 30 70 --tune
     python scripts/model_card.py unet-tem --data FOLDER/tem --doses 1 5
+    python scripts/model_card.py unet-bf-natural --data FOLDER/set12 --config scripts/recipes/unet-bf-natural-3.json
 
-Fills in `card.json` (parameters, gains, PSNR) and the table in `README.md` beside it. With --tune it
+Fills in `card.json` (parameters, gains, PSNR) and the table in `README.md` beside it. With --config, the
+configuration of the last training, the card says the noise that it draws. With --tune it
 adds the column of the tuned network, which takes minutes per image size and noise level. With --doses the images are
 counts of electron microscopy: the i-th of the sorted folder, clean, is the mean of numpy.random.RandomState(i).poisson(
 DOSE * image) / DOSE. PSNR on a range of 1, after clipping.
@@ -21,6 +23,7 @@ import numpy as np
 from gaintuning_tf import gain_layers, gaintune, insert_gains, load_denoiser, psnr, ssim
 from gaintuning_tf.evaluation.measure import evaluate
 from gaintuning_tf.images.files import image_files, load_image
+from gaintuning_tf.training.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
@@ -91,10 +94,13 @@ def main():
     parser.add_argument("--data", required=True, help="folder of clean images: Set12, or micrographs")
     parser.add_argument("--sigmas", type=float, nargs="+", default=[], help="noise levels, on the 0-255 scale")
     parser.add_argument("--doses", type=float, nargs="+", default=[], help="counts per pixel where the image is 1")
+    parser.add_argument("--config", help="configuration of its training, of which the card says the noise")
     parser.add_argument("--tune", action="store_true", help="measure tuning too")
     args = parser.parse_args()
     folder = ROOT / "saved_models" / args.name
     card = json.loads((folder / "card.json").read_text())
+    if args.config:
+        card["noise"] = TrainingConfig.read(args.config).drawn_noise().words()
     model = load_denoiser(folder / card["file"])
     measure(card, model, args.data, args.sigmas, args.tune)
     measure_counts(card, model, args.data, args.doses)

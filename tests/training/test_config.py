@@ -55,3 +55,8 @@ def test_every_shipped_network_has_its_configuration():
 def test_cards_of_shipped_networks_say_the_noise_of_their_configuration():
     for name, info in list_denoisers().items():
         assert TrainingConfig.read(ROOT / "scripts" / "recipes" / f"{name}.json").drawn_noise().words() == info.noise
+
+
+def test_every_configuration_that_comes_with_the_project_is_one():
+    recipes = list((ROOT / "scripts" / "recipes").glob("*.json"))
+    assert {TrainingConfig.read(recipe).noise for recipe in recipes} == {"gaussian", "poisson", "camera"}
