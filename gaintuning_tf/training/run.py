@@ -109,8 +109,9 @@ def train(
 def _batches(config, images, targets):
     if targets is not None and (config.noise != "none" or config.objective != "supervised"):
         raise InputError(
-            "expected the objective supervised and the noise none for pairs of noisy and clean images, on which nothing "
-            f"is drawn, received {config.objective!r} and {config.noise!r}; leave them out, or give clean images alone"
+            "expected the objective supervised and the noise none for pairs of noisy and clean images, on which "
+            f"nothing is drawn, received {config.objective!r} and {config.noise!r}; leave them out, or give "
+            "clean images alone"
         )
     sigmas = None
     if config.objective == "sure" and config.noise == "none":
