@@ -6,6 +6,8 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
+from gaintuning_tf.images.bad_pixels import HOT_PIXELS, NAN
+from gaintuning_tf.images.files import load_image
 from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS
 from gaintuning_tf.networks import pretrained
 
@@ -82,6 +84,39 @@ def recipe_of(options: argparse.Namespace) -> dict:
         "seed": options.seed,
     }
     return recipe | ({"prior": options.prior} if options.plain or options.prior else {})
+
+
+def add_pixels(command: argparse.ArgumentParser) -> None:
+    """Add the options for pixels that do not count to a command's."""
+    group = command.add_argument_group(
+        "pixels that do not count",
+        "Constant areas, hot and dead pixels are found, and what was found is said. They and those given are left out "
+        "of range, noise and risk.",
+    )
+    add = group.add_argument
+    add(
+        "--mask",
+        metavar="FILE",
+        help="image of the same size, not zero where a pixel does not count; such pixels are passed through",
+    )
+    add("--nodata", type=float, metavar="X", help="value of pixels that are missing; they are passed through")
+    add("--nan", choices=NAN, default=NAN[0], help="NaN and infinite pixels are an error, or missing [%(default)s]")
+    add(
+        "--hot",
+        choices=HOT_PIXELS,
+        default=HOT_PIXELS[0],
+        help="hot and dead pixels are replaced, or passed through [%(default)s]",
+    )
+
+
+def pixels_of(options: argparse.Namespace) -> dict:
+    """Turn the options of `add_pixels` into arguments of `gaintune`.
+
+    Raises:
+        InputError: The mask is no file that can be read.
+    """
+    mask = load_image(options.mask) if options.mask else None
+    return {"mask": mask, "nodata": options.nodata, "nan": options.nan, "hot": options.hot}
 
 
 def loss_of(options: argparse.Namespace) -> str:

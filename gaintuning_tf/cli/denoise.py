@@ -15,6 +15,7 @@ from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of
 from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import array_layout, files, formats
+from gaintuning_tf.images.bad_pixels import PixelRules
 from gaintuning_tf.images.formats import READABLE
 from gaintuning_tf.images.stack_files import open_stack
 from gaintuning_tf.losses.names import LOSSES, check_noise_kind
@@ -42,6 +43,7 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
     _add_settings(add)
     add_method(command)
     _add_outputs(add)
+    common.add_pixels(command)
     denoise_stack.add_options(command)
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
@@ -115,9 +117,9 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
         picture = stack.frame_count == 1 or (stack.axes == "YXC" and stack.shape[-1] == 3)
         if not picture or denoise_stack.wanted(options):
             return denoise_stack.run(options, stack, start_tensorflow)
-        image, reference = _read(options, stack, channels)
+        image, reference, pixels = _read(options, stack, channels)
     start_tensorflow(options.threads)
-    return _denoise(options, image, reference, stack.axes)
+    return _denoise(options, image, reference, pixels, stack.axes)
 
 
 def _check_files(options):
@@ -142,16 +144,19 @@ def _check_files(options):
 
 
 def _read(options, stack, channels):
-    """Read the image and its reference, and check them."""
+    """Read the image, its reference and its mask, and check them."""
+    pixels = common.pixels_of(options)
+    stack = open_stack(stack, model_channels=channels, mask=pixels["mask"])
     image = stack.array()
-    array_layout.layout(image, channels, axes=stack.axes, data_range=options.data_range)
+    array_layout.check_finite(image, PixelRules(options.nodata, options.nan).missing(stack.with_mask(image)))
+    array_layout.check_data_range(options.data_range)
     reference = files.load_image(options.reference) if options.reference else None
     if reference is not None and reference.shape != image.shape:
         raise InputError(f"expected a reference of the image's shape {image.shape}, received {reference.shape}")
-    return image, reference
+    return image, reference, pixels
 
 
-def _denoise(options, image, reference, axes):
+def _denoise(options, image, reference, pixels, axes):
     start = time.perf_counter()
     from gaintuning_tf.denoising.pipeline import gaintune
     from gaintuning_tf.gains.gain_files import save_gains
@@ -164,9 +169,12 @@ def _denoise(options, image, reference, axes):
         axes=axes,
         data_range=options.data_range,
         progress=not options.quiet,
+        **pixels,
         **recipe_of(options),
     )
+    words = result.bad_pixels.words(image, options.hot)
     summary = _summary(options, result, time.perf_counter() - start)
+    summary |= {"bad_pixels": result.bad_pixels.counts(), "bad_pixels_text": words}
     scores = _scores(result, image, reference)
     if options.report:
         from gaintuning_tf.reports.image_report import write_report
@@ -208,16 +216,19 @@ def _summary(options, result, seconds):
 
 
 def _scores(result, noisy, reference):
-    """Measure PSNR and SSIM of the noisy, pretrained and tuned image against the reference."""
+    """Measure PSNR and SSIM of the noisy, pretrained and tuned image against the reference, in pixels that count."""
     if reference is None:
         return {}
     from gaintuning_tf.evaluation.metrics import psnr, ssim
 
     options = {"data_range": result.layout.data_range}
     shown = {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised}
-    scores = {name: {"psnr": psnr(reference, image, **options)} for name, image in shown.items()}
+    mask = result.bad_pixels.mask
+    counted = ... if mask is None else ~mask
+    scores = {name: {"psnr": psnr(reference[counted], image[counted], **options)} for name, image in shown.items()}
     axes = result.layout.axes
-    if set(axes) <= set("YXC") and min(reference.shape[axes.index(letter)] for letter in "YX") >= 7:
+    # The similarity of a pixel is that of a window about it, which would have those that do not count.
+    if mask is None and set(axes) <= set("YXC") and min(reference.shape[axes.index(letter)] for letter in "YX") >= 7:
         channel_axis = axes.index("C") if "C" in axes else None
         for name, image in shown.items():
             scores[name]["ssim"] = ssim(reference, image, channel_axis=channel_axis, **options)

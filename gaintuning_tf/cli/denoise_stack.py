@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from gaintuning_tf.cli.common import at_least_one, log_of, network_of, recipe_of
+from gaintuning_tf.cli.common import at_least_one, log_of, network_of, pixels_of, recipe_of
 from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.stack_files import Stack, open_stack
@@ -169,6 +169,7 @@ def _run(options, stack, reference):
             client=client,
             listeners=[log.frame] if log else [],
             progress=not options.quiet,
+            **pixels_of(options),
             **recipe_of(options),
         )
 
@@ -190,6 +191,7 @@ def _summary(options, result, seconds):
         seconds=seconds,
     )
     summary["failed"] = [{"frame": number, "reason": reason} for number, reason in result.failed.items()]
+    summary |= {"bad_pixels": result.column("bad_pixels"), "bad_pixels_text": result.bad_pixels()}
     if result.tuned_on is not None:
         summary["tuned_on"] = result.tuned_on
     psnr = stack_psnr(result.rows, result.layout.data_range)

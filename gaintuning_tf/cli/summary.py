@@ -61,9 +61,10 @@ def summary_of(
 
 def facts(summary: dict) -> dict:
     """Make a summary names and values to show."""
-    shown = {name: value for name, value in summary.items() if name not in _NUMBERS}
+    hidden = (*_NUMBERS, "bad_pixels", *(() if summary.get("bad_pixels_text") else ("bad_pixels_text",)))
+    shown = {name: value for name, value in summary.items() if name not in hidden}
     rounded = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in shown.items()}
-    return {name.replace("_", " "): value for name, value in rounded.items()}
+    return {name.removesuffix("_text").replace("_", " "): value for name, value in rounded.items()}
 
 
 def sentence(summary: dict) -> str:
@@ -87,6 +88,9 @@ def sentence(summary: dict) -> str:
         f"{summary['output']}: {level} ({source}), {summary['steps']} steps, "
         f"estimated {risk}, {summary['seconds']:.1f} s"
     )
+    # What is missing was said beforehand, what was found is a warning of its own.
+    if "missing" in summary.get("bad_pixels_text", ""):
+        text += f"; {summary['bad_pixels_text']}"
     if "psnr_tuned" in summary:
         values = [f"{name} {summary[f'psnr_{name}']:.2f}" for name in ("noisy", "pretrained", "tuned")]
         text += f"; PSNR in dB: {', '.join(values)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 from gaintuning_tf.denoising.clusters import check_available
 from gaintuning_tf.denoising.shipped_network import ShippedNetwork, run_frame
 from gaintuning_tf.errors import GainTuningWarning, InputError
+from gaintuning_tf.images.bad_pixels import PixelRules, common_extent, frame_extent, words_of
 from gaintuning_tf.images.frame_order import FrameOrder
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ def gaintune_array(
     data_range: float | None = None,
     dtype: DTypeLike | None = None,
     on_failure: str = "pass",
+    nodata: float | None = None,
+    nan: str = "error",
+    hot: str = "replace",
     **recipe: Any,
 ) -> Array:
     """Denoise a Dask array, lazily, a task for each frame, as `gaintune` would the whole.
@@ -47,6 +52,8 @@ def gaintune_array(
         dtype: Of the result; by default the array's.
         on_failure: What becomes of a frame that cannot be denoised, see `denoise_stack`; with `"stop"` its task fails.
             A warning tells which, where the frame was done.
+        nodata, nan, hot: As for `gaintune`. Of masked arrays (`dask.array.ma`), masked pixels do not count. A warning
+            tells what was found in a frame, where it was done.
         **recipe: `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `seed` of `gaintune`.
 
     Returns:
@@ -85,11 +92,13 @@ def gaintune_array(
     noisy = noisy.rechunk(tuple(-1 if kept else 1 for kept in whole))
     dtype = np.dtype(noisy.dtype if dtype is None else dtype)
     frames = _Frames(order, noisy.dtype)
-    how = {"data_range": data_range, "dtype": dtype, "on_failure": on_failure}
+    rules = PixelRules(nodata, nan, hot)
+    how = {"data_range": data_range, "dtype": dtype, "on_failure": on_failure, "rules": rules}
+    known = data_range is not None or noisy.dtype == np.uint8
     return da.map_blocks(
         functools.partial(_block, frames, Recipe(**recipe), channels, how),
         noisy,
-        *(_extent(noisy) if data_range is None and noisy.dtype != np.uint8 else (0, 255)),
+        extent=(0.0, 255.0) if known else _extent(noisy, order, rules),
         network=delayed(ShippedNetwork.of(network), pure=True),
         dtype=dtype,
         meta=np.empty((0,) * noisy.ndim, dtype),
@@ -105,25 +114,32 @@ class _Frames:
     path: str = "the array"
     limits: tuple[float, float] = (0.0, 0.0)
 
-    def extent(self):
+    def extent(self, rules):
         return self.limits
 
 
-def _extent(array):
-    """Find the smallest and the largest finite value, lazily."""
-    import dask.array as da
+def _extent(array, order, rules):
+    """Find the extent of the pixels that count of all frames, lazily."""
+    from dask.delayed import delayed
 
-    if array.dtype.kind == "f":
-        finite = da.isfinite(array)
-        return da.where(finite, array, np.inf).min(), da.where(finite, array, -np.inf).max()
-    return array.min(), array.max()
+    parts = [delayed(_extent_of)(block, order, rules) for block in array.to_delayed().ravel()]
+    return delayed(_joined)(parts)
 
 
-def _block(frames, recipe, channels, how, block, lowest, highest, *, network, block_id):
+def _extent_of(block, order, rules):
+    own = FrameOrder(order.axes, block.shape, order.model_channels)
+    return frame_extent(own.frame(block[own.index(0)]), rules)
+
+
+def _joined(parts):
+    return common_extent(itertools.chain.from_iterable(parts))
+
+
+def _block(frames, recipe, channels, how, block, *, extent, network, block_id):
     """Denoise one chunk, which is one frame."""
     from gaintuning_tf.denoising.frame_job import frame_job
 
-    frames = dataclasses.replace(frames, limits=(float(lowest), float(highest)))
+    frames = dataclasses.replace(frames, limits=tuple(extent))
     job = frame_job(frames, recipe, channels, **how)
     number = frames.order.number(block_id)
     order = FrameOrder(frames.order.axes, block.shape, channels)
@@ -131,6 +147,9 @@ def _block(frames, recipe, channels, how, block, lowest, highest, *, network, bl
     result = run_frame(network, job, number, order.frame(block[index]))
     if result.row["failed"]:
         warnings.warn(f"frame {number}: {result.row['failed']}", GainTuningWarning, stacklevel=2)
+    elif result.row["bad_pixels"]:
+        words = words_of(result.row["bad_pixels"], block.size, job.rules.hot, result.row["constant_at"])
+        warnings.warn(f"frame {number}: {words}", GainTuningWarning, stacklevel=2)
     denoised = np.empty(block.shape, result.image.dtype)
     denoised[index] = order.part(result.image)
     return denoised

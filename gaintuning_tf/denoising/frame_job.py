@@ -8,16 +8,17 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.images.array_layout import Layout, convert, nominal_range
+from gaintuning_tf.images.array_layout import Layout, check_data_range, check_finite, convert, nominal_range
+from gaintuning_tf.images.bad_pixels import BadPixels, PixelRules, find_bad_pixels
 from gaintuning_tf.images.frame_order import FrameOrder
-from gaintuning_tf.noise.models import stacked
+from gaintuning_tf.noise.models import NoiseModel, stacked
 
 if TYPE_CHECKING:
     import keras
@@ -42,8 +43,10 @@ class FrameResult:
         gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
         row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`; if it did not fail, `noise`
             (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in
-            units of the image.
+            units of the image; and `bad_pixels`, how many do not count, by kind, and `constant_at`, the
+            values of constant areas.
         pretrained: The network's output before tuning, as `image`; where asked for.
+        mask: True where a pixel does not count, of the image's shape; None if all do.
     """
 
     number: int
@@ -51,6 +54,7 @@ class FrameResult:
     gains: list[np.ndarray] | None
     row: dict
     pretrained: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +68,7 @@ class FrameJob:
         white: Value at which pixels are saturated, or None.
         on_failure: One of `ON_FAILURE`.
         keep_pretrained: Whether results have `pretrained`.
+        rules: What is known of pixels that do not count.
     """
 
     recipe: Recipe
@@ -72,6 +77,7 @@ class FrameJob:
     white: float | None = None
     on_failure: str = "pass"
     keep_pretrained: bool = False
+    rules: PixelRules = dataclasses.field(default_factory=PixelRules)
 
     def tuner(self, model: Network | keras.Model | str | Path) -> FrameTuner:
         """Make a network ready.
@@ -89,7 +95,7 @@ class FrameJob:
         Args:
             tuner: What `tuner` made.
             number: Which frame.
-            image: It, as it came from the file.
+            image: It, as it came from the file; masked pixels of an `np.ma.MaskedArray` do not count.
             **options: `shared`, gains that are to be applied as they are; `previous`, gains to start from if they are
                 better than the model's own: each in one row, see `flat`; `progress`, whether to show a bar.
 
@@ -99,58 +105,83 @@ class FrameJob:
         """
         start = time.perf_counter()
         try:
-            result = self._tuned(tuner, *_prepared(self, tuner, number, image), **options)
+            result = self._tuned(tuner, image, _prepared(self, tuner, number, image), **options)
         except InputError as error:
             if self.on_failure == "stop":
                 raise InputError(f"frame {number}: {error}") from error
-            result = self._failed(number, image, str(error))
+            result = self._failed(number, np.ma.getdata(image), str(error))
         result.row["seconds"] = round(time.perf_counter() - start, 3)
         return result
 
-    def _tuned(self, tuner, number, frame, noise, *, shared=None, previous=None, progress=False):
+    def _tuned(self, tuner, image, prepared, *, shared=None, previous=None, progress=False):
+        number, frame, noise, mask = prepared.number, prepared.frame, prepared.noise, prepared.mask
         own, before = tuner.start(number), None
         if shared is not None or previous is not None:
-            before = tuner.tune(frame, noise, own, steps=0).history.risk_before
+            before = tuner.tune(frame, noise, own, mask=mask, steps=0).history.risk_before
         if shared is not None:
-            tuned = tuner.tune(frame, noise, tuner.split(shared), steps=0)
+            tuned = tuner.tune(frame, noise, tuner.split(shared), mask=mask, steps=0)
         else:
-            start = own if previous is None else _better(tuner, frame, noise, own, tuner.split(previous), before)
-            tuned = tuner.tune(frame, noise, start, progress=progress)
+            start = own if previous is None else _better(tuner, prepared, own, tuner.split(previous), before)
+            tuned = tuner.tune(frame, noise, start, mask=mask, progress=progress)
         if tuned.history.interrupted:
             raise KeyboardInterrupt
         before = tuned.history.risk_before if before is None else before
         if not (np.isfinite(tuned.denoised).all() and np.isfinite([before, tuned.history.risk_after]).all()):
             raise InputError("the result is not finite")
-        row = self._row(number, tuned, noise, before)
-        pretrained = self.layout.image(tuned.pretrained) if self.keep_pretrained else None
-        return FrameResult(number, self.layout.image(tuned.denoised), tuned.gains, row, pretrained)
+        row = self._row(prepared, image, tuned, before)
+        pretrained = self._restored(tuned.pretrained, image, prepared.bad) if self.keep_pretrained else None
+        denoised = self._restored(tuned.denoised, image, prepared.bad)
+        return FrameResult(number, denoised, tuned.gains, row, pretrained, prepared.bad.mask)
 
-    def _row(self, number, tuned, noise, before):
+    def _restored(self, frames, image, bad):
+        denoised = self.layout.image(frames)
+        return denoised if bad.mask is None else bad.restored(denoised, self._as_output(image), self.rules.hot)
+
+    def _as_output(self, image):
+        """Convert a frame to the output's dtype: NaN is 0 where that has integers."""
+        image, dtype = np.ma.getdata(image), self.layout.dtype
+        return convert(np.nan_to_num(image) if dtype.kind in "iu" and image.dtype.kind == "f" else image, dtype)
+
+    def _row(self, prepared, image, tuned, before):
         scale = self.layout.data_range
-        known = noise.scaled(scale, self.layout.offset)
+        known = prepared.noise.scaled(scale, self.layout.offset)
         return {
-            "frame": number,
+            "frame": prepared.number,
             "failed": None,
             "noise": known.parameters(),
             "contrast": float(tuned.gains[-1].reshape(())),
             "risk": [float(risk) * scale**2 for risk in tuned.history.risk],
             "risk_before": float(before) * scale**2,
             "risk_after": float(tuned.history.risk_after) * scale**2,
+            "bad_pixels": prepared.bad.counts(),
+            "constant_at": prepared.bad.constant_at(image),
         }
 
     def _failed(self, number, image, reason):
-        dtype = self.layout.dtype
-        if self.on_failure == "blank":
-            passed = np.zeros(image.shape, dtype)
-        else:
-            passed = convert(np.nan_to_num(image) if dtype.kind in "iu" and image.dtype.kind == "f" else image, dtype)
+        blank = self.on_failure == "blank"
+        passed = np.zeros(image.shape, self.layout.dtype) if blank else self._as_output(image)
         row = {"frame": number, "failed": reason, "instead": self.on_failure}
         return FrameResult(number, passed, None, row, passed if self.keep_pretrained else None)
 
 
-def _better(tuner, frame, noise, own, previous, before):
+class _Prepared(NamedTuple):
+    """A frame in the units of the network, and its noise."""
+
+    number: int
+    frame: np.ndarray
+    noise: NoiseModel
+    bad: BadPixels
+
+    @property
+    def mask(self):
+        """Where a pixel does not count, of the frame's shape; None if all do."""
+        return None if self.bad.mask is None else self.bad.mask.reshape(self.frame.shape)
+
+
+def _better(tuner, prepared, own, previous, before):
     """Choose the previous frame's gains, unless they are worse here than the start of any frame: another scene."""
-    carried = tuner.tune(frame, noise, previous, steps=0).history.risk_before
+    frame, noise = prepared.frame, prepared.noise
+    carried = tuner.tune(frame, noise, previous, mask=prepared.mask, steps=0).history.risk_before
     return previous if carried < before else own
 
 
@@ -166,10 +197,6 @@ def unusable(image: np.ndarray, white: float | None = None) -> str | None:
     >>> unusable(np.zeros((4, 4)))
     'all pixels are 0'
     """
-    if image.dtype.kind == "f":
-        bad = np.count_nonzero(~np.isfinite(image))
-        if bad:
-            return f"{bad} pixels are NaN or infinite"
     lowest = image.min()
     if lowest == image.max():
         return f"all pixels are {lowest:g}"
@@ -210,20 +237,28 @@ def shared_gains(
                 reason = error
     if not usable:
         raise InputError(f"no frame can be tuned on: {reason}")
-    chosen, frames, models = zip(*usable, strict=True)
-    gains, history = tuner.tune_together(np.stack(frames), stacked(models), tuner.start(chosen[0]), progress=progress)
+    chosen = [frame.number for frame in usable]
+    frames, models = np.stack([frame.frame for frame in usable]), stacked([frame.noise for frame in usable])
+    masks = [np.zeros(frame.frame.shape, bool) if frame.mask is None else frame.mask for frame in usable]
+    mask = np.stack(masks) if any(frame.mask is not None for frame in usable) else None
+    gains, history = tuner.tune_together(frames, models, tuner.start(chosen[0]), mask=mask, progress=progress)
     if history.interrupted:
         raise KeyboardInterrupt
-    return flat(gains), list(chosen), len(history.risk)
+    return flat(gains), chosen, len(history.risk)
 
 
 def _prepared(job, tuner, number, image):
-    """Return the number, the frame in the units of the network, and its noise."""
-    reason = unusable(image, job.white)
+    missing = job.rules.missing(image)
+    if missing.all():
+        raise InputError("all pixels are missing")
+    check_finite(image, missing)
+    reason = unusable(np.ma.getdata(image)[~missing], job.white)
     if reason:
         raise InputError(reason)
-    frame = job.layout.frames(image)[0]
-    return number, frame, tuner.noise(frame, number)
+    bad = find_bad_pixels(image, rules=job.rules)
+    frame = job.layout.frames(bad.filled)[0]
+    mask = None if bad.mask is None else bad.mask.reshape(frame.shape)
+    return _Prepared(number, frame, tuner.noise(frame, number, mask), bad)
 
 
 def flat(gains: Sequence[np.ndarray]) -> np.ndarray:
@@ -249,8 +284,8 @@ class Frames(Protocol):
         """What they are called in a message."""
         ...
 
-    def extent(self) -> tuple[float, float]:
-        """Find the smallest and the largest finite value of all."""
+    def extent(self, rules: PixelRules) -> tuple[float, float]:
+        """Find the smallest and the largest value of the pixels that count; NaN if there is none."""
         ...
 
 
@@ -261,6 +296,7 @@ def frame_job(
     *,
     data_range: float | None = None,
     dtype: DTypeLike | None = None,
+    rules: PixelRules = PixelRules(),  # noqa: B008 - frozen
     **options: Any,
 ) -> FrameJob:
     """Find how the frames of a stack are done: in the range that `array_layout.layout` would find for the whole.
@@ -271,6 +307,7 @@ def frame_job(
         channels: Those that the network takes.
         data_range: As for `gaintune`.
         dtype: Of the output; by default the stack's.
+        rules: What is known of pixels that do not count.
         **options: Of `FrameJob`.
 
     Raises:
@@ -281,17 +318,15 @@ def frame_job(
         raise InputError(f"expected an output of integers or floats, received dtype {dtype}")
     white = float(np.iinfo(stack.dtype).max) if stack.dtype.kind in "iu" else None
     if data_range is not None:
-        if not (math.isfinite(data_range) and data_range > 0):
-            raise InputError(f"expected data_range to be a positive number, received {data_range}")
-        offset, scale = 0.0, float(data_range)
+        offset, scale = 0.0, check_data_range(data_range)
     else:
-        extent = (0.0, 255.0) if stack.dtype == np.uint8 else stack.extent()
+        extent = (0.0, 255.0) if stack.dtype == np.uint8 else stack.extent(rules)
         if not all(map(math.isfinite, extent)):
             raise InputError(f"expected finite pixels, received none in {stack.path}")
-        offset, scale = nominal_range(stack.dtype, *extent)
+        offset, scale = nominal_range(stack.dtype, *extent, from_zero=recipe.of_counts)
         # Cameras put 12 bits into 16: there, 4095 is white.
         if white is not None and stack.dtype.kind == "u" and offset == 0:
             white = min(white, scale)
     axes, shape = stack.order.frame_axes, stack.order.frame_shape
     layout = Layout(axes, shape, dtype, offset, scale, channels if "C" in axes else 1)
-    return FrameJob(recipe, layout, stack.order.frame_count, white, **options)
+    return FrameJob(recipe, layout, stack.order.frame_count, white, rules=rules, **options)

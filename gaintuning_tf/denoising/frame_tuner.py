@@ -88,8 +88,13 @@ class FrameTuner:
             self.network.model, recipe.loss, self._counts, prior=recipe.prior, contrast=recipe.contrast
         )
 
-    def noise(self, frame: np.ndarray, number: int = 0) -> NoiseModel:
+    def noise(self, frame: np.ndarray, number: int = 0, mask: np.ndarray | None = None) -> NoiseModel:
         """Find the noise of frame `number`, (H, W, C), in the units of the network: the one given, or estimated.
+
+        Args:
+            frame: The frame.
+            number: Which it is.
+            mask: True where a pixel does not count, of its shape.
 
         Raises:
             InputError: It cannot be estimated.
@@ -99,7 +104,7 @@ class FrameTuner:
         # In the image's own units: a count is a whole number there.
         kind = self.recipe.noise
         assert isinstance(kind, str), "a model would have been given"
-        found = estimate_noise(frame * self.scale + self.offset, kind)
+        found = estimate_noise(frame * self.scale + self.offset, kind, mask=mask)
         return found.scaled(1 / self.scale, -self.offset / self.scale)
 
     def without_gains(self) -> keras.Model:
@@ -128,6 +133,7 @@ class FrameTuner:
         noise: NoiseModel,
         start: Sequence[np.ndarray] = (),
         *,
+        mask: np.ndarray | None = None,
         steps: int | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         progress: bool = False,
@@ -138,11 +144,13 @@ class FrameTuner:
             frame: (H, W, C), in the units of the network.
             noise: Its noise in the same units.
             start: Gains and contrast to start from; ones if empty.
+            mask: True where a pixel does not count, of the frame's shape.
             steps: By default the recipe's.
             callbacks: See `GainTuner.tune`.
             progress: Whether to show a bar.
         """
-        return self.denoiser.tune(frame[None], start, **self._options(noise, steps, callbacks, progress))
+        mask = None if mask is None else mask[None]
+        return self.denoiser.tune(frame[None], start, **self._options(noise, steps, mask, callbacks, progress))
 
     def tune_together(
         self,
@@ -150,15 +158,18 @@ class FrameTuner:
         noise: NoiseModel,
         start: Sequence[np.ndarray] = (),
         *,
+        mask: np.ndarray | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         progress: bool = False,
     ) -> tuple[list[np.ndarray], TuningHistory]:
         """Tune one set of gains on several frames (N, H, W, C); returns gains, contrast and `TuningHistory`."""
-        return self.denoiser.gains(frames, start, **self._options(noise, None, callbacks, progress))
+        return self.denoiser.gains(frames, start, **self._options(noise, None, mask, callbacks, progress))
 
-    def _options(self, noise, steps, callbacks, progress):
+    def _options(self, noise, steps, mask, callbacks, progress):
         steps = self.recipe.steps if steps is None else steps
-        return {"sigma": noise, "steps": steps, "seed": self.recipe.seed, "callbacks": callbacks, "progress": progress}
+        options = {"sigma": noise, "steps": steps, "seed": self.recipe.seed}
+        options |= {"callbacks": callbacks, "progress": progress}
+        return options if mask is None else {**options, "mask": mask}
 
 
 class _Denoiser:

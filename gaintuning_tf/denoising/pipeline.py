@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ import numpy as np
 
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.recipe import Recipe
+from gaintuning_tf.errors import GainTuningWarning
 from gaintuning_tf.gains.contrast import with_contrast
 from gaintuning_tf.gains.surgery import gain_names, with_gains
-from gaintuning_tf.images.array_layout import Layout, layout
+from gaintuning_tf.images.array_layout import Layout, check_finite, layout, order_of
+from gaintuning_tf.images.bad_pixels import MISSING, BadPixels, PixelRules, find_bad_pixels, whole_mask
 from gaintuning_tf.losses.base import RiskEstimate
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel, stacked
@@ -21,6 +24,7 @@ from gaintuning_tf.tuning.defaults import PRIOR
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +35,7 @@ class GainTuningResult:
     `gains`, `history` and `noise` have one entry for each along a leading axis.
 
     Attributes:
-        denoised: The image after tuning: shape, dtype and scale of the one passed.
+        denoised: The image after tuning: shape, dtype and scale of the one passed; masked where that was.
         pretrained: The network's output before tuning, likewise.
         gains: By layer name, (channels,) or (frames, channels).
         history: `risk`, the estimate at each step, (steps,) or (frames, steps);
@@ -43,6 +47,7 @@ class GainTuningResult:
         model: The network with the tuned gains, at that contrast; for several frames, with gains of
             their own for each, to be called on all frames as one batch.
         layout: How the array became the network's input.
+        bad_pixels: Which pixels did not count, see `gaintuning_tf.images.BadPixels`.
     """
 
     denoised: np.ndarray
@@ -53,6 +58,7 @@ class GainTuningResult:
     noise: NoiseModel
     model: keras.Model
     layout: Layout
+    bad_pixels: BadPixels
 
     def plot(self) -> Figure:
         """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
@@ -76,6 +82,10 @@ def gaintune(
     steps: int | None = None,
     axes: str | None = None,
     data_range: float | None = None,
+    mask: ArrayLike | None = None,
+    nodata: float | None = None,
+    nan: str = "error",
+    hot: str = "replace",
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool = True,
@@ -87,10 +97,14 @@ def gaintune(
     Fernandez-Granda, Simoncelli, "Adaptive denoising via GainTuning", NeurIPS 2021), with what
     `GainTuner` adds to the paper. Of images larger than 512x512, each step sees as many pixels, at random places.
 
+    Pixels that do not count are left out of the range, the noise and the risk, and their surroundings
+    take their place for the network: masked ones, and areas of one value and hot or dead pixels, which are found, see
+    `gaintuning_tf.images.find_bad_pixels`. What was found is said in a `GainTuningWarning`.
+
     Args:
         image: Noisy; (H, W), (H, W, 1), (H, W, 3), or what `axes` describes; any
             integer or float dtype. Every frame of a stack, and every channel if the
-            network is grey, is tuned by itself.
+            network is grey, is tuned by itself. Of an `np.ma.MaskedArray`, masked pixels do not count.
         model: A Keras denoiser for images in [0, 1] (subclassed and `tf_keras` models too),
             or what `load_denoiser` takes.
             It is never changed. If it has gains, tuning starts from them.
@@ -109,6 +123,11 @@ def gaintune(
         axes: A letter per axis, such as `"TYX"` or `"YXC"`.
         data_range: Value of the image that the network is to see as 1; see
             `gaintuning_tf.images.array_layout.layout` for the default.
+        mask: Not zero where a pixel does not count, of the image's shape, or (H, W) for every frame and channel;
+            such pixels are in the result as they are.
+        nodata: Value of pixels that are missing, which are in the result as they are.
+        nan: `"error"`, or `"missing"`: NaN and infinite pixels are missing, too.
+        hot: `"replace"`, or `"keep"`: hot and dead pixels are in the result as they are.
         seed: Same seed, same machine: same result.
         callbacks: Keras callbacks, see `GainTuner.tune`.
         progress: Show a progress bar on stderr.
@@ -128,21 +147,55 @@ def gaintune(
     (dtype('uint8'), (64, 64))
     """
     recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
-    image = np.asarray(image)
+    rules = PixelRules(nodata, nan, hot)
+    noisy = np.asarray(image)
     network = network_of(model)
-    arrangement = layout(image, network.channels, axes=axes, data_range=data_range)
-    frames = arrangement.frames(image)
+    order = order_of(noisy, network.channels, axes=axes)
+    missing = np.ma.getmaskarray(image) if np.ma.isMaskedArray(image) else np.zeros((), bool)
+    if mask is not None:
+        missing = missing | whole_mask(mask, order.axes, noisy.shape)
+    masked = np.ma.array(noisy, mask=np.broadcast_to(missing, noisy.shape))
+    check_finite(noisy, rules.missing(masked))
+    bad = find_bad_pixels(masked, order, rules)
+    _say(bad, noisy, hot)
+    arrangement = layout(noisy, network.channels, axes=axes, data_range=data_range, bad=bad, from_zero=recipe.of_counts)
+    frames = arrangement.frames(bad.filled)
+    masks = _masks(bad, order, len(frames))
     tuner = FrameTuner(network, recipe, scale=arrangement.data_range, offset=arrangement.offset, frames=len(frames))
-    models = [tuner.noise(frame, number) for number, frame in enumerate(frames)]
+    models = [tuner.noise(frame, number, masks[number]) for number, frame in enumerate(frames)]
     tuned = []
     for number, (frame, known) in enumerate(zip(frames, models, strict=True)):
         interrupted = bool(tuned) and tuned[-1].history.interrupted
         start, wanted = tuner.start(number), 0 if interrupted else steps
-        tuned.append(tuner.tune(frame, known, start, steps=wanted, callbacks=callbacks, progress=progress))
-    return _result(arrangement, tuned, models, tuner.without_gains())
+        options = {"mask": masks[number], "callbacks": callbacks, "progress": progress}
+        tuned.append(tuner.tune(frame, known, start, steps=wanted, **options))
+
+    def restored(name):
+        array = arrangement.image(np.concatenate([getattr(frame, name) for frame in tuned]))
+        array = bad.restored(array, noisy, hot)
+        return np.ma.array(array, mask=np.ma.getmaskarray(image)) if np.ma.isMaskedArray(image) else array
+
+    return _result(arrangement, tuned, models, tuner.without_gains(), restored, bad)
 
 
-def _result(arrangement, tuned, models, base):
+def _say(bad, noisy, hot):
+    """Warn of what was found without being asked for."""
+    found = bad._replace(kinds=np.where(bad.kinds == MISSING, 0, bad.kinds))
+    words = found.words(noisy, hot)
+    if words:
+        warnings.warn(words, GainTuningWarning, stacklevel=3)
+
+
+def _masks(bad, order, count):
+    """Give the mask of each frame, (H, W, C); None for those of which all pixels count."""
+    if bad.mask is None:
+        return [None] * count
+    masks = order.frames(bad.mask)
+    masks = masks[..., None] if masks.ndim == 3 else masks
+    return [mask if mask.any() else None for mask in masks]
+
+
+def _result(arrangement, tuned, models, base, restored, bad):
     several = len(tuned) > 1
     scale = arrangement.data_range
     together = np.stack if several else lambda values: np.asarray(values[0])
@@ -159,12 +212,13 @@ def _result(arrangement, tuned, models, base):
         "interrupted": together([f.history.interrupted for f in tuned]),
     }
     return GainTuningResult(
-        denoised=arrangement.image(np.concatenate([frame.denoised for frame in tuned])),
-        pretrained=arrangement.image(np.concatenate([frame.pretrained for frame in tuned])),
+        denoised=restored("denoised"),
+        pretrained=restored("pretrained"),
         gains=dict(zip(gain_names(model), gains, strict=True)),
         contrast=contrast,
         history=history,
         noise=stacked([known.scaled(scale, arrangement.offset) for known in models]),
         model=with_contrast(model, contrast),
         layout=arrangement,
+        bad_pixels=bad,
     )

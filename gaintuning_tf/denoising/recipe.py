@@ -39,6 +39,11 @@ class Recipe:
         if known is not None:
             as_risk_estimate(as_loss(self.loss, counts=False)).check_noise(known)
 
+    @property
+    def of_counts(self) -> bool:
+        """Whether the noise is that of counts alone, which start at 0."""
+        return isinstance(self.noise, PoissonNoise) or (isinstance(self.noise, str) and self.noise == "poisson")
+
     def given_noise(self, scale: float, offset: float, frames: int) -> list[NoiseModel] | None:
         """Find the noise of each frame in the units of the network, where it was given.
 

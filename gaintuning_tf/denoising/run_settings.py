@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 from typing import Any
@@ -40,6 +41,8 @@ def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range: flo
         "contrast": recipe.contrast,
         "steps": recipe.steps,
         "data_range": data_range,
+        "pixels": {**dataclasses.asdict(job.rules), "nodata": repr(job.rules.nodata)},
+        "mask": None if stack.mask is None else hashlib.sha256(np.packbits(stack.mask).tobytes()).hexdigest(),
         "seed": recipe.seed,
         **more,
         "version": __version__,

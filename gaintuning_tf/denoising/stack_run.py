@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +19,13 @@ from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.denoising.run_settings import run_settings
 from gaintuning_tf.denoising.stack_record import StackRecord
 from gaintuning_tf.denoising.stack_scores import scores_for
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.gains import gain_files
 from gaintuning_tf.gains.contrast import with_contrast
 from gaintuning_tf.gains.surgery import with_gains
 from gaintuning_tf.images.array_layout import Layout
+from gaintuning_tf.images.bad_pixels import PixelRules, words_of
+from gaintuning_tf.images.files import load_image
 from gaintuning_tf.images.stack_files import Stack, open_stack
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel
@@ -30,7 +34,7 @@ from gaintuning_tf.tuning.defaults import PRIOR
 if TYPE_CHECKING:
     import keras
     from distributed import Client
-    from numpy.typing import DTypeLike
+    from numpy.typing import ArrayLike, DTypeLike
 
     from gaintuning_tf.losses.base import RiskEstimate
     from gaintuning_tf.networks.network import Network
@@ -49,6 +53,7 @@ class StackResult:
     layout: Layout
     _tuner: FrameTuner
     _record: StackRecord
+    _hot: str = "replace"
 
     @property
     def rows(self) -> list[dict]:
@@ -70,6 +75,17 @@ class StackResult:
     def failed(self) -> dict[int, str]:
         """By the number of the frame, why it could not be denoised."""
         return {row["frame"]: row["failed"] for row in self.rows if row["failed"]}
+
+    def bad_pixels(self) -> str:
+        """Say in one line which pixels of all frames do not count, and what became of them; empty if all do."""
+        known = [row for row in self.rows if not row["failed"]]
+        counts: dict[str, int] = {}
+        for row in known:
+            for kind, number in row["bad_pixels"].items():
+                counts[kind] = counts.get(kind, 0) + number
+        values = sorted({value for row in known for value in row["constant_at"]})
+        pixels = math.prod(self.layout.shape) * len(known)
+        return words_of(counts, pixels, self._hot, values if len(values) <= 2 else ())
 
     def column(self, name: str) -> list:
         """List one figure of all frames, such as `"risk_after"`: None for those that failed."""
@@ -113,6 +129,10 @@ def denoise_stack(
     share_gains: int | None = None,
     warm_start: bool = False,
     on_failure: str = "pass",
+    mask: ArrayLike | str | Path | None = None,
+    nodata: float | None = None,
+    nan: str = "error",
+    hot: str = "replace",
     dtype: DTypeLike | None = None,
     gains: str | Path | None = None,
     reference: str | Path | Stack | None = None,
@@ -125,7 +145,7 @@ def denoise_stack(
 
     Interrupted, by Ctrl-C, a crash or `kill -9`, the same call continues after the last frame that was done, to the
     same result bit for bit. A frame that cannot be denoised (NaN, all of one value, saturated, or its
-    tuning fails) does not end the run.
+    tuning fails) does not end the run. Pixels that do not count are found in each frame, as `gaintune` finds them.
 
     Args:
         source: Path of an image file, or a stack that is open, see `stack_files.open_stack`.
@@ -137,6 +157,8 @@ def denoise_stack(
         warm_start: Start each frame from the gains of the one before where they are better than the network's own.
         on_failure: What to write for a frame that cannot be denoised: `"pass"`, the frame as it is, NaN as 0 where
             the output has integers; `"blank"`, zeros; `"stop"`: end the run, to be continued.
+        mask: As for `gaintune`, and so are `nodata`, `nan` and `hot`; or the path of an image file. Infinite pixels and
+            NaN that are missing are 0 where the output has integers.
         dtype: Of the output; by default the input's.
         gains: Path to write the gains of all frames to, see `save_gains`.
         reference: The clean stack, likewise: the rows then have `mse`, mean squared errors of the noisy, pretrained and
@@ -173,13 +195,15 @@ def denoise_stack(
         raise InputError(f"expected {what}")
     if warm_start and client is not None:
         raise InputError("expected no client with warm_start: each frame waits for the one before")
-    recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
+    recipe, rules = Recipe(sigma, noise, loss, prior, contrast, steps, seed), PixelRules(nodata, nan, hot)
+    if isinstance(mask, (str, Path)):
+        mask = load_image(mask)
     # Loaded once for the whole run: the file may change meanwhile.
     network = network_of(model)
     with contextlib.ExitStack() as opened:
-        stack = opened.enter_context(open_stack(source, axes=axes, model_channels=network.channels))
+        stack = opened.enter_context(open_stack(source, axes=axes, model_channels=network.channels, mask=mask))
         scores = opened.enter_context(scores_for(reference, stack, network.channels))
-        how = {"on_failure": on_failure, "keep_pretrained": reference is not None}
+        how = {"on_failure": on_failure, "keep_pretrained": reference is not None, "rules": rules}
         job = frame_job(stack, recipe, network.channels, data_range=data_range, dtype=dtype, **how)
         tuner = job.tuner(network)
         more = {"reference": scores.identity(), "share_gains": share_gains, "warm_start": warm_start}
@@ -195,13 +219,16 @@ def denoise_stack(
         )
         opened.enter_context(record)
         _Run(stack, job, tuner, record, scores, listeners, progress).all(network, share_gains, warm_start, client)
-        result = StackResult(Path(output), job.layout, tuner, record)
+        result = StackResult(Path(output), job.layout, tuner, record, hot)
         if len(result.failed) == stack.frame_count:
             record.discard()
             raise InputError(f"no frame of {stack.path} could be denoised; the first: {result.failed[0]}")
         if gains:
             result.save_gains(gains)
         record.commit()
+    found = result.bad_pixels()
+    if found:
+        warnings.warn(found, GainTuningWarning, stacklevel=2)
     return result
 
 
@@ -223,7 +250,7 @@ class _Run:
         )
         with bar:
             if share_gains and todo and not self.record.shared:
-                found = shared_gains(self.job, self.tuner, self.stack.frame, share_gains, progress=self.progress)
+                found = shared_gains(self.job, self.tuner, self.stack.masked, share_gains, progress=self.progress)
                 self.record.keep_shared(*found)
             shared = self.record.gains(None) if share_gains and todo else None
             if client is None:
@@ -232,7 +259,7 @@ class _Run:
                 from gaintuning_tf.denoising.cluster_frames import results_of
                 from gaintuning_tf.denoising.shipped_network import ShippedNetwork
 
-                results = results_of(client, ShippedNetwork.of(network), self.job, todo, self.stack.frame, shared)
+                results = results_of(client, ShippedNetwork.of(network), self.job, todo, self.stack.masked, shared)
             # Closed here, also when interrupted: what waits is taken back from the workers while there still are any.
             with contextlib.closing(results):
                 for result in results:
@@ -248,7 +275,7 @@ class _Run:
             yield self.job.run(
                 self.tuner,
                 number,
-                self.stack.frame(number),
+                self.stack.masked(number),
                 shared=shared,
                 previous=previous,
                 progress=self.progress,

@@ -31,13 +31,17 @@ class StackScores:
         return self.clean.identity() if self.clean else None
 
     def add(self, result: FrameResult, noisy: np.ndarray) -> None:
-        """Put `mse` into the row of a frame that did not fail: of the noisy frame, and before and after tuning."""
+        """Put `mse` into the row of a frame that did not fail: of the noisy frame, and before and after tuning.
+
+        Pixels that do not count are left out.
+        """
         if self.clean is None or result.row["failed"]:
             return
         assert result.pretrained is not None, "a job whose frames are scored keeps them"
         clean = self.clean.frame(result.number).astype(np.float64)
+        counted = ... if result.mask is None else ~result.mask
         images = zip(SHOWN, (noisy, result.pretrained, result.image), strict=True)
-        result.row["mse"] = {name: float(np.mean(np.square(image - clean))) for name, image in images}
+        result.row["mse"] = {name: float(np.mean(np.square(image - clean)[counted])) for name, image in images}
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ May import: `support`.
 
 - `array_file`: an array that lies in one piece in a file.
 - `array_layout`: how an array becomes frames for a network, and back.
+- `bad_pixels`: pixels that do not count, and what is put in their place.
 - `container`: what every format gives: a file that is open to be read, or to be
   written, in parts.
 - `files`: image files read and written whole.

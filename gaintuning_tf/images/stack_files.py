@@ -11,16 +11,19 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import formats
 from gaintuning_tf.images.array_layout import AXES, check_axes, default_axes
+from gaintuning_tf.images.bad_pixels import PixelRules, common_extent, frame_extent, whole_mask
 from gaintuning_tf.images.container import Source, Target, parsing
 from gaintuning_tf.images.frame_order import FrameOrder
 from gaintuning_tf.support.atomic_files import put, remove, written_to
 from gaintuning_tf.support.locks import PartialLock, partial_path
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+    from numpy.typing import ArrayLike, DTypeLike
 
 
-def open_stack(path: str | Path | Stack, *, axes: str | None = None, model_channels: int = 1) -> Stack:
+def open_stack(
+    path: str | Path | Stack, *, axes: str | None = None, model_channels: int = 1, mask: ArrayLike | None = None
+) -> Stack:
     """Open an image file as a sequence of frames.
 
     Args:
@@ -29,12 +32,14 @@ def open_stack(path: str | Path | Stack, *, axes: str | None = None, model_chann
         axes: A letter per axis of the file's array: Y and X; C, T, Z where present. By default what the file
             says; if it says nothing, (H, W), (H, W, 1) and (H, W, 3) are understood.
         model_channels: Channels that the network takes. If 1, every channel is a frame of its own.
+        mask: Where pixels do not count, see `bad_pixels.whole_mask`; by default that of a stack that is open.
 
     Returns:
         The stack, to be closed by `with`.
 
     Raises:
-        InputError: The file cannot be read, it does not say its axes, or the network takes other images.
+        InputError: The file cannot be read, it does not say its axes, the network takes other images, or the mask has
+            another shape.
 
     Example:
 
@@ -46,11 +51,11 @@ def open_stack(path: str | Path | Stack, *, axes: str | None = None, model_chann
     (5, (4, 3), 23.0, (0.0, 59.0))
     """
     if isinstance(path, Stack):
-        return path.seen_by(axes, model_channels)
+        return path.seen_by(axes, model_channels, mask)
     path = Path(path)
     source = formats.open_source(path)
     try:
-        return Stack(path, source, axes, model_channels)
+        return Stack(path, source, axes, model_channels, mask)
     except BaseException:
         source.close()
         raise
@@ -68,10 +73,13 @@ class Stack:
         frame_axes: `"YX"` or `"YXC"`.
         frame_shape: Of each frame.
         frame_count: How many.
+        mask: True where a pixel does not count, of the array's shape; None if there is no mask.
         metadata: What a writer of the same format keeps: sizes of pixels, descriptions.
     """
 
-    def __init__(self, path: Path, source: Source, axes: str | None, model_channels: int):
+    def __init__(
+        self, path: Path, source: Source, axes: str | None, model_channels: int, mask: ArrayLike | None = None
+    ):
         if source.dtype.kind not in "iuf":
             raise InputError(f"expected an image of integers or floats, {path} has dtype {source.dtype}")
         self.path, self.shape, self.dtype = path, tuple(source.shape), source.dtype
@@ -82,18 +90,21 @@ class Stack:
         self.order = FrameOrder(self.axes, self.shape, model_channels)
         self.frame_axes, self.frame_shape = self.order.frame_axes, self.order.frame_shape
         self.frame_count = self.order.frame_count
+        self.mask = None if mask is None else whole_mask(mask, self.axes, self.shape)
         self.metadata = source.metadata
         self._source = source
 
-    def seen_by(self, axes: str | None, model_channels: int) -> Stack:
+    def seen_by(self, axes: str | None, model_channels: int, mask: ArrayLike | None = None) -> Stack:
         """See the open file as frames for another network; closing what is returned closes nothing.
 
         Args:
             axes: A letter per axis; by default those of this stack.
             model_channels: Channels that the network takes.
+            mask: Where pixels do not count; by default where they do not in this stack.
         """
         shared = dataclasses.replace(self._source, close=lambda: None)
-        return Stack(self.path, shared, self.axes if axes is None else axes, model_channels)
+        mask = self.mask if mask is None else mask
+        return Stack(self.path, shared, self.axes if axes is None else axes, model_channels, mask)
 
     def frame(self, i: int) -> np.ndarray:
         """Read frame `i`, in the axes `frame_axes`; T, then Z, then C (where it is not in the frame) count slowest."""
@@ -105,15 +116,27 @@ class Stack:
         with parsing(self.path):
             return self._source.read((slice(None),) * len(self.shape))
 
-    def extent(self) -> tuple[float, float]:
-        """Find the smallest and largest finite value of all frames, each read once; NaN if nothing is finite."""
-        lowest, highest = np.inf, -np.inf
-        for i in range(self.frame_count):
-            frame = self.frame(i)
-            finite = frame[np.isfinite(frame)] if frame.dtype.kind == "f" else frame
-            if finite.size:
-                lowest, highest = min(lowest, float(finite.min())), max(highest, float(finite.max()))
-        return (lowest, highest) if lowest <= highest else (np.nan, np.nan)
+    def masked(self, i: int) -> np.ndarray:
+        """Read frame `i` as an `np.ma.MaskedArray` if there is a mask, else as `frame` does."""
+        frame = self.frame(i)
+        if self.mask is None:
+            return frame
+        return np.ma.array(frame, mask=self.order.frame(self.mask[self.order.index(i)]))
+
+    def with_mask(self, array: np.ndarray) -> np.ndarray:
+        """Give the whole array the mask, if there is one, as an `np.ma.MaskedArray`."""
+        return array if self.mask is None else np.ma.array(array, mask=self.mask)
+
+    def extent(self, rules: PixelRules = PixelRules()) -> tuple[float, float]:  # noqa: B008 - frozen
+        """Find the smallest and largest value of the pixels that count in all frames; NaN if there is none.
+
+        Each frame is read once. Frames of one value have no say, nor have pixels that are
+        hot, missing or in a constant area, see `bad_pixels.find_bad_pixels`.
+
+        Args:
+            rules: What is known of pixels that do not count.
+        """
+        return common_extent(extent for i in range(self.frame_count) for extent in frame_extent(self.masked(i), rules))
 
     def identity(self) -> dict:
         """Describe the file, for JSON, so that a later run sees whether it is still the same."""

@@ -9,18 +9,25 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
-from gaintuning_tf.noise.variance_line import variance_line
+from gaintuning_tf.noise.variance_line import masked_coefficients, variance_line
+
+# The median of the absolute value of standard normal numbers.
+NORMAL_MEDIAN = 0.6744897501960817
 
 
 @overload
-def estimate_noise(image: np.ndarray, noise: Literal["gaussian"] = "gaussian") -> GaussianNoise: ...
+def estimate_noise(
+    image: np.ndarray, noise: Literal["gaussian"] = "gaussian", *, mask: np.ndarray | None = None
+) -> GaussianNoise: ...
 @overload
-def estimate_noise(image: np.ndarray, noise: Literal["poisson"]) -> PoissonNoise: ...
+def estimate_noise(image: np.ndarray, noise: Literal["poisson"], *, mask: np.ndarray | None = None) -> PoissonNoise: ...
 @overload
-def estimate_noise(image: np.ndarray, noise: Literal["poisson-gaussian"]) -> PoissonGaussianNoise: ...
+def estimate_noise(
+    image: np.ndarray, noise: Literal["poisson-gaussian"], *, mask: np.ndarray | None = None
+) -> PoissonGaussianNoise: ...
 @overload
-def estimate_noise(image: np.ndarray, noise: str) -> NoiseModel: ...
-def estimate_noise(image: np.ndarray, noise: str = "gaussian") -> NoiseModel:
+def estimate_noise(image: np.ndarray, noise: str, *, mask: np.ndarray | None = None) -> NoiseModel: ...
+def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarray | None = None) -> NoiseModel:
     """Estimate the noise of one image from itself.
 
     Gaussian: the median absolute deviation of the finest diagonal wavelet
@@ -40,6 +47,8 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian") -> NoiseModel:
         image: (H, W) or (H, W, C), any real dtype. For `"poisson"`, an image of counts, or of
             counts times any number; nothing must have been subtracted.
         noise: `"gaussian"`, `"poisson"` or `"poisson-gaussian"`.
+        mask: True where a pixel does not count, of the image's shape; what is measured near it is
+            left out. There the image has to be finite, as if it went on.
 
     Returns:
         The noise in the units of the image.
@@ -62,13 +71,14 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian") -> NoiseModel:
             f"expected noise to be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, received {noise!r}"
         )
     if noise == "gaussian":
-        return GaussianNoise(_estimate_sigma(image))
+        return GaussianNoise(_estimate_sigma(image) if mask is None else _sigma_beside(image, mask))
     if noise == "poisson":
-        if np.mean(image) <= 0:
+        counted = image if mask is None else image[~mask]
+        if np.mean(counted) <= 0:
             raise InputError("expected counts of Poisson noise, received an image of mean zero or less")
-        gain = variance_line(image, through_origin=True)[0]
-        return PoissonNoise(count_unit(image, gain) or gain)
-    slope, intercept = variance_line(image)
+        gain = variance_line(image, through_origin=True, mask=mask)[0]
+        return PoissonNoise(count_unit(counted, gain) or gain)
+    slope, intercept = variance_line(image, mask=mask)
     if intercept < 0:
         return PoissonGaussianNoise(slope, 0.0, -intercept / slope)
     return PoissonGaussianNoise(slope, intercept**0.5)
@@ -89,4 +99,21 @@ def _estimate_sigma(image):
     sigma = float(average)
     if not sigma > 1e-6 * spread:  # what rounding in the wavelet transform leaves
         raise InputError("found no noise in the image: it is constant, or synthetic and clean; pass sigma")
+    return sigma
+
+
+def _sigma_beside(image, mask):
+    """Estimate as `_estimate_sigma` does, from the wavelet coefficients that no masked pixel is in."""
+    import pywt
+
+    details = pywt.dwt2(image.astype(np.float64), "db2", mode="symmetric", axes=(0, 1))[1][2]
+    used = ~masked_coefficients(mask) & (details != 0)
+    channels = (
+        [(details, used)] if image.ndim == 2 else [(details[..., c], used[..., c]) for c in range(image.shape[2])]
+    )
+    sigmas = [np.median(np.abs(values[some])) / NORMAL_MEDIAN for values, some in channels if some.any()]
+    spread = float(np.ptp(image[~mask])) if sigmas else 0.0
+    sigma = float(np.mean(sigmas)) if sigmas else 0.0
+    if not sigma > 1e-6 * spread:
+        raise InputError("found no noise in the pixels that count: they are too few, or clean; pass sigma")
     return sigma

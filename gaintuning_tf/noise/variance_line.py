@@ -24,7 +24,9 @@ _FITS = 10
 NO_NOISE = "found no noise in the image: it is constant, or synthetic and clean; pass the noise"
 
 
-def variance_line(image: np.ndarray, *, through_origin: bool = False) -> tuple[float, float]:
+def variance_line(
+    image: np.ndarray, *, through_origin: bool = False, mask: np.ndarray | None = None
+) -> tuple[float, float]:
     """Fit the line `variance = slope * mean + intercept` of the noise in an image, slope >= 0.
 
     The image is cut into blocks of 8 x 8 pixels, each with its mean and the mean square of its
@@ -40,6 +42,7 @@ def variance_line(image: np.ndarray, *, through_origin: bool = False) -> tuple[f
     Args:
         image: (H, W) or (H, W, C), any real dtype; the channels are taken to have the same line.
         through_origin: Whether the intercept is zero.
+        mask: True where a pixel does not count, of the image's shape: blocks with such pixels are left out.
 
     Returns:
         Slope, in units of the image; and intercept, in their square.
@@ -62,7 +65,7 @@ def variance_line(image: np.ndarray, *, through_origin: bool = False) -> tuple[f
             "pass the noise"
         )
     # The transform of a constant image leaves rounding and no spread to compare it with.
-    means, variances = _blocks(image) if np.ptp(image) > 1e-9 * np.abs(image).max() else ((), ())
+    means, variances = _blocks(image, mask) if np.ptp(image) > 1e-9 * np.abs(image).max() else ((), ())
     if len(means) < 2 * SMALLEST_GROUP:
         raise InputError(NO_NOISE)
     means, variances, sizes = _groups(means, variances)
@@ -73,7 +76,31 @@ def variance_line(image: np.ndarray, *, through_origin: bool = False) -> tuple[f
     return slope, intercept
 
 
-def _blocks(image):
+def masked_coefficients(mask: np.ndarray) -> np.ndarray:
+    """Find the coefficients of one level of the wavelet transform by `db2` that a masked pixel is in.
+
+    Args:
+        mask: bool, (H, W) or (H, W, C).
+
+    Returns:
+        bool, of the shape that `pywt.dwt2` gives.
+
+    Example:
+
+    >>> masked_coefficients(np.eye(4, dtype=bool)[:, :, None])[..., 0].sum(0).tolist()
+    [2, 3, 2]
+    """
+    for axis in (0, 1):
+        size = mask.shape[axis]
+        # Coefficient k is of the pixels 2k - 2 to 2k + 1, mirrored at the border.
+        places = 2 * np.arange((size + 3) // 2)[:, None] + np.arange(-2, 2)
+        places = np.where(places < 0, -1 - places, places)
+        places = np.where(places >= size, 2 * size - 1 - places, places)
+        mask = np.moveaxis(np.moveaxis(mask, axis, 0)[places].any(1), 0, axis)
+    return mask
+
+
+def _blocks(image, mask):
     """Mean and variance of the noise of each block that is not constant."""
     import pywt
 
@@ -82,6 +109,8 @@ def _blocks(image):
     means = _block_means(averages) / 2
     variances = _block_means(np.square(details))
     noisy = variances > (1e-6 * np.ptp(image)) ** 2
+    if mask is not None:
+        noisy &= _block_means(masked_coefficients(mask).astype(np.float64)) == 0
     return means[noisy], variances[noisy]
 
 

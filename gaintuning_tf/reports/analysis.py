@@ -106,7 +106,9 @@ def analyse(
     layout = result.layout
     if tuple(np.shape(noisy)) != tuple(layout.shape):
         raise InputError(f"expected the image that was tuned, of shape {layout.shape}, received {np.shape(noisy)}")
-    image, pretrained, denoised = (layout.frames(a) for a in (np.asarray(noisy), result.pretrained, result.denoised))
+    # The network saw other values where pixels do not count.
+    seen = np.asarray(noisy) if result.bad_pixels.mask is None else result.bad_pixels.filled
+    image, pretrained, denoised = (layout.frames(np.ma.getdata(a)) for a in (seen, result.pretrained, result.denoised))
     if not 0 <= frame < len(image):
         raise InputError(f"expected a frame from 0 to {len(image) - 1}, received {frame}")
     image, pretrained, denoised = image[frame, None], pretrained[frame], denoised[frame]
