@@ -15,7 +15,7 @@ import numpy as np
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.images.array_layout import Layout, check_data_range, check_finite, convert, nominal_range
+from gaintuning_tf.images.array_layout import Layout, check_data_range, convert, nominal_range
 from gaintuning_tf.images.bad_pixels import BadPixels, PixelRules, find_bad_pixels
 from gaintuning_tf.images.frame_order import FrameOrder
 from gaintuning_tf.noise.models import NoiseModel, stacked
@@ -185,18 +185,26 @@ def _better(tuner, prepared, own, previous, before):
     return previous if carried < before else own
 
 
-def unusable(image: np.ndarray, white: float | None = None) -> str | None:
+def unusable(image: np.ndarray, white: float | None = None, missing: np.ndarray | None = None) -> str | None:
     """Say why a frame cannot be denoised; None if it can.
 
     Args:
         image: Any shape, integers or floats.
         white: Value at which pixels are saturated.
+        missing: True where a pixel is missing, of the image's shape.
 
     Example:
 
     >>> unusable(np.zeros((4, 4)))
     'all pixels are 0'
     """
+    image = np.ma.getdata(image) if missing is None else np.ma.getdata(image)[~missing]
+    if not image.size:
+        return "all pixels are missing"
+    if image.dtype.kind == "f":
+        bad = np.count_nonzero(~np.isfinite(image))
+        if bad:
+            return f"{bad} pixels are NaN or infinite; nan='missing', or --nan missing, leaves them out"
     lowest = image.min()
     if lowest == image.max():
         return f"all pixels are {lowest:g}"
@@ -248,11 +256,7 @@ def shared_gains(
 
 
 def _prepared(job, tuner, number, image):
-    missing = job.rules.missing(image)
-    if missing.all():
-        raise InputError("all pixels are missing")
-    check_finite(image, missing)
-    reason = unusable(np.ma.getdata(image)[~missing], job.white)
+    reason = unusable(image, job.white, job.rules.missing(image))
     if reason:
         raise InputError(reason)
     bad = find_bad_pixels(image, rules=job.rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -58,6 +58,8 @@ _INNER = (1e-3, 1 - 1e-3)
 _FENCE, _OUTLIERS = 3, 8
 # Width of the Gaussian by which the surroundings of a pixel are averaged.
 _WIDTH = 1.5
+# Less of such a Gaussian on pixels that count is too little for an average.
+_NEAR = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -502,5 +504,6 @@ def _surroundings(values, bad):
     good = np.where(bad, 0.0, values)
     weight = gaussian_filter((~bad).astype(np.float64), _WIDTH)
     average = gaussian_filter(good, _WIDTH) / np.maximum(weight, 1e-9)
-    nearest: tuple = tuple(distance_transform_edt(weight < 0.05, return_distances=False, return_indices=True))
-    return average[nearest][bad]
+    # What it returns depends on what is asked for, which its annotations do not say.
+    nearest: Any = distance_transform_edt(weight < _NEAR, return_distances=False, return_indices=True)
+    return average[tuple(nearest)][bad]

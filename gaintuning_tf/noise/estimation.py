@@ -71,6 +71,8 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
             f"expected noise to be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, received {noise!r}"
         )
     if noise == "gaussian":
+        if min(image.shape[:2]) < 4:
+            raise InputError(f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image; pass sigma")
         return GaussianNoise(_estimate_sigma(image) if mask is None else _sigma_beside(image, mask))
     if noise == "poisson":
         counted = image if mask is None else image[~mask]
@@ -87,8 +89,6 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
 def _estimate_sigma(image):
     from skimage.restoration import estimate_sigma
 
-    if min(image.shape[:2]) < 4:
-        raise InputError(f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image; pass sigma")
     channel_axis = -1 if image.ndim == 3 else None
     spread = float(np.ptp(image.astype(np.float64)))
     # Without spread there are no wavelet coefficients, and scikit-image's median is of nothing.
@@ -108,9 +108,7 @@ def _sigma_beside(image, mask):
 
     details = pywt.dwt2(image.astype(np.float64), "db2", mode="symmetric", axes=(0, 1))[1][2]
     used = ~masked_coefficients(mask) & (details != 0)
-    channels = (
-        [(details, used)] if image.ndim == 2 else [(details[..., c], used[..., c]) for c in range(image.shape[2])]
-    )
+    channels = zip(np.atleast_3d(details).T, np.atleast_3d(used).T, strict=True)
     sigmas = [np.median(np.abs(values[some])) / NORMAL_MEDIAN for values, some in channels if some.any()]
     spread = float(np.ptp(image[~mask])) if sigmas else 0.0
     sigma = float(np.mean(sigmas)) if sigmas else 0.0

@@ -96,7 +96,7 @@ def masked_coefficients(mask: np.ndarray) -> np.ndarray:
         places = 2 * np.arange((size + 3) // 2)[:, None] + np.arange(-2, 2)
         places = np.where(places < 0, -1 - places, places)
         places = np.where(places >= size, 2 * size - 1 - places, places)
-        mask = np.moveaxis(np.moveaxis(mask, axis, 0)[places].any(1), 0, axis)
+        mask = np.moveaxis(np.any(np.moveaxis(mask, axis, 0)[places], axis=1, keepdims=True)[:, 0], 0, axis)
     return mask
 
 
