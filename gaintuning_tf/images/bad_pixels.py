@@ -124,8 +124,8 @@ class BadPixels(NamedTuple):
     Attributes:
         kinds: uint8, of the image's shape: 0 where a pixel counts, else `MISSING`,
             `CONSTANT`, `SATURATED`, `HOT` or `DEAD`.
-        filled: The image where all pixels count; else float64 with averages of the
-            surroundings in place of those that do not.
+        filled: The image where all pixels count; else float64 with the surroundings of those
+            that do not in their place: averaged for single pixels, mirrored for areas.
 
     Example:
 
@@ -498,12 +498,39 @@ def _filled(frame, mask):
 
 
 def _surroundings(values, bad):
-    """Average what counts about each bad pixel; where nothing is near, about the nearest pixel that counts."""
-    from scipy.ndimage import distance_transform_edt, gaussian_filter
+    """Find what goes on in the bad pixels of a channel.
 
-    good = np.where(bad, 0.0, values)
+    Alone, a pixel is the average of its surroundings. An area is its surroundings mirrored at its edge: they have the
+    noise that a network expects, where averages would be an edge between noise and none. Where the mirrored pixel is bad,
+    too, it is the average about the nearest pixel that counts.
+    """
+    result = _averages(values, bad)
+    area = bad & (_neighbours(bad.view(np.uint8))[1] > 0)
+    if area.any():
+        nearest = _nearest(bad)
+        places = 2 * nearest - np.indices(bad.shape)
+        last = np.array(bad.shape)[:, None, None] - 1
+        there = np.all((places >= 0) & (places <= last), axis=0)
+        places = tuple(np.clip(places, 0, last))
+        mirrored = area & there & ~bad[places]
+        result[mirrored] = values[places][mirrored]
+    return result[bad]
+
+
+def _averages(values, bad):
+    """Average what counts about each pixel; where nothing is near, about the nearest pixel that has some."""
+    from scipy.ndimage import gaussian_filter
+
     weight = gaussian_filter((~bad).astype(np.float64), _WIDTH)
-    average = gaussian_filter(good, _WIDTH) / np.maximum(weight, 1e-9)
+    average = gaussian_filter(np.where(bad, 0.0, values), _WIDTH) / np.maximum(weight, 1e-9)
+    empty = weight < _NEAR
+    return average[tuple(_nearest(empty))] if empty.any() else average
+
+
+def _nearest(mask):
+    """Find for each pixel the row and column of the nearest pixel that is not in the mask, (2, H, W)."""
+    from scipy.ndimage import distance_transform_edt
+
     # What it returns depends on what is asked for, which its annotations do not say.
-    nearest: Any = distance_transform_edt(weight < _NEAR, return_distances=False, return_indices=True)
-    return average[tuple(nearest)][bad]
+    nearest: Any = distance_transform_edt(mask, return_distances=False, return_indices=True)
+    return nearest
