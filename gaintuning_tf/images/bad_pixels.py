@@ -500,9 +500,9 @@ def _filled(frame, mask):
 def _surroundings(values, bad):
     """Find what goes on in the bad pixels of a channel.
 
-    Alone, a pixel is the average of its surroundings. An area is its surroundings mirrored at its edge: they have the
-    noise that a network expects, where averages would be an edge between noise and none. Where the mirrored pixel is bad,
-    too, it is the average about the nearest pixel that counts.
+    Alone, a pixel is the average of its surroundings. An area is its surroundings mirrored
+    at its edge: they have the noise that a network expects, where averages would end it.
+    Where the mirrored pixel is bad, too, it is the average about the nearest that counts.
     """
     result = _averages(values, bad)
     area = bad & (_neighbours(bad.view(np.uint8))[1] > 0)

@@ -175,3 +175,65 @@ def test_counts_rounded_to_integers_are_told_and_floats_are_not(at, tmp_path, ca
     assert tifffile.imread("out.tif").dtype == np.uint16
     assert denoise(at, *told, "--dtype", "float32", name=tmp_path / "counts.tif") == 0
     assert "rounded" not in capsys.readouterr().err
+
+
+def test_pixels_that_do_not_count_are_given_found_and_said(at, tmp_path, capsys):
+    movie = tifffile.imread(at / "movie.tif")
+    movie[1, 20, 20], movie[2, :6] = 65535, 0
+    tifffile.imwrite("bad.tif", movie, photometric="minisblack", metadata={"axes": "TYX"})
+    mask = np.zeros(movie.shape[1:], np.uint8)
+    mask[:, :5] = 255
+    tifffile.imwrite("mask.tif", mask)
+    options = ("--mask", "mask.tif", "--hot", "keep", "--json")
+    assert denoise(tmp_path, *options, "--model", at / "m.keras", name="bad.tif") == 0
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    missing = {"missing": 5 * 32}
+    assert summary["bad_pixels"] == [missing, missing | {"hot": 1}, missing | {"constant": 6 * 31}, missing]
+    assert "warning: 1 hot pixel kept, 4 % of the pixels are constant at 0, 14 % missing and passed through" in err
+    denoised = tifffile.imread("out.tif")
+    assert denoised[1, 20, 20] == 65535
+    np.testing.assert_array_equal(denoised[:, :, :5], movie[:, :, :5])
+    np.testing.assert_array_equal(denoised[2, :6], 0)
+
+
+def test_a_single_image_says_what_is_missing(at, tmp_path, capsys):
+    image = tifffile.imread(at / "movie.tif")[0].astype(np.float32)
+    image[:4], image[9, 9], image[20, 20] = -9999, np.nan, 1e6
+    np.save("a.npy", image)
+    command = ["denoise", "a.npy", "--model", str(at / "m.keras"), "--steps", "1", "-o", "b.npy"]
+    assert main(command) == 2
+    assert "1 that are NaN or infinite; nan='missing', or --nan missing, leaves them out" in capsys.readouterr().err
+    assert main([*command, "--nan", "missing", "--nodata", "-9999", "--reference", "a.npy", "--report", "a.html"]) == 0
+    err = capsys.readouterr().err
+    assert "warning: 1 hot pixel replaced\n" in err
+    assert "; 1 hot pixel replaced, 13 % of the pixels are missing and passed through" in err
+    assert "PSNR in dB: noisy inf" in err
+    assert "13 % of the pixels are missing" in (tmp_path / "a.html").read_text()
+    denoised = np.load("b.npy")
+    np.testing.assert_array_equal(denoised[:4], -9999)
+    assert np.isnan(denoised[9, 9])
+    assert denoised[20, 20] < 2000
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--mask", "no.tif"), "no.tif"),
+        (("--mask", "clean.tif", "--axes", "TYX"), None),
+        (("--nodata", "-1"), "a nodata value that an image of uint16 can have, received -1"),
+        (("--nan", "zero"), "invalid choice"),
+    ],
+)
+def test_wrong_pixels_are_refused_in_one_line(at, tmp_path, capsys, more, message):
+    more = [str(at / option) if option == "clean.tif" else option for option in more]
+    if message is None:
+        assert denoise(at, *more) == 2
+        assert "all pixels are missing" in capsys.readouterr().err
+        return
+    try:
+        assert denoise(at, *more) == 2
+    except SystemExit as end:
+        assert end.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.tif").exists()

@@ -64,8 +64,9 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def whole(network):
-    """The same image without bad pixels, by its offset."""
-    return {offset: quick(image_of(offset=offset), network)[0] for offset in (100.0, 9000.0)}
+    """The same image without bad pixels, by dtype and offset."""
+    kinds = (("float32", 100.0), ("float32", 9000.0), ("uint16", 100.0))
+    return {kind: quick(image_of(kind[0], offset=kind[1]), network)[0] for kind in kinds}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -73,7 +74,8 @@ def test_beside_them_an_image_is_denoised_as_without_them(network, whole, name):
     image, bad, options, words = CASES[name]
     offset = 9000.0 if name == "dead" else 100.0
     result, said = quick(image, network, **options)
-    assert away_from(bad, result, offset=offset) > away_from(bad, whole[offset], offset=offset) - 0.3
+    expected = away_from(bad, whole[image.dtype.name, offset], offset=offset)
+    assert away_from(bad, result, offset=offset) > expected - 0.3
     assert [line for line in said if "pixel" in line] == ([] if words is None else [words])
     assert result.denoised.dtype == image.dtype
     if bad is ONE:
@@ -102,7 +104,7 @@ def test_masked_arrays_in_are_masked_arrays_out(network):
 def test_a_black_level_costs_nothing(network, whole):
     none = np.zeros_like(ONE)
     result, _ = quick(image_of("uint16", 800.0, 32500.0), network)
-    assert away_from(none, result, 800.0, 32500.0) > away_from(none, whole[100.0]) - 0.1
+    assert away_from(none, result, 800.0, 32500.0) > away_from(none, whole["float32", 100.0]) - 0.1
 
 
 def test_what_is_masked_does_not_matter(network):
@@ -148,9 +150,9 @@ def test_bad_pixels_of_one_frame_do_not_spoil_the_others(tmp_path, network, whol
         result = denoise_stack(tmp_path / "in.tif", tmp_path / "out.tif", network, **options)
     denoised = tifffile.imread(tmp_path / "out.tif")
     # The range is that of the frame that has all pixels, and all frames are of one image.
-    alone = whole[100.0].layout
+    alone = whole["float32", 100.0].layout
     assert (result.layout.offset, result.layout.data_range) == (alone.offset, alone.data_range)
-    np.testing.assert_array_equal(denoised[4], whole[100.0].denoised)
+    np.testing.assert_array_equal(denoised[4], whole["float32", 100.0].denoised)
     assert result.failed == {2: "all pixels are 77"}
     found = [row["bad_pixels"] for row in result.rows if not row["failed"]]
     assert found == [{"hot": 1}, {"constant": HALF.sum()}, {"missing": BORDER.sum()}, {}]
@@ -190,5 +192,5 @@ def test_a_dask_array_is_done_as_a_movie(network, whole, movie):
     lazy = gaintune_array(dask_array.from_array(movie, chunks=(1, 50, 50)), network, steps=3, nan="missing")
     with pytest.warns(GainTuningWarning, match="frame 0: 1 hot pixel replaced"):
         denoised = lazy[[0, 4]].compute(scheduler="sync")
-    np.testing.assert_array_equal(denoised[1], whole[100.0].denoised)
+    np.testing.assert_array_equal(denoised[1], whole["float32", 100.0].denoised)
     assert denoised[0][48, 48] == pytest.approx(CLEAN[48, 48] * 300 + 100, abs=24)
