@@ -326,7 +326,7 @@ def frame_job(
     else:
         extent = (0.0, 255.0) if stack.dtype == np.uint8 else stack.extent(rules)
         if not all(map(math.isfinite, extent)):
-            raise InputError(f"expected finite pixels, received none in {stack.path}")
+            raise InputError(f"expected finite pixels that count, received none in {stack.path}")
         offset, scale = nominal_range(stack.dtype, *extent, from_zero=recipe.of_counts)
         # Cameras put 12 bits into 16: there, 4095 is white.
         if white is not None and stack.dtype.kind == "u" and offset == 0:
