@@ -226,8 +226,8 @@ def nominal_range(dtype: DTypeLike, lowest: float, highest: float, *, from_zero:
     ((0.0, 4095.0), (32500, 800))
     """
     dtype = np.dtype(dtype)
-    # From 0, a network sees less than half of its range: 0.4 dB less for noise of 8 % of
-    # the image's own range, 5 dB less where that is a fortieth of the distance from 0.
+    # From 0, a network sees less than half of its range, which costs 0.4 dB and more, see
+    # docs/log/2026-11-26-what-to-put-in-place-of-areas-that-do-not-count.md.
     far = dtype != np.uint8 and 0 < highest - lowest < lowest and not from_zero
     if dtype.kind == "u" and highest <= 65535 and not far:
         depths = (8,) if dtype == np.uint8 else (8, 10, 12, 14, 16)

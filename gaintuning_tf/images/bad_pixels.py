@@ -503,6 +503,7 @@ def _surroundings(values, bad):
     Alone, a pixel is the average of its surroundings. An area is its surroundings mirrored
     at its edge: they have the noise that a network expects, where averages would end it.
     Where the mirrored pixel is bad, too, it is the average about the nearest that counts.
+    See docs/log/2026-11-26-what-to-put-in-place-of-areas-that-do-not-count.md.
     """
     result = _averages(values, bad)
     area = bad & (_neighbours(bad.view(np.uint8))[1] > 0)
