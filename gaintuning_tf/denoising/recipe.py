@@ -10,7 +10,7 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.losses.base import RiskEstimate, as_risk_estimate
-from gaintuning_tf.losses.names import loss_named
+from gaintuning_tf.losses.names import PLAIN_LOSS, loss_named
 from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.tuning.defaults import PRIOR
 
@@ -27,7 +27,7 @@ class Recipe:
     """
 
     sigma: float | np.ndarray | None = None
-    noise: str | NoiseModel = "gaussian"
+    noise: str | NoiseModel = "auto"
     loss: str | RiskEstimate | Callable[..., Any] = "sure"
     prior: float | None = PRIOR
     contrast: bool | None = None
@@ -38,6 +38,11 @@ class Recipe:
         known = self.noise if isinstance(self.noise, NoiseModel) else _of_kind(self.noise)
         if known is not None:
             as_risk_estimate(as_loss(self.loss, counts=False)).check_noise(known)
+
+    @property
+    def kind(self) -> str | NoiseModel:
+        """The noise, or its kind as it is to be estimated: that of the paper's plain loss is Gaussian."""
+        return "gaussian" if self.noise == "auto" and self.loss == PLAIN_LOSS else self.noise
 
     @property
     def of_counts(self) -> bool:
@@ -77,7 +82,7 @@ class Recipe:
             )
         if self.sigma is None:
             return None
-        if self.noise != "gaussian":
+        if self.noise not in ("auto", "gaussian"):
             raise InputError(
                 f"expected no sigma with {self.noise} noise: leave it out to have the noise estimated, or in Python "
                 "pass a model such as PoissonGaussianNoise(gain, sigma)"

@@ -19,7 +19,11 @@ LOSSES = {
     "unsure": "UNSURE",
 }
 # For which kinds of noise those are that are not for all: what the classes themselves refuse, once they are imported.
-_KINDS = {"count-splitting": ("poisson", "poisson-gaussian"), "monte-carlo-sure": ("gaussian",)}
+# What kind "auto" is, is seen with the image.
+_KINDS = {
+    "count-splitting": ("auto", "poisson", "poisson-gaussian"),
+    "monte-carlo-sure": ("auto", "gaussian"),
+}
 # The paper's own method, as an option of the command line.
 PLAIN_LOSS = "monte-carlo-sure"
 

@@ -3,12 +3,16 @@ as tensors.
 
 May import: `errors` only.
 
+- `automatic`: which noise an image has: the simplest that it does not contradict.
+- `autocovariance`: how far noise is correlated, estimated from flat places.
 - `colouring`: correlated noise in a graph: its filter, and draws of it.
 - `correlation`: what makes white noise correlated, and what that is worth.
 - `counts`: the unit of counts.
+- `details`: the finest details of an image, of which noise is nearly all.
 - `draws`: random numbers that each image of a batch gets alike.
 - `estimation`: the noise of one image, estimated from itself.
 - `models`: noise models, and the line of their variance.
+- `residual_variance`: the level of noise once more, from the residual of a first result.
 - `tensors`: noise in a graph: its level, fresh draws, the standard error of a risk.
 - `variance_line`: the variance as a line of the mean, estimated.
 """

@@ -1,3 +1,4 @@
+from .automatic import NoiseEstimate as NoiseEstimate, examine_noise as examine_noise
 from .correlation import correlation_filter as correlation_filter, effective_share as effective_share
 from .counts import count_unit as count_unit
 from .estimation import estimate_noise as estimate_noise

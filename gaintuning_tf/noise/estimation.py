@@ -7,6 +7,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.noise.automatic import examine_noise
 from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.variance_line import masked_coefficients, variance_line
@@ -30,6 +31,9 @@ def estimate_noise(image: np.ndarray, noise: str, *, mask: np.ndarray | None = N
 def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarray | None = None) -> NoiseModel:
     """Estimate the noise of one image from itself.
 
+    Auto: the simplest model that the image does not contradict, white or correlated, the same
+    everywhere or growing with the signal, see `automatic.examine_noise`.
+
     Gaussian: the median absolute deviation of the finest diagonal wavelet
     coefficients (Donoho and Johnstone, "Ideal spatial adaptation by wavelet
     shrinkage", Biometrika 1994), by `skimage.restoration.estimate_sigma`; the mean
@@ -46,7 +50,7 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
     Args:
         image: (H, W) or (H, W, C), any real dtype. For `"poisson"`, an image of counts, or of
             counts times any number; nothing must have been subtracted.
-        noise: `"gaussian"`, `"poisson"` or `"poisson-gaussian"`.
+        noise: `"auto"`, `"gaussian"`, `"poisson"` or `"poisson-gaussian"`.
         mask: True where a pixel does not count, of the image's shape; what is measured near it is
             left out. There the image has to be finite, as if it went on.
 
@@ -70,6 +74,8 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
         raise InputError(
             f"expected noise to be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, received {noise!r}"
         )
+    if noise == "auto":
+        return examine_noise(image, mask).noise
     if noise == "gaussian":
         if min(image.shape[:2]) < 4:
             raise InputError(f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image; pass sigma")

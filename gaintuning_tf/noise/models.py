@@ -11,7 +11,7 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise.correlation import checked_correlation, coloured_noise, joined_correlations, text_of
 
-KINDS = ("gaussian", "poisson", "poisson-gaussian")
+KINDS = ("auto", "gaussian", "poisson", "poisson-gaussian")
 
 
 class NoiseLevel(NamedTuple):
@@ -195,6 +195,16 @@ class NoiseModel:
                 f"expected a correlation between the {shape[-1]} channels of the image, received one of {channels}"
             )
 
+    def as_camera(self) -> PoissonGaussianNoise:
+        """Write the noise as that of a camera, of which every model here is a case.
+
+        Example:
+
+        >>> PoissonNoise(2.0).as_camera()
+        PoissonGaussianNoise(gain=2.0, sigma=0.0, offset=0.0, correlation=None)
+        """
+        return PoissonGaussianNoise(*self._parts(), correlation=self.correlation)
+
     def parameters(self) -> dict[str, Any]:
         """Give all parameters by name, and `noise_text`, the noise in words: numbers, lists and None, for JSON.
 
@@ -348,9 +358,10 @@ Noise: TypeAlias = float | np.ndarray | NoiseModel | NoiseLevel
 
 
 def stacked(models: Sequence[NoiseModel]) -> NoiseModel:
-    """Join the models of the images of a batch, which are of one kind; a single one is returned as it is.
+    """Join the models of the images of a batch; a single one is returned as it is.
 
-    A correlation that all have is kept as one; else there is one for each image.
+    Models of several kinds become cameras', of which the others are. A correlation that all
+    have is kept as one; else there is one for each image.
 
     Example:
 
@@ -359,8 +370,9 @@ def stacked(models: Sequence[NoiseModel]) -> NoiseModel:
     """
     if len(models) == 1:
         return models[0]
-    kind: Any  # which has these parameters, the base none
-    (kind,) = {type(model) for model in models}
+    if len({type(model) for model in models}) > 1:
+        models = [model.as_camera() for model in models]
+    kind: Any = type(models[0])  # which has these parameters, the base none
     names = [name for name in _names(kind) if name != "correlation"]
     parts = {name: np.array([getattr(model, name) for model in models]) for name in names}
     return kind(**parts, correlation=joined_correlations([model.correlation for model in models]))

@@ -64,16 +64,41 @@ def variance_line(
             f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image, 32x32 or more are needed; "
             "pass the noise"
         )
-    # The transform of a constant image leaves rounding and no spread to compare it with.
-    means, variances = _blocks(image, mask) if np.ptp(image) > 1e-9 * np.abs(image).max() else ((), ())
-    if len(means) < 2 * SMALLEST_GROUP:
-        raise InputError(NO_NOISE)
-    means, variances, sizes = _groups(means, variances)
+    means, variances, sizes = variance_groups(image, mask)
     slope, intercept = _fit(means, variances, sizes, through_origin)
     # What rounding in the wavelet transform leaves is no noise.
     if not slope * means.mean() + intercept > 1e-12 * np.ptp(image) ** 2:
         raise InputError(NO_NOISE)
     return slope, intercept
+
+
+def variance_groups(
+    image: np.ndarray, mask: np.ndarray | None = None, *, quantile: float = QUANTILE
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find mean, variance and size of the groups of blocks that `variance_line` fits, from dark to bright.
+
+    Args:
+        image: (H, W) or (H, W, C), float64.
+        mask: As for `variance_line`.
+        quantile: Of the variances within a group: a lower one sees less texture, and is less certain.
+
+    Returns:
+        (groups,) each: units of the image, their square, numbers of blocks.
+
+    Raises:
+        InputError: No noise is in the image.
+
+    Example:
+
+    >>> means, variances, sizes = variance_groups(np.random.default_rng(0).normal(50, 5, (256, 256)))
+    >>> len(means), int(sizes.sum()), bool(abs(variances.mean() / 25 - 1) < 0.1)
+    (16, 1024, True)
+    """
+    # The transform of a constant image leaves rounding and no spread to compare it with.
+    means, variances = _blocks(image, mask) if np.ptp(image) > 1e-9 * np.abs(image).max() else ((), ())
+    if len(means) < 2 * SMALLEST_GROUP:
+        raise InputError(NO_NOISE)
+    return _groups(means, variances, quantile)
 
 
 def masked_coefficients(mask: np.ndarray) -> np.ndarray:
@@ -120,16 +145,19 @@ def _block_means(values):
     return values.reshape(height, SIDE, width, SIDE, -1).mean(axis=(1, 3)).ravel()
 
 
-def _groups(means, variances):
+def _groups(means, variances, quantile):
     """Mean, variance and size of groups of blocks, from dark to bright."""
+    from scipy.stats import norm
+
     order = np.argsort(means, kind="stable")
     count = min(GROUPS, len(order) // SMALLEST_GROUP)
     groups = np.array_split(order, count)
     spread = 2 / (9 * SIDE**2)
-    low = (1 - spread + _NORMAL_QUANTILE * spread**0.5) ** 3
+    normal = _NORMAL_QUANTILE if quantile == QUANTILE else float(norm.ppf(quantile))
+    low = (1 - spread + normal * spread**0.5) ** 3
     return (
         np.array([means[group].mean() for group in groups]),
-        np.array([np.quantile(variances[group], QUANTILE) for group in groups]) / low,
+        np.array([np.quantile(variances[group], quantile) for group in groups]) / low,
         np.array([len(group) for group in groups], np.float64),
     )
 

@@ -1,0 +1,200 @@
+"""Which noise an image has: the simplest model that the image does not contradict, and the evidence."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from gaintuning_tf.noise.autocovariance import autocovariance
+from gaintuning_tf.noise.correlation import nearest_correlation, text_of
+from gaintuning_tf.noise.counts import count_unit
+from gaintuning_tf.noise.details import detail_floors, detail_level
+from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
+from gaintuning_tf.noise.variance_line import variance_groups, variance_line
+
+# Noise is correlated where the floor of the finest horizontal or vertical details lies
+# this much above that of the diagonal ones. White noise has 1. Textured pictures with
+# white noise of sigma 5 stayed below on Set12, all phones and microscopes in hand lay
+# above 2 (docs/log/2026-11-26-white-or-correlated.md).
+CORRELATED = 1.75
+# And where the flattest blocks are alike: texture of a photograph without flat places
+# differs from block to block. Where details are PLAINLY correlated, they may differ more.
+ALIKE, PLAINLY, NEARLY_ALIKE = 1.3, 4.0, 2.5
+# Noise depends on the signal where its variance grows this much from dark to bright, most
+# groups of blocks lie within NEAR of a line, and variance and mean correlate. Texture grows
+# with brightness, too, but less regularly; the lowest variances of a group see least of it.
+GROWTH, NEAR, MOST, STRAIGHT, QUIET = 1.75, 0.3, 0.7, 0.8, 0.1
+# Shares of pixels at the ends of the range that are worth a word.
+CLIPPED = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseEstimate:
+    """The noise of an image as it was found, and what speaks for it.
+
+    Attributes:
+        noise: The model, in the units of the image.
+        growth: The variance of the noise in bright places over that in dark ones.
+        detail_ratio: The floor of horizontal or vertical details over that of diagonal
+            ones: 1 for white noise.
+        black_level: Where the line of the variance is zero, None where it is not known.
+        clipped_low: The smallest value, and the share of pixels that have it.
+        clipped_high: The largest, likewise.
+        counts: The unit that all values are whole multiples of, if the noise is that of counts.
+        uncertainty: Relative standard deviation of the variance, as far as it is known.
+    """
+
+    noise: NoiseModel
+    growth: float
+    detail_ratio: float
+    black_level: float | None
+    clipped_low: tuple[float, float]
+    clipped_high: tuple[float, float]
+    counts: float | None
+    uncertainty: float
+
+    @property
+    def words(self) -> str:
+        """Say what kind of noise it is and why.
+
+        Example:
+
+        >>> estimate = examine_noise(np.random.default_rng(0).normal(100, 5, (256, 256)))
+        >>> estimate.words
+        'white, the same everywhere'
+        """
+        parts = [text_of(getattr(self.noise, "correlation", None)), self._dependence()]
+        return ", ".join([*parts, *self._clipping()])
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the evidence as what JSON knows."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "noise"}
+        return {"words": self.words, **fields}
+
+    def _dependence(self):
+        if self.counts is not None:
+            return f"that of counts, each {self.counts:.4g}"
+        if not isinstance(self.noise, GaussianNoise):
+            return f"signal-dependent, its variance {self.growth:.2g} times as large where the image is bright"
+        return "the same everywhere" if self.growth >= 1 else "weaker where the image is bright, taken for its mean"
+
+    def _clipping(self):
+        ends = (("low", *self.clipped_low), ("high", *self.clipped_high))
+        return [f"{share:.1%} of the pixels clipped at {value:g}" for _, value, share in ends if share > CLIPPED]
+
+
+def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEstimate:
+    """Find the noise of one image: white or correlated, the same everywhere or growing with the signal.
+
+    The simplest model is taken that the image does not contradict:
+
+    - correlated, where the finest horizontal or vertical wavelet details of quiet blocks are
+      `CORRELATED` times as strong as the diagonal ones, which in white noise they equal, and the
+      flattest blocks are as strong as each other, which texture is not; the correlation is
+      theirs, see `autocovariance`;
+    - signal-dependent, where the variance grows with the mean along a line, see `variance_line`;
+    - counts, where that line goes through zero and all values are multiples of its slope.
+
+    The level of white noise is that of the quietest of small blocks: structure adds to all
+    but a few. That of correlated noise is the level of the finest details times the ratio of
+    the two in flat blocks.
+
+    Args:
+        image: (H, W) or (H, W, C), any real dtype.
+        mask: True where a pixel does not count, of the image's shape.
+
+    Returns:
+        The model and the evidence.
+
+    Raises:
+        InputError: The image is too small, or no noise is in it.
+
+    Example:
+
+    >>> noisy = np.random.default_rng(0).poisson(np.tile(np.linspace(2, 60, 256), (256, 1)))
+    >>> examine_noise(noisy).noise.gain
+    1.0
+    """
+    values = np.asarray(image, np.float64)
+    values = values[..., None] if values.ndim == 2 else values
+    masked = None if mask is None else np.broadcast_to(mask.reshape(*mask.shape[:2], -1), values.shape)
+    counted = values if masked is None else values[~masked]
+    ratio = detail_floors(values, masked)
+    found = _correlated(values, masked, ratio)
+    growth, line = _dependence(values, masked)
+    noise, doubt = _model(values, masked, line, found)
+    counts = count_unit(counted, line[0]) if line is not None and found is None else None
+    if counts is not None and _through_origin(values, masked, counts):
+        noise = PoissonNoise(counts)
+    else:
+        counts = None
+    black = -line[1] / line[0] if line is not None and line[1] < 0 else None
+    return NoiseEstimate(noise, growth, ratio, black, *_clipping(counted), counts, doubt)
+
+
+def _correlated(values, masked, ratio):
+    """Find the autocovariance of the noise; None where the image does not show that it is correlated."""
+    if ratio <= CORRELATED:
+        return None
+    found = autocovariance(values, variance_line(values, mask=masked), masked)
+    if found is None or found.spread > (NEARLY_ALIKE if ratio > PLAINLY else ALIKE):
+        return None
+    return found
+
+
+def _dependence(values, masked):
+    """Find how much the variance grows from dark to bright; and its line, None where it does not clearly grow."""
+    from scipy.stats import theilslopes
+
+    means, variances, _ = variance_groups(values, masked, quantile=QUIET)
+    slope, intercept, *_ = theilslopes(variances, means)
+    expected = slope * means + intercept
+    growth = float(max(expected[-1], 0) / max(expected[0], variances.max() / 100))
+    near = np.mean(np.abs(variances - expected) < NEAR * np.abs(expected))
+    straight = len(means) > 2 and near >= MOST and abs(np.corrcoef(means, variances)[0, 1]) >= STRAIGHT
+    if straight and growth < 1 / GROWTH:
+        return growth, None
+    return (growth, variance_line(values, mask=masked)) if straight and growth >= GROWTH else (1.0, None)
+
+
+def _model(values, masked, line, found):
+    """Make the model of a line, if the noise has one, and a correlation, if it has one; and its uncertainty."""
+    level, doubt = detail_level(values, masked)
+    doubt = doubt if line is None else _scatter(values, masked, line)
+    factor, correlation = 1.0, None
+    if found is not None:
+        factor = float(found.ratio.mean())
+        correlation = nearest_correlation(found.correlation)
+        correlation = correlation[..., 0, 0] if correlation.shape[-1] == 1 else correlation
+        # Correlated noise is often not the same everywhere, and its quietest places are not it.
+        slope, intercept = variance_line(values, mask=masked)
+        level = slope * np.mean(values if masked is None else values[~masked]) + intercept
+    if line is None:
+        return GaussianNoise((level * factor) ** 0.5, correlation=correlation), doubt
+    slope, intercept = (factor * part for part in line)
+    if intercept < 0:
+        return PoissonGaussianNoise(slope, 0.0, -intercept / slope, correlation=correlation), doubt
+    return PoissonGaussianNoise(slope, intercept**0.5, correlation=correlation), doubt
+
+
+def _scatter(values, masked, line):
+    """How far the variances of groups lie from their line, as a share of it: the median."""
+    means, variances, _ = variance_groups(values, masked)
+    expected = line[0] * means + line[1]
+    return float(np.median(np.abs(variances / np.maximum(expected, variances.max() / 100) - 1)))
+
+
+def _through_origin(values, masked, unit):
+    """Whether the variance of counts explains that of all groups, within their own certainty."""
+    means, variances, sizes = variance_groups(values, masked)
+    expected = unit * means
+    # A third of the blocks of 16 details lie below their quantile: its standard deviation
+    # is about a half over the root of their number.
+    return bool(np.all(expected > 0) and np.mean(np.abs(variances / expected - 1) < 0.05 + 1.5 / sizes**0.5) > 0.8)
+
+
+def _clipping(counted):
+    """Find the smallest and the largest value, and the share of pixels that have them."""
+    return tuple((float(end), float(np.mean(counted == end))) for end in (counted.min(), counted.max()))
