@@ -30,13 +30,54 @@ def filters_of(correlation: tf.Tensor) -> tf.Tensor:
     lags = tf.cast(correlation, wide)
     lags = lags[:, None, None] if grey else tf.transpose(lags, [0, 3, 4, 1, 2])
     radii = [_side(lags, axis) // 2 for axis in (-2, -1)]
-    root = _spectral_root(_wrapped(lags, radii), grey)
+    found = _cut(_spectral_root(_wrapped(lags, radii), grey), radii, grey)
+    energy = tf.reduce_sum(tf.square(found), [1, 2] if grey else [1, 2, 3], keepdims=True)
+    return tf.cast(found / tf.sqrt(energy), correlation.dtype)
+
+
+def complements_of(correlation: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+    """Find the filters of the noise that makes correlated noise white, up to a share of its strongest frequency.
+
+    The filter's spectrum is `sqrt(max(share * max(S) - S, 0))`, S that of the correlation; for
+    colours, of the eigenvalues at each frequency, share of the largest of all.
+
+    Args:
+        correlation: (N, K, K), or (N, K, K, C, C) from channel to channel; odd sides.
+        shares: (1,) or (N,), of 0, for nothing, to 1, for white noise.
+
+    Returns:
+        As `filters_of`, but not divided by the root of the energy: what is added has the variance
+        that it must have beside noise of variance one.
+
+    Example:
+
+    >>> k = complements_of(tf.constant([[[0.5, 1.0, 0.5]]]), tf.ones(1))
+    >>> round(float(tf.reduce_sum(k**2)), 2), round(float(tf.reduce_sum(k[..., 1:] * k[..., :-1])), 2)
+    (1.0, -0.5)
+    """
+    grey = len(correlation.shape) == 3
+    wide = tf.float64 if correlation.dtype == tf.float64 else tf.float32
+    lags = tf.cast(correlation, wide)
+    lags = lags[:, None, None] if grey else tf.transpose(lags, [0, 3, 4, 1, 2])
+    radii = [_side(lags, axis) // 2 for axis in (-2, -1)]
+    share = tf.cast(shares, wide)
+
+    def missing(values):
+        highest = tf.reduce_max(values, range(1, len(values.shape)), keepdims=True)
+        # A correlation that was cut off has negative values in its spectrum, which no noise has.
+        ceiling = tf.reshape(share, [-1] + [1] * (len(values.shape) - 1)) * highest
+        return tf.maximum(ceiling - tf.maximum(values, 0), 0)
+
+    root = _spectral_root(_wrapped(lags, radii), grey, missing)
+    return tf.cast(_cut(root, radii, grey), correlation.dtype)
+
+
+def _cut(root, radii, grey):
+    """Cut filters (N, C, C, rows, columns), lag zero first, to their radius, lag zero in the middle."""
     found = tf.roll(root, [radius_of_filter(radius) for radius in radii], [-2, -1])
     rows, columns = (2 * radius_of_filter(radius) + 1 for radius in radii)
     found = found[..., :rows, :columns]
-    found /= tf.sqrt(tf.reduce_sum(tf.square(found), [1, 3, 4], keepdims=True))
-    found = found[:, 0, 0] if grey else tf.transpose(found, [0, 3, 4, 1, 2])
-    return tf.cast(found, correlation.dtype)
+    return found[:, 0, 0] if grey else tf.transpose(found, [0, 3, 4, 1, 2])
 
 
 def _side(images, axis) -> Any:
@@ -55,15 +96,25 @@ def _frequencies(radius):
     return frequencies(radius) if isinstance(radius, int) else tf.maximum(frequencies(0), 4 * radius_of_filter(radius))
 
 
-def _spectral_root(wrapped, grey):
-    """Find the filter whose spectrum is the root of that of these lags (N, C, C, rows, columns), lag zero first."""
+def _at_least_zero(spectrum):
+    return tf.maximum(spectrum, 0)
+
+
+def _spectral_root(wrapped, grey, of=_at_least_zero):
+    """Find the filter whose spectrum is the root of a function of that of these lags, lag zero first.
+
+    Args:
+        wrapped: (N, C, C, rows, columns).
+        grey: Whether there is one channel.
+        of: Real values of the spectrum, or eigenvalues, to what the root is taken of.
+    """
     complex_of = tf.complex128 if wrapped.dtype == tf.float64 else tf.complex64
     spectrum = tf.signal.fft2d(tf.cast(wrapped, complex_of))
     if grey:
-        root = tf.cast(tf.sqrt(tf.maximum(tf.math.real(spectrum), 0)), complex_of)
+        root = tf.cast(tf.sqrt(of(tf.math.real(spectrum))), complex_of)
         return tf.math.real(tf.signal.ifft2d(root))
     values, vectors = tf.linalg.eigh(tf.transpose(spectrum, [0, 3, 4, 1, 2]))
-    scale = tf.cast(tf.sqrt(tf.maximum(tf.math.real(values), 0)), complex_of)
+    scale = tf.cast(tf.sqrt(of(tf.math.real(values))), complex_of)
     root = tf.matmul(vectors * scale[..., None, :], vectors, adjoint_b=True)
     return tf.math.real(tf.signal.ifft2d(tf.transpose(root, [0, 3, 4, 1, 2])))
 
@@ -90,7 +141,17 @@ def coloured(white: Callable[[Any], tf.Tensor], images: tf.Tensor, correlation: 
     >>> round(float(tf.reduce_mean(noise[:, :, 1:] * noise[:, :, :-1])), 1)
     0.5
     """
-    filters = filters_of(correlation)
+    return filtered(white, images, filters_of(correlation))
+
+
+def filtered(white: Callable[[Any], tf.Tensor], images: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
+    """Filter white noise, drawn wider than the images by the filters: see `coloured`.
+
+    Args:
+        white: A shape to white noise of it, of the dtype of the images.
+        images: (N, H, W, C), whose shape the result has.
+        filters: As `filters_of` gives them.
+    """
     number, rows, columns, channels = tf.unstack(tf.shape(images))
     size = [rows + _side(filters, 1) - 1, columns + _side(filters, 2) - 1]
     found = convolved(white(tf.stack([number, *size, channels])), filters)

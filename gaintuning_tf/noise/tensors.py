@@ -13,6 +13,10 @@ from gaintuning_tf.noise import colouring, draws
 from gaintuning_tf.noise.correlation import joined_correlations
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel, along_images
 
+# The noise of copies draws from streams of random numbers that begin this far away from
+# those of probes, losses and windows.
+_COPIES = 1 << 50
+
 
 class NoiseTensors(NamedTuple):
     """What is known of the noise of a batch: how it enters a compiled graph.
@@ -28,6 +32,8 @@ class NoiseTensors(NamedTuple):
             `correlation.checked_correlation`; an empty tuple for white noise.
         weights: (N, ..., 1) or (N, ..., C), one where a pixel counts and zero where not; an
             empty tuple if all do.
+        whitening: (1,) or (N,), how much noise is added before a network that knows white noise
+            alone sees the images, see `shown`; an empty tuple for white noise.
 
     Example:
 
@@ -40,6 +46,7 @@ class NoiseTensors(NamedTuple):
     intercept: Any = ()
     correlation: Any = ()
     weights: Any = ()
+    whitening: Any = ()
 
     @property
     def known(self) -> bool:
@@ -145,6 +152,16 @@ class NoiseTensors(NamedTuple):
         drawn = white(tf.shape(images)) if self.is_white else colouring.coloured(white, images, self.correlation)
         return tf.cast(self.weights, drawn.dtype) * drawn if self.is_weighted else drawn
 
+    def probe(self, images: tf.Tensor, seed: draws.Seed) -> tf.Tensor:
+        """Draw noise of the covariance of that of the images, zero where pixels do not count, (N, ..., C)."""
+
+        def white(shape):
+            return draws.of_shape(
+                lambda size: tf.random.stateless_normal(size, seed, dtype=images.dtype, alg="philox"), shape
+            )
+
+        return tf.sqrt(tf.maximum(self.variance(images), 0)) * self.direction(white, images)
+
     def draw(self, images: tf.Tensor, seed: draws.Seed) -> tf.Tensor:
         """Draw noise of mean zero, as it would lie on the clean `images`.
 
@@ -182,6 +199,55 @@ class NoiseTensors(NamedTuple):
         noise = along_images(sigma, images) * normal
         return noise if self.is_gaussian else noise + self._shot_noise(images, poisson_seed)
 
+    def shown(self, denoise: Callable, images: tf.Tensor, seed: draws.Seed, copies: int = 1) -> Callable:
+        """Let a denoiser see images to which the noise is added that makes theirs white.
+
+        A network trained on white noise takes correlated noise for detail. Where the noise
+        has the spectrum S, noise of the spectrum `max(a max(S) - S, 0)`, drawn independently,
+        makes it white for a = 1, the level then being the highest of S; for a smaller share a,
+        white up to there. The mean over several such copies forgets the noise added. The
+        share a is `whitening`.
+
+        Args:
+            denoise: Images (N, ..., C) to images of the same shape.
+            images: Those of whose noise this is: their mean level is that of what is added.
+            seed: Two integers: the same ones add the same noise.
+            copies: How many noisier copies are denoised, and averaged.
+
+        Returns:
+            A denoiser of the same kind, of images as many as `images` or a multiple of that;
+            `denoise` itself for white noise.
+
+        Example:
+
+        >>> noise = noise_of_batch(GaussianNoise(1.0, correlation=np.array([[0.5, 1.0, 0.5]])), 1, tf.float32)
+        >>> noise = noise._replace(whitening=tf.ones(1))
+        >>> seen = noise.shown(lambda y: y, tf.zeros((1, 256, 256, 1)), (0, 1))(tf.zeros((1, 256, 256, 1)))
+        >>> round(float(tf.math.reduce_variance(seen)))  # the highest of the spectrum is 2, its mean 1
+        1
+        """
+        if self.is_white:
+            return denoise
+        added = [self._complement(images, _copy_seed(seed, number)) for number in range(copies)]
+
+        def of_copies(noisy):
+            repeats = [tf.shape(noisy)[0] // tf.shape(images)[0]] + [1] * (len(images.shape) - 1)
+            return tf.add_n([denoise(noisy + tf.tile(noise, repeats)) for noise in added]) / copies
+
+        return of_copies
+
+    def _complement(self, images, seed):
+        """Draw the noise that makes that of the images white up to a share of its spectrum's highest value."""
+
+        def white(shape):
+            return draws.of_shape(
+                lambda size: tf.random.stateless_normal(size, seed, dtype=images.dtype, alg="philox"), shape
+            )
+
+        level = tf.sqrt(self.mean(tf.maximum(self.variance(images), 0)))
+        filters = colouring.complements_of(self.correlation, self.whitening)
+        return along_images(level, images) * colouring.filtered(white, images, filters)
+
     def specs(self, image: tf.TensorSpec) -> NoiseTensors:
         """Put a `TensorSpec` in the place of each tensor: any number of images, any radius of a correlation.
 
@@ -190,7 +256,7 @@ class NoiseTensors(NamedTuple):
         """
         weights = [*cast(Any, image.shape)[:-1], *cast(Any, self.weights).shape[-1:]] if self.is_weighted else []
         between = [] if self.is_white else self.correlation.shape[3:]
-        shapes = ([None], [None], [None, None, None, *between], weights)
+        shapes = ([None], [None], [None, None, None, *between], weights, [None])
         return NoiseTensors(
             *(p if isinstance(p, tuple) else tf.TensorSpec(s, image.dtype) for p, s in zip(self, shapes, strict=True))
         )
@@ -235,11 +301,14 @@ def noise_tensors(noise: AnyNoise | None, dtype: tf.DType = tf.float32) -> Noise
         noise = GaussianNoise(cast(Any, noise))
     correlation = _correlation_of(noise, noise.images, dtype) if isinstance(noise, NoiseModel) else ()
     if isinstance(noise, GaussianNoise):
-        return NoiseTensors(intercept=tf.square(tf.cast(noise.sigma, dtype)), correlation=correlation)
+        variance = tf.square(tf.cast(noise.sigma, dtype))
+        return NoiseTensors(intercept=variance, correlation=correlation, whitening=_none_of(correlation))
     slope, intercept = noise if isinstance(noise, NoiseLevel) else noise.level(noise.images)
     known = tf.get_static_value(slope) if tf.is_tensor(slope) else slope
     grows = known is None or np.any(known)
-    return NoiseTensors(tf.cast(slope, dtype) if grows else (), tf.cast(intercept, dtype), correlation)
+    return NoiseTensors(
+        tf.cast(slope, dtype) if grows else (), tf.cast(intercept, dtype), correlation, whitening=_none_of(correlation)
+    )
 
 
 def _correlation_of(noise, images, dtype):
@@ -270,9 +339,20 @@ def noise_of_batch(
     level = noise.for_images(images) if isinstance(noise, NoiseLevel) else noise.level(images)
     if isinstance(noise, GaussianNoise):
         intercept = tf.square(tf.cast(np.sqrt(level.intercept), dtype))
-        return NoiseTensors(intercept=intercept, correlation=correlation, weights=weights)
+        return NoiseTensors((), intercept, correlation, weights, _none_of(correlation))
     slope, intercept = (tf.cast(part, dtype) for part in level)
-    return NoiseTensors(slope, intercept, correlation, weights)
+    return NoiseTensors(slope, intercept, correlation, weights, _none_of(correlation))
+
+
+def _none_of(correlation):
+    """Start with no noise added, where the noise is correlated."""
+    return () if isinstance(correlation, tuple) else tf.zeros([1], correlation.dtype)
+
+
+def _copy_seed(seed, number):
+    """Make the seed of the noise of a copy of the images: no other stream has it."""
+    first, second = tf.unstack(tf.cast(tf.convert_to_tensor(seed), tf.int64))
+    return tf.stack([first + _COPIES + number, second])
 
 
 def weights_of(mask: Any, images: tf.Tensor) -> Any:

@@ -94,7 +94,8 @@ def tune_one(
         return start, inputs, objective.held_out(start, inputs, seed)
 
     def prepared():
-        return way.prepare(start, noisy, noise, seed, windows)
+        values, inputs, _, risk = way.prepare(start, noisy, noise, seed, windows)
+        return values, inputs, risk
 
     gains, inputs, before = tf.cond(steps > 0, prepared, unprepared)
 

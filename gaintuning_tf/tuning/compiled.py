@@ -21,6 +21,7 @@ class Functions(NamedTuple):
     """What a run of rounds calls, each compiled: see `Steps` and `Objective`."""
 
     prepare: Callable
+    whiten: Callable
     step: Callable
     held_out: Callable
     widen: Callable
@@ -102,6 +103,7 @@ class CompiledSteps:
         seed, held_out = spec([2], tf.int64), self.steps.objective.held_out
         return Functions(
             prepare=tf.function(self.steps.prepare, [values, image, noise, number, windows], autograph=False),
+            whiten=tf.function(self.steps.whiten, [values, inputs, number], autograph=False),
             step=tf.function(self._assigning_step, [best, inputs, seed], **step),
             held_out=tf.function(held_out, [values, inputs, number], autograph=False),
             widen=tf.function(self.steps.widen, [values, inputs, number], autograph=False),

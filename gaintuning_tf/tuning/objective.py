@@ -19,13 +19,19 @@ from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.round_inputs import RiskSlope, RoundInputs
 from gaintuning_tf.tuning.tunable_network import TunableNetwork, Values
-from gaintuning_tf.tuning.windows import Integer, Windows, spread_window, window_seed, windows_of
+from gaintuning_tf.tuning.windows import Integer, Windows, spread_window, step_seed, window_seed, windows_of
 
 # A step may keep so many bytes of the network's activations: those of a UNet for
 # 512x512 pixels, of a DnCNN for 256x256. Larger images are tuned on windows as large as
 # that allows, for near the borders of small ones the network has no context
 # (docs/log/2026-11-25-small-windows-mislead-on-micrographs.md).
 MEMORY = 1.75e9
+# Images with correlated noise are seen with noise added, see `NoiseTensors.shown`. So many
+# copies of them make the result, and so many the risk that results are judged by: more
+# copies gain little (docs/log/2026-11-26-noise-added-to-make-noise-white.md).
+RESULT_COPIES, JUDGED_COPIES = 8, 2
+# The copies of the result draw from this stream of random numbers.
+RESULT = 1 << 28
 # The sides of windows are multiples of this, so that networks that halve the resolution
 # up to six times see them without padding.
 SIDE_UNIT = 64
@@ -53,7 +59,38 @@ class Objective:
         """Add to the inputs the images as these values denoise them, if the loss uses a reference."""
         if not (self.loss.uses_reference or self._criterion.uses_reference):
             return inputs
-        return inputs._replace(reference=self.network.apply(values, inputs.noisy))
+        return inputs._replace(reference=self.denoise(values, inputs.noisy, inputs.noise, 0))
+
+    def denoise(self, values: Values, noisy: tf.Tensor, noise: NoiseTensors, seed: Integer) -> tf.Tensor:
+        """Denoise images with these values: where noise is correlated, the mean over noisier copies, see `copy`.
+
+        Args:
+            values: See `TunableNetwork`.
+            noisy: (N, ..., C).
+            noise: What is known of their noise.
+            seed: That of the whole tuning, ().
+        """
+        if noise.is_white:
+            return self.network.apply(values, noisy)
+
+        def of_copy(number):
+            return self.network.apply(values, self.copy(noisy, noise, seed, number))
+
+        numbers = tf.range(RESULT_COPIES, dtype=tf.int64)
+        found = tf.map_fn(of_copy, numbers, fn_output_signature=noisy.dtype, parallel_iterations=1)
+        return tf.ensure_shape(tf.reduce_mean(found, 0), noisy.shape)
+
+    def copy(self, noisy: tf.Tensor, noise: NoiseTensors, seed: Integer, number: Integer) -> tf.Tensor:
+        """Make copy `number` of images for the network to see, see `NoiseTensors.shown`; if their noise is white, they.
+
+        Args:
+            noisy: (N, ..., C).
+            noise: What is known of their noise.
+            seed: That of the whole tuning, ().
+            number: Less than `RESULT_COPIES`.
+        """
+        with self._alike():
+            return noise.shown(tf.identity, noisy, step_seed(seed, RESULT + tf.cast(number, tf.int64)))(noisy)
 
     def risk(
         self,
@@ -106,7 +143,7 @@ class Objective:
 
         def of_probe(values, seed):
             def find(noisy, noise, reference, own):
-                risk = self._risk_by(self._criterion, values, noisy, noise, own, reference)
+                risk = self._risk_by(self._criterion, values, noisy, noise, own, reference, JUDGED_COPIES)
                 return self.network.by_group(_times_share(risk, noisy, noise))
 
             return self._over_windows(find, inputs, seed, group)
@@ -153,11 +190,14 @@ class Objective:
         fitting_side = max(int(fitting ** (1 / (len(noisy.shape) - 2)) / SIDE_UNIT), 1) * SIDE_UNIT
         return windows_of(noisy, side**2, min(side, fitting_side), whole=min(side**2, fitting))
 
-    def _risk_by(self, loss, values, noisy, noise, seed, reference):
-        alike = draws.alike() if self.network.images else contextlib.nullcontext()
-        with self.network.at(values) as denoise, alike:
+    def _alike(self):
+        return draws.alike() if self.network.images else contextlib.nullcontext()
+
+    def _risk_by(self, loss, values, noisy, noise, seed, reference, copies=1):
+        with self.network.at(values) as denoise, self._alike():
             known = noise if noise.known or noise.is_weighted else None
-            return loss.of(denoise, noisy, known, seed=seed, reference=reference)
+            seen = noise.shown(denoise, noisy, seed, copies)
+            return loss.of(seen, noisy, known, seed=seed, reference=reference)
 
     def _slope_in(self, values, noisy, noise, reference, seed):
         """Find the slope in one window."""

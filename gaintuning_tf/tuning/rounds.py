@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.support.interruption import CtrlC
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.compiled import CompiledSteps, equal
@@ -89,11 +90,20 @@ class TuningRun:
 
     def _first_round(self, listeners, bar):
         """Take the steps of a round; returns the held-out risk before, at the contrast found, and of what was kept."""
-        before = self._run_steps(listeners, bar, prepare=self._prepare)
-        if before is None:
-            self._inputs = self._compiled.steps.objective.with_reference(self.start, self._inputs)
-        at_contrast, after = self._keep_best(self.start, before)
-        return at_contrast if before is None else before, at_contrast, after
+        risks = self._run_steps(listeners, bar, prepare=self._prepare)
+        if risks is None:
+            risks = self._unprepared()
+        as_it_is, seen = risks
+        at_contrast, after = self._keep_best(self.start, seen)
+        return at_contrast if as_it_is is None else as_it_is, at_contrast, after
+
+    def _unprepared(self):
+        """Find the reference without steps, and where gains came from elsewhere, how the image is seen with them."""
+        as_it_is = None
+        if not self._inputs.noise.is_white and not equal(self.start, self._compiled.steps.initial()[0]):
+            self._inputs, as_it_is = self._functions.whiten(self.start, self._inputs, self._seed)
+        self._inputs = self._compiled.steps.objective.with_reference(self.start, self._inputs)
+        return as_it_is, None
 
     def _further_rounds(self, most, base, after, listeners, bar):
         """Go on with the groups that still gain; returns the held-out risk of what was kept."""
@@ -114,14 +124,19 @@ class TuningRun:
             more = kept & _needs_more(base, after, optimism - known, error)
         return after
 
+    @property
+    def noise(self) -> NoiseTensors:
+        """What is known of the noise, and how much is added to it for the network to see."""
+        return self._inputs.noise
+
     def _prepare(self):
-        """Set the contrast, and find what all steps need; returns the held-out risk of the start."""
+        """Set the contrast, and find what all steps need; returns held-out risks of the start, as it is and as seen."""
         given = self._inputs
-        values, self._inputs, before = self._functions.prepare(
+        values, self._inputs, as_it_is, seen = self._functions.prepare(
             self.start, given.noisy, given.noise, self._seed, given.windows
         )
         self._compiled.set_values([*self.start[:-1], values[-1]])
-        return before
+        return as_it_is, seen
 
     def _widen(self):
         """Let the values go further from where they are."""

@@ -26,12 +26,18 @@ from gaintuning_tf.tuning.round_inputs import RiskSlope, RoundInputs, StepLimits
 from gaintuning_tf.tuning.selection import BestSoFar
 from gaintuning_tf.tuning.stateless_optimizer import stateless
 from gaintuning_tf.tuning.tunable_network import Values, with_tunable_gains
-from gaintuning_tf.tuning.windows import Integer, Windows
+from gaintuning_tf.tuning.windows import Integer, Windows, step_seed
 
 # A network is asked about its biases with an image of this side, in pixels. Biases show
 # in an image of any size; this one is small, and no network that halves it needs
 # padding.
 PROBE_SIDE = 64
+
+# How white correlated noise may be made: shares of its strongest frequency. The first is
+# nearly always best; another must lower the risk by WHITENING_MARGIN of the noise's
+# variance, which is less than an estimate of the noise is off
+# (docs/log/2026-11-26-noise-added-to-make-noise-white.md).
+WHITENINGS, WHITENING_MARGIN = (1.0, 0.5, 0.0), 0.05
 
 State = Sequence[tf.Tensor]
 
@@ -116,11 +122,44 @@ class Steps:
 
         Returns:
             The values with the contrast of the lowest risk, the `RoundInputs`, and the
-            held-out risk of the values as they were, (groups,).
+            held-out risk of the values as they were, (groups,), as the images are and as they
+            are seen.
         """
-        inputs = self.objective.with_reference(values, self.unprepared(noisy, noise, windows))
+        inputs, plain = self.whiten(values, self.unprepared(noisy, noise, windows), seed)
+        inputs = self.objective.with_reference(values, inputs)
         values, risk = self._at_best_contrast(values, inputs, seed)
-        return values, self._with_curvature(values, inputs, seed), risk
+        return values, self._with_curvature(values, inputs, seed), risk if plain is None else plain, risk
+
+    def whiten(self, values: Values, inputs: RoundInputs, seed: Integer) -> tuple[RoundInputs, tf.Tensor | None]:
+        """Choose how much noise is added to correlated noise before the network sees it, by the risk.
+
+        Args:
+            values: See `TunableNetwork`.
+            inputs: What is looked at; for white noise returned as they are.
+            seed: That of the whole tuning, ().
+
+        Returns:
+            The inputs, their noise with the `whitening` of the lowest risk for each group; and the
+            held-out risk without any, (groups,), None for white noise.
+        """
+        if inputs.noise.is_white:
+            return inputs, None
+
+        def at(share):
+            whitening = tf.fill([self._network.groups], tf.cast(share, inputs.noisy.dtype))
+            return inputs._replace(noise=inputs.noise._replace(whitening=whitening))
+
+        risks = tf.map_fn(
+            lambda share: self.objective.held_out(values, at(share), seed),
+            tf.constant(WHITENINGS, tf.float64),
+            fn_output_signature=tf.TensorSpec([self._network.groups], tf.float64),
+            parallel_iterations=1,
+        )
+        groups = tf.zeros([self._network.groups], tf.float64)
+        margin = WHITENING_MARGIN * self.objective.noise_variance(inputs.noisy, inputs.noise, groups)
+        handicaps = tf.stack([tf.zeros_like(margin)] + [margin] * (len(WHITENINGS) - 1))
+        best = tf.gather(tf.constant(WHITENINGS, inputs.noisy.dtype), tf.argmin(risks + handicaps, 0))
+        return inputs._replace(noise=inputs.noise._replace(whitening=best)), risks[-1]
 
     def widen(self, values: Values, inputs: RoundInputs, seed: Integer) -> RoundInputs:
         """Make the inputs of a further round from these values: the curvature there, a wider prior and longer steps.
@@ -202,7 +241,9 @@ class Steps:
         if not self._per_crop:
             return inputs
         derivative = functools.partial(self._per_crop.derivative, values)
-        samples = gauss_newton.curvature_samples(derivative, inputs.noisy, self._network.images, seed)
+        # What the network sees: the image, noise added if its own is correlated.
+        seen = inputs.noise.shown(tf.identity, inputs.noisy, step_seed(seed, gauss_newton.STREAM))(inputs.noisy)
+        samples = gauss_newton.curvature_samples(derivative, seen, self._network.images, seed)
         return inputs._replace(curvature=samples)
 
     def _at_best_contrast(self, values, inputs, seed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -16,11 +16,18 @@ from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.losses.base import Loss
 from gaintuning_tf.networks.network import NetworkLike
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel
+from gaintuning_tf.noise.residual_variance import FirstResult
 from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch, weights_of
 from gaintuning_tf.tuning.compiled import CompiledSteps, equal
 from gaintuning_tf.tuning.defaults import PLAIN_STEPS, PRIOR, ROUNDS, STEPS
+from gaintuning_tf.tuning.objective import JUDGED_COPIES, RESULT, RESULT_COPIES
 from gaintuning_tf.tuning.rounds import IMPLAUSIBLE, TuningRun
 from gaintuning_tf.tuning.steps import gain_steps
+from gaintuning_tf.tuning.windows import step_seed
+
+# A first result is looked at by differences of so many standard deviations of the noise
+# (docs/log/2026-11-26-noise-from-the-residual.md).
+FIRST_WIDTH = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +141,8 @@ class GainTuner:
         self._steps = gain_steps(model, loss, optimizer, prior=prior, contrast=contrast)
         self._network = self._steps.objective.network
         self._compiled = CompiledSteps(self._steps, jit_compile=jit_compile)
+        # The noise that was last tuned on, and the seed of that: how the network sees images.
+        self._shown = NoiseTensors(), 0
         self.loss, self.optimizer = self._steps.objective.loss, self._steps.optimizer
 
     @property
@@ -202,6 +211,7 @@ class GainTuner:
         inputs = self._steps.unprepared(noisy, noise, self._steps.objective.windows(noisy, window))
         run = TuningRun(self._compiled, inputs, int(steps), seed)
         before, after = run.rounds(rounds, callbacks, progress=progress)
+        self._shown = run.noise._replace(weights=()), seed
         if steps and equal(self._compiled.values(), run.start):
             warnings.warn(
                 "tuning changed nothing: no gains with a lower risk were found", GainTuningWarning, stacklevel=2
@@ -215,12 +225,57 @@ class GainTuner:
         return TuningHistory(risk, before, after, time.perf_counter() - start, run.interrupted)
 
     def denoise(self, image: ArrayLike | tf.Tensor) -> np.ndarray:
-        """Denoise with the gains as they are; returns (N, H, W, C)."""
+        """Denoise with the gains as they are; returns (N, H, W, C).
+
+        After tuning on correlated noise: the mean over what `copies` gives.
+        """
+        return mean_over(map(self.denoise_once, self.copies(image)))
+
+    def denoise_once(self, image: ArrayLike | tf.Tensor) -> np.ndarray:
+        """Denoise with the gains as they are, the image as it is; returns (N, H, W, C)."""
         return self._compiled.denoise(self._checked(image)).numpy()
+
+    def copies(self, image: ArrayLike | tf.Tensor) -> Iterator[np.ndarray]:
+        """Give the images as the network is to see them after the last tuning, (N, H, W, C) each.
+
+        The image itself, if the noise was white; else noisier copies, in which it is white, see
+        `NoiseTensors.shown`: the denoised image is the mean over them.
+
+        Args:
+            image: (N, H, W, C).
+        """
+        noisy = self._checked(image)
+        noise, seed = self._shown
+        for number in range(1 if noise.is_white else RESULT_COPIES):
+            yield self._steps.objective.copy(noisy, noise, seed, number).numpy()
+
+    def first_result(self, image: ArrayLike | tf.Tensor, noise: NoiseModel, *, seed: int = 0) -> FirstResult:
+        """Denoise correlated noise before any tuning, and find how the network answers to such noise.
+
+        The gains are as they are. The network sees copies to which what makes the noise white is
+        added, see `NoiseTensors.shown`: good enough to estimate the noise once more
+        (`residual_variance.refined_noise`).
+
+        Args:
+            image: (1, H, W, C).
+            noise: A first estimate of its noise.
+            seed: That of the copies and of the probe.
+        """
+        noisy = self._checked(image)
+        known = noise_of_batch(noise, 1, noisy.dtype)
+        known = known if known.is_white else known._replace(whitening=tf.ones([1], noisy.dtype))
+        # The probe has the noise's own level, and the difference the width of the loss's.
+        probe = known.probe(noisy, step_seed(seed, RESULT - 1))
+        seen = known.shown(self._compiled.denoise, noisy, step_seed(seed, RESULT - 1), JUDGED_COPIES)
+        step = FIRST_WIDTH * probe
+        denoised, above, below = (seen(part) for part in (noisy, noisy + step, noisy - step))
+        parts = (denoised, noisy - denoised, probe, (above - below) / (2 * FIRST_WIDTH))
+        return FirstResult(*(part.numpy()[0].astype(np.float64) for part in parts))
 
     def reset(self) -> None:
         """Set the gains to one and the optimizer to its start, for the next image."""
         self._compiled.reset()
+        self._shown = NoiseTensors(), 0
 
     def gains(self) -> list[np.ndarray]:
         """Copy the gains of each layer, in the order of `gain_layers`, and behind them the contrast."""
@@ -253,3 +308,19 @@ class GainTuner:
             noise.check_images(tuple(noisy.shape))
         self.loss.check_noise(noise)
         return noise_of_batch(noise, noisy.shape[0], noisy.dtype, weights)
+
+
+def mean_over(images: Iterable[np.ndarray]) -> np.ndarray:
+    """Average images of one shape in the memory of two; a single one is returned as it is.
+
+    Example:
+
+    >>> mean_over(iter([np.ones(2), np.zeros(2)])).tolist()
+    [0.5, 0.5]
+    """
+    total, count = None, 0
+    for image in images:
+        total, count = image if total is None else total + image, count + 1
+    if total is None:
+        raise ValueError("expected at least one image")
+    return total if count == 1 else total / total.dtype.type(count)

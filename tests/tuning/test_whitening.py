@@ -1,0 +1,88 @@
+"""A network trained on white noise sees correlated noise made white."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from skimage import data
+
+import gaintuning_tf as gt
+from gaintuning_tf.noise.models import GaussianNoise
+from gaintuning_tf.noise.tensors import noise_of_batch
+from gaintuning_tf.tuning.objective import RESULT_COPIES
+from helpers import correlations
+from helpers.networks import make_tiny
+
+SIDE = 256
+
+
+def known(correlation, images=1, share=1.0):
+    noise = noise_of_batch(GaussianNoise(2.0, correlation=correlation), images, tf.float32)
+    return noise._replace(whitening=tf.fill([images], share))
+
+
+@pytest.mark.parametrize("correlation", [correlations.BLURRED, correlations.COLOUR], ids=["grey", "colour"])
+def test_with_what_is_added_the_noise_is_white_at_its_strongest_frequency(correlation):
+    channels = correlation.shape[-1] if correlation.ndim == 4 else 1
+    images = tf.zeros((1, SIDE, SIDE, channels))
+    noise = known(correlation)
+    added = noise.shown(tf.identity, images, (3, 4))(images)
+    own = noise.probe(images, (5, 6))
+    found = correlations.autocovariance_of((added + own)[0].numpy(), 2)
+    level = found[2, 2].diagonal().mean()
+    # The level is 4 times the highest eigenvalue of the spectrum, that of the correlation being one.
+    wrapped = correlation if channels > 1 else correlation[..., None, None]
+    highest = np.linalg.eigvalsh(np.fft.fft2(np.roll(_padded(wrapped), (-2, -2), (0, 1)), axes=(0, 1))).max()
+    # Four standard errors of a mean of squares of 256^2 independent normal numbers.
+    assert level == pytest.approx(4 * highest, rel=4 * (2 / SIDE**2) ** 0.5 + 0.01)
+    off = found / level
+    off[2, 2] -= np.eye(channels)
+    assert np.abs(off).max() < 5 / SIDE + 0.01
+
+
+def _padded(correlation):
+    return np.pad(correlation, [(0, 64 - correlation.shape[0]), (0, 64 - correlation.shape[1]), (0, 0), (0, 0)])
+
+
+def test_no_share_adds_nothing_and_white_noise_is_seen_as_it_is():
+    images = tf.random.stateless_normal((2, 32, 32, 1), (0, 1))
+    unchanged = known(correlations.BLURRED, 2, 0.0).shown(tf.identity, images, (0, 1))(images)
+    # Fourier transforms round.
+    assert np.allclose(unchanged, images, atol=1e-6)
+    white = noise_of_batch(GaussianNoise(2.0), 2, tf.float32)
+    assert white.shown(tf.identity, images, (0, 1)) is tf.identity
+
+
+def test_images_above_and_below_get_the_same_noise():
+    noise, images = known(correlations.GREY), tf.zeros((1, 32, 32, 1))
+    one, other = tf.split(noise.shown(tf.identity, images, (0, 1))(tf.zeros((2, 32, 32, 1))), 2)
+    assert np.array_equal(one, other) and np.std(one) > 0
+
+
+def test_the_result_is_the_mean_over_copies_until_the_tuner_is_reset():
+    tuner = gt.GainTuner(make_tiny(), gt.CoupledBootstrap())
+    noise = GaussianNoise(0.1, correlation=correlations.BLURRED)
+    noisy = noise.sample(np.full((1, 64, 64, 1), 0.5, "float32"), np.random.default_rng(0))
+    tuner.tune(noisy, sigma=noise, steps=1, progress=False)
+    copies = list(tuner.copies(noisy))
+    assert len(copies) == RESULT_COPIES
+    mean = np.mean([tuner.denoise_once(copy) for copy in copies], 0)
+    assert np.allclose(tuner.denoise(noisy), mean, atol=1e-6)
+    tuner.reset()
+    assert [np.array_equal(copy, noisy) for copy in tuner.copies(noisy)] == [True]
+
+
+def test_a_network_of_white_noise_denoises_correlated_noise():
+    clean = data.camera()[100:228, 180:308].astype("float32")
+    slightly = correlations.of_filter(correlations.gaussian(0.5, 1))
+    noisy = GaussianNoise(20.0, correlation=slightly).sample(clean, np.random.default_rng(0))
+    result = gt.gaintune(noisy, "unet-bf-natural", data_range=255, steps=2, progress=False)
+    again = gt.gaintune(noisy, "unet-bf-natural", data_range=255, steps=2, progress=False)
+    score = {name: gt.psnr(clean, image, data_range=255) for name, image in vars(result).items() if name in SHOWN}
+    # The network as it is takes the noise for detail.
+    assert score["pretrained"] < gt.psnr(clean, noisy, data_range=255) + 1
+    assert score["denoised"] > score["pretrained"] + 4
+    assert result.noise.correlation is not None and "correlated" in result.evidence[0]["words"]
+    assert np.array_equal(result.denoised, again.denoised)
+
+
+SHOWN = ("pretrained", "denoised")
