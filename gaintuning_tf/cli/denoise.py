@@ -20,6 +20,7 @@ from gaintuning_tf.images.formats import READABLE
 from gaintuning_tf.images.stack_files import open_stack
 from gaintuning_tf.losses.names import LOSSES, check_noise_kind
 from gaintuning_tf.networks import pretrained
+from gaintuning_tf.noise.models import KINDS
 from gaintuning_tf.reports.tensorboard import check_tensorboard
 from gaintuning_tf.support import atomic_files
 
@@ -64,9 +65,10 @@ def _add_settings(add):
     )
     add(
         "--noise",
-        default="gaussian",
-        choices=["gaussian", "poisson", "poisson-gaussian"],
-        help="kind of noise: gaussian; poisson, of counts; poisson-gaussian, of cameras [%(default)s]",
+        default="auto",
+        choices=KINDS,
+        help="kind of noise: auto, the simplest that the image does not contradict, white or correlated; gaussian; "
+        "poisson, of counts; poisson-gaussian, of cameras [%(default)s, with --sigma gaussian]",
     )
     add("--loss", choices=LOSSES, help=f"what tuning minimises [{next(iter(LOSSES))}]")
     add("--steps", type=count, metavar="N", help="steps of tuning [10 to 30, with --plain 40]")
@@ -175,6 +177,7 @@ def _denoise(options, image, reference, pixels, axes):
     words = result.bad_pixels.words(image, options.hot)
     summary = _summary(options, result, time.perf_counter() - start)
     summary |= {"bad_pixels": result.bad_pixels.counts(), "bad_pixels_text": words}
+    summary |= {"noise_evidence": list(result.evidence)}
     scores = _scores(result, image, reference)
     if options.report:
         from gaintuning_tf.reports.image_report import write_report

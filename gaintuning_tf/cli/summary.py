@@ -12,7 +12,7 @@ from gaintuning_tf.cli.common import AUTO, loss_of
 # Earlier names of `risk_before` and `risk_after`, which programs that read the JSON may know.
 FORMER = ("risk_pretrained", "risk_tuned")
 # What is for programs alone: a page has the same in words.
-_NUMBERS = (*FORMER, "correlation")
+_NUMBERS = (*FORMER, "correlation", "noise_evidence")
 
 
 def summary_of(
@@ -84,6 +84,9 @@ def sentence(summary: dict) -> str:
     risk = f"{'RMS error' if root else 'risk'} {before:.4g} -> {after:.4g}"
     names = [name for name in ("sigma", "gain", "offset") if name in summary]
     level = ", ".join(f"{name} {_mean(summary[name]):.4g}" for name in names)
+    words = [one["words"] for one in summary.get("noise_evidence", ())]
+    # Of several frames, the first stands for all in one line; JSON has each.
+    source = f"{source}: {words[0]}" if words else source
     text = (
         f"{summary['output']}: {level} ({source}), {summary['steps']} steps, "
         f"estimated {risk}, {summary['seconds']:.1f} s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import threading
+import warnings
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,20 +15,29 @@ import keras
 import numpy as np
 
 from gaintuning_tf.denoising.recipe import Recipe, as_loss
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.gains.gain_files import fingerprint
 from gaintuning_tf.gains.surgery import gain_layers, gain_names, insert_gains, strip_gains
 from gaintuning_tf.networks import tiles
 from gaintuning_tf.networks.network import network_of
+from gaintuning_tf.noise.automatic import NoiseEstimate, examine_noise
+from gaintuning_tf.noise.details import detail_level
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
+from gaintuning_tf.noise.residual_variance import refined_noise
 from gaintuning_tf.tuning.defaults import WINDOW
-from gaintuning_tf.tuning.tuner import GainTuner, TuningHistory
+from gaintuning_tf.tuning.tuner import GainTuner, TuningHistory, mean_over
 
 if TYPE_CHECKING:
     from gaintuning_tf.networks.network import Network
 
 
+# A sigma whose square differs by more than a factor of two from the level of the finest
+# details is not that of white noise in this image; upwards texture may be the reason, and
+# it has to be twice as far.
+UNLIKE = 2**0.5
+# Smaller images are too small to tell one kind of noise from another.
+SMALLEST = 64
 # Beyond this many pixels, the denoised image is put together from tiles, so that memory
 # does not grow with the image.
 TILED_PIXELS = 1536 * 1536
@@ -63,6 +73,7 @@ class FrameTuner:
     Attributes:
         network: The network; with gains if it had some.
         start_values: Gains and contrast that it came with, of each layer (1, channels) or (frames, channels).
+        estimates: By number of the frame, what was found of noise that was not given: the last `noise` of each.
 
     Raises:
         InputError: The model or an option cannot be used.
@@ -74,19 +85,21 @@ class FrameTuner:
         self.network = network_of(model)
         self.recipe, self.scale, self.offset = recipe, scale, offset
         self.start_values = _start(self.network, frames)
+        self.estimates: dict[int, NoiseEstimate] = {}
         self._given = recipe.given_noise(scale, offset, frames)
         known = self._given[0] if self._given else None
         if known is None and recipe.noise == "poisson":
             known = PoissonNoise(1.0).scaled(1, -offset)  # with a black level it is a camera's
-        self._counts = isinstance(known, PoissonNoise)
+        self._counts = _is_of_counts(known)
 
     @functools.cached_property
     def denoiser(self) -> _Denoiser:
         """The compiled tuner, shared by all with this model and this kind of tuning."""
+        return self._denoiser(self._counts)
+
+    def _denoiser(self, counts):
         recipe = self.recipe
-        return _denoiser_for(
-            self.network.model, recipe.loss, self._counts, prior=recipe.prior, contrast=recipe.contrast
-        )
+        return _denoiser_for(self.network.model, recipe.loss, counts, prior=recipe.prior, contrast=recipe.contrast)
 
     def noise(self, frame: np.ndarray, number: int = 0, mask: np.ndarray | None = None) -> NoiseModel:
         """Find the noise of frame `number`, (H, W, C), in the units of the network: the one given, or estimated.
@@ -100,12 +113,44 @@ class FrameTuner:
             InputError: It cannot be estimated.
         """
         if self._given:
+            self._doubt_sigma(frame, number, mask)
             return self._given[number]
         # In the image's own units: a count is a whole number there.
-        kind = self.recipe.noise
+        kind = self.recipe.kind
         assert isinstance(kind, str), "a model would have been given"
-        found = estimate_noise(frame * self.scale + self.offset, kind, mask=mask)
-        return found.scaled(1 / self.scale, -self.offset / self.scale)
+        image = frame * self.scale + self.offset
+        if kind == "auto" and min(frame.shape[:2]) < SMALLEST:
+            kind = "gaussian"  # there is too little to see more
+        if kind == "auto":
+            return self._examined(frame, image, number, mask)
+        return estimate_noise(image, kind, mask=mask).scaled(1 / self.scale, -self.offset / self.scale)
+
+    def _doubt_sigma(self, frame, number, mask):
+        """Warn where a sigma that was given is plainly not that of the image: of the first frame only."""
+        if self.recipe.sigma is None or number or min(frame.shape[:2]) < SMALLEST:
+            return
+        try:
+            level, _ = detail_level(np.asarray(frame, np.float64), mask)
+        except InputError:
+            return  # an image without noise: that sigma was given is all there is
+        found, given = level**0.5 * self.scale, float(np.mean(self._given[0].sigma)) * self.scale
+        if not given / UNLIKE < found < 2 * UNLIKE * given:
+            warnings.warn(
+                f"sigma {given:.4g} was given, the finest details of the image hold noise of {found:.4g}: the noise is "
+                f"{'correlated or weaker' if found < given else 'stronger'}; without sigma, it is estimated",
+                GainTuningWarning,
+                stacklevel=5,
+            )
+
+    def _examined(self, frame, image, number, mask):
+        """Find noise of any kind; if it is correlated, once more with the network's help."""
+        found = examine_noise(image, mask)
+        noise = found.noise.scaled(1 / self.scale, -self.offset / self.scale)
+        if noise.correlation is not None:
+            noise, doubt = self.denoiser.refined_noise(frame, noise, mask, self.recipe.seed)
+            found = dataclasses.replace(found, noise=noise.scaled(self.scale, self.offset), uncertainty=doubt)
+        self.estimates[number] = found
+        return noise
 
     def without_gains(self) -> keras.Model:
         """Make a model of the network without gains or contrast."""
@@ -150,7 +195,9 @@ class FrameTuner:
             progress: Whether to show a bar.
         """
         mask = None if mask is None else mask[None]
-        return self.denoiser.tune(frame[None], start, **self._options(noise, steps, mask, callbacks, progress))
+        return self._denoiser(_is_of_counts(noise)).tune(
+            frame[None], start, **self._options(noise, steps, mask, callbacks, progress)
+        )
 
     def tune_together(
         self,
@@ -163,13 +210,31 @@ class FrameTuner:
         progress: bool = False,
     ) -> tuple[list[np.ndarray], TuningHistory]:
         """Tune one set of gains on several frames (N, H, W, C); returns gains, contrast and `TuningHistory`."""
-        return self.denoiser.gains(frames, start, **self._options(noise, None, mask, callbacks, progress))
+        return self._denoiser(_is_of_counts(noise)).gains(
+            frames, start, **self._options(noise, None, mask, callbacks, progress)
+        )
 
     def _options(self, noise, steps, mask, callbacks, progress):
         steps = self.recipe.steps if steps is None else steps
         options = {"sigma": noise, "steps": steps, "seed": self.recipe.seed}
         options |= {"callbacks": callbacks, "progress": progress}
         return options if mask is None else {**options, "mask": mask}
+
+
+def _windows(frame, model):
+    """Parts of a frame to look at noise in: the whole, or of a large one some in its corners and middle."""
+    height, width = frame.shape[:2]
+    if height * width <= TILED_PIXELS or None not in model.inputs[0].shape[1:3]:
+        return [np.s_[:, :]]
+    side = min(WINDOW, height, width)
+    places = [(0, 0), (0, 1), (0.5, 0.5), (1, 0), (1, 1)]
+    starts = [(int(y * (height - side)), int(x * (width - side))) for y, x in places]
+    return [np.s_[top : top + side, left : left + side] for top, left in starts]
+
+
+def _is_of_counts(noise):
+    """Whether the noise is that of counts alone, which can be split: correlated counts cannot."""
+    return isinstance(noise, PoissonNoise) and noise.correlation is None
 
 
 class _Denoiser:
@@ -204,12 +269,25 @@ class _Denoiser:
             history = self.tuner.tune(frames, window=WINDOW, **options)
             return self.tuner.gains(), history
 
+    def refined_noise(self, frame, noise, mask, seed):
+        """Estimate correlated noise (H, W, C) once more; returns the model and its uncertainty."""
+        with self._lock:
+            self.tuner.reset()
+            parts = [frame[window] for window in _windows(frame, self.tuner.model)]
+            masks = [None if mask is None else mask[window] for window in _windows(frame, self.tuner.model)]
+            results = [self.tuner.first_result(part[None], noise, seed=seed) for part in parts]
+            results = [result._replace(mask=one) for result, one in zip(results, masks, strict=True)]
+            return refined_noise(noise, results)
+
     def _denoise(self, frame):
         if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.tuner.model.inputs[0].shape[1:3]:
             return self.tuner.denoise(frame)
         if self._receptive_field is None:
             self._receptive_field = tiles.receptive_field(self.tuner.model)
-        return tiles.denoise_tiled(self.tuner.denoise, frame, receptive_field=self._receptive_field)
+        return mean_over(
+            tiles.denoise_tiled(self.tuner.denoise_once, copy, receptive_field=self._receptive_field)
+            for copy in self.tuner.copies(frame)
+        )
 
 
 # A tuner per model and loss, so that image after image finds its step compiled. Weak, and no
@@ -222,7 +300,9 @@ def _denoiser_for(model, loss, counts, **options):
     key = (fingerprint(model), loss, counts, *options.items())
     known = _denoisers.setdefault(model, {})
     if key not in known:
-        known.clear()
+        # Frames of one image may be of counts or not; more than these are not kept.
+        while len(known) >= 2:
+            known.pop(next(iter(known)))
         known[key] = _Denoiser(GainTuner(strip_gains(model), as_loss(loss, counts=counts), **options))
     return known[key]
 

@@ -48,6 +48,8 @@ class GainTuningResult:
             their own for each, to be called on all frames as one batch.
         layout: How the array became the network's input.
         bad_pixels: Which pixels did not count, see `gaintuning_tf.images.BadPixels`.
+        evidence: Of each frame what speaks for the noise that was found, see
+            `gaintuning_tf.noise.NoiseEstimate.to_json`; empty where the noise was given.
     """
 
     denoised: np.ndarray
@@ -59,6 +61,7 @@ class GainTuningResult:
     model: keras.Model
     layout: Layout
     bad_pixels: BadPixels
+    evidence: Sequence[dict[str, Any]] = ()
 
     def plot(self) -> Figure:
         """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
@@ -75,7 +78,7 @@ def gaintune(
     model: keras.Model | str,
     *,
     sigma: float | None = None,
-    noise: str | NoiseModel = "gaussian",
+    noise: str | NoiseModel = "auto",
     loss: str | RiskEstimate | Callable[..., Any] = "sure",
     prior: float | None = PRIOR,
     contrast: bool | None = None,
@@ -110,7 +113,9 @@ def gaintune(
             It is never changed. If it has gains, tuning starts from them.
         sigma: Standard deviation of the noise in the units of the image: 25 for a
             uint8 image, 0.1 for floats in [0, 1]. Estimated from the image if absent.
-        noise: `"gaussian"`, `"poisson"` (counts, or counts times any number), `"poisson-gaussian"` (a camera),
+        noise: `"auto"`, the simplest that the image does not contradict: white or correlated, the same
+            everywhere or growing with the signal (`gaintuning_tf.noise.examine_noise`); with a sigma, white
+            Gaussian. `"gaussian"`, `"poisson"` (counts, or counts times any number), `"poisson-gaussian"` (a camera),
             each with parameters estimated from the image, or a model such as `PoissonNoise(2.0)` in the units
             of the image.
         loss: A name from `names.LOSSES`, such as `"sure"` (of counts with Poisson noise
@@ -175,7 +180,8 @@ def gaintune(
         array = bad.restored(array, noisy, hot)
         return np.ma.array(array, mask=np.ma.getmaskarray(image)) if np.ma.isMaskedArray(image) else array
 
-    return _result(arrangement, tuned, models, tuner.without_gains(), restored, bad)
+    evidence = [tuner.estimates[number].to_json() for number in sorted(tuner.estimates)]
+    return _result(arrangement, tuned, models, tuner.without_gains(), restored, bad, evidence)
 
 
 def _say(bad, noisy, hot):
@@ -195,7 +201,7 @@ def _masks(bad, order, count):
     return [mask if mask.any() else None for mask in masks]
 
 
-def _result(arrangement, tuned, models, base, restored, bad):
+def _result(arrangement, tuned, models, base, restored, bad, evidence):
     several = len(tuned) > 1
     scale = arrangement.data_range
     together = np.stack if several else lambda values: np.asarray(values[0])
@@ -221,4 +227,5 @@ def _result(arrangement, tuned, models, base, restored, bad):
         model=with_contrast(model, contrast),
         layout=arrangement,
         bad_pixels=bad,
+        evidence=evidence,
     )

@@ -118,7 +118,7 @@ def denoise_stack(
     model: Network | keras.Model | str | Path,
     *,
     sigma: float | None = None,
-    noise: str | NoiseModel = "gaussian",
+    noise: str | NoiseModel = "auto",
     loss: str | RiskEstimate | Callable[..., Any] = "sure",
     prior: float | None = PRIOR,
     contrast: bool | None = None,
