@@ -71,7 +71,7 @@ def curvature(steps, noisy, seed=0):
     seen = steps.objective.windows(noisy, None)
     noise = noise_of_batch(GaussianNoise(0.1), len(noisy), tf.float32)
     prepare = tf.function(steps.prepare, autograph=False)
-    _, inputs, _ = prepare(gains, noisy, noise, tf.constant(seed, tf.int64), seen)
+    _, inputs, *_ = prepare(gains, noisy, noise, tf.constant(seed, tf.int64), seen)
     return inputs.curvature.numpy()
 
 
