@@ -176,8 +176,10 @@ def _denoise(options, image, reference, pixels, axes):
     )
     words = result.bad_pixels.words(image, options.hot)
     summary = _summary(options, result, time.perf_counter() - start)
-    summary |= {"bad_pixels": result.bad_pixels.counts(), "bad_pixels_text": words}
-    summary |= {"noise_evidence": list(result.evidence)}
+    summary |= {"noise_evidence": list(result.evidence), "bad_pixels": result.bad_pixels.counts()}
+    summary |= {"bad_pixels_text": words, "worse_than_input": result.worse_than_input.tolist()}
+    summary["residual"] = [residual.to_json() for residual in result.residuals]
+    summary["residual_text"] = result.residuals[0].words
     scores = _scores(result, image, reference)
     if options.report:
         from gaintuning_tf.reports.image_report import write_report

@@ -12,7 +12,7 @@ from gaintuning_tf.cli.common import AUTO, loss_of
 # Earlier names of `risk_before` and `risk_after`, which programs that read the JSON may know.
 FORMER = ("risk_pretrained", "risk_tuned")
 # What is for programs alone: a page has the same in words.
-_NUMBERS = (*FORMER, "correlation", "noise_evidence")
+_NUMBERS = (*FORMER, "correlation", "noise_evidence", "residual")
 
 
 def summary_of(
@@ -91,6 +91,8 @@ def sentence(summary: dict) -> str:
         f"{summary['output']}: {level} ({source}), {summary['steps']} steps, "
         f"estimated {risk}, {summary['seconds']:.1f} s"
     )
+    taken = [one["words"] for one in summary.get("residual", ()) if one]
+    text += f"; {taken[0]}" if taken else ""
     # What is missing was said beforehand, what was found is a warning of its own.
     if "missing" in summary.get("bad_pixels_text", ""):
         text += f"; {summary['bad_pixels_text']}"

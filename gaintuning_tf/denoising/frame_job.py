@@ -43,8 +43,9 @@ class FrameResult:
         gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
         row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`; if it did not fail, `noise`
             (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in
-            units of the image; and `bad_pixels`, how many do not count, by kind, and `constant_at`, the
-            values of constant areas.
+            units of the image; `worse_than_input`, whether the latter is larger than `noise_variance`, and `residual`,
+            what was taken out, see `Residual.to_json`; and `bad_pixels`, how many do not count, by kind, and
+            `constant_at`, the values of constant areas.
         pretrained: The network's output before tuning, as `image`; where asked for.
         mask: True where a pixel does not count, of the image's shape; None if all do.
     """
@@ -129,6 +130,9 @@ class FrameJob:
         if not (np.isfinite(tuned.denoised).all() and np.isfinite([before, tuned.history.risk_after]).all()):
             raise InputError("the result is not finite")
         row = self._row(prepared, image, tuned, before)
+        found = tuner.judge(frame, noise, tuned, mask)
+        row |= {"noise_variance": found.variance, "worse_than_input": found.worse}
+        row["residual"] = found.residual.to_json()
         pretrained = self._restored(tuned.pretrained, image, prepared.bad) if self.keep_pretrained else None
         denoised = self._restored(tuned.denoised, image, prepared.bad)
         return FrameResult(number, denoised, tuned.gains, row, pretrained, prepared.bad.mask)

@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
@@ -18,6 +18,7 @@ from gaintuning_tf.denoising.recipe import Recipe, as_loss
 from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.gains.gain_files import fingerprint
 from gaintuning_tf.gains.surgery import gain_layers, gain_names, insert_gains, strip_gains
+from gaintuning_tf.losses.base import as_risk_estimate
 from gaintuning_tf.networks import tiles
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.automatic import NoiseEstimate, examine_noise
@@ -25,6 +26,7 @@ from gaintuning_tf.noise.details import detail_level
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
 from gaintuning_tf.noise.residual_variance import refined_noise
+from gaintuning_tf.noise.residuals import Residual, examine_residual, exceeds_noise, mean_variance
 from gaintuning_tf.tuning.defaults import WINDOW
 from gaintuning_tf.tuning.tuner import GainTuner, TuningHistory, mean_over
 
@@ -41,6 +43,23 @@ SMALLEST = 64
 # Beyond this many pixels, the denoised image is put together from tiles, so that memory
 # does not grow with the image.
 TILED_PIXELS = 1536 * 1536
+
+
+class Judgement(NamedTuple):
+    """What a result looks like beside its input, in units of the image.
+
+    Attributes:
+        residual: What was taken out.
+        risk: The estimated mean squared error of the result.
+        variance: The mean variance of the noise, which is the mean squared error of the input.
+        worse: Whether the risk is larger, beyond chance; False of a loss that does not estimate the
+            error, see `RiskEstimate.noise_factor`.
+    """
+
+    residual: Residual
+    risk: float
+    variance: float
+    worse: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,6 +232,25 @@ class FrameTuner:
         return self._denoiser(_is_of_counts(noise)).gains(
             frames, start, **self._options(noise, None, mask, callbacks, progress)
         )
+
+    def judge(
+        self, frame: np.ndarray, noise: NoiseModel, tuned: TunedFrame, mask: np.ndarray | None = None
+    ) -> Judgement:
+        """Compare what became of a frame with the noise that was assumed, and with the frame as it was.
+
+        Args:
+            frame: (H, W, C), in the units of the network.
+            noise: Its noise in the same units.
+            tuned: What `tune` made of it.
+            mask: True where a pixel does not count, of the frame's shape.
+        """
+        image, denoised = (self.scale * np.float64(one) + self.offset for one in (frame, tuned.denoised[0]))
+        known, risk = noise.scaled(self.scale, self.offset), float(tuned.history.risk_after) * self.scale**2
+        loss = as_risk_estimate(as_loss(self.recipe.loss, counts=_is_of_counts(noise)))
+        factor = loss.criterion.noise_factor
+        worse = factor is not None and exceeds_noise(risk, known, image, mask, factor=factor)
+        residual = examine_residual(image, denoised, known, mask)
+        return Judgement(residual, risk, mean_variance(known, image, mask), worse)
 
     def _options(self, noise, steps, mask, callbacks, progress):
         steps = self.recipe.steps if steps is None else steps

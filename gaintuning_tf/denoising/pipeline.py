@@ -20,6 +20,7 @@ from gaintuning_tf.images.bad_pixels import MISSING, BadPixels, PixelRules, find
 from gaintuning_tf.losses.base import RiskEstimate
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel, stacked
+from gaintuning_tf.noise.residuals import Residual, worse_words
 from gaintuning_tf.tuning.defaults import PRIOR
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class GainTuningResult:
         bad_pixels: Which pixels did not count, see `gaintuning_tf.images.BadPixels`.
         evidence: Of each frame what speaks for the noise that was found, see
             `gaintuning_tf.noise.NoiseEstimate.to_json`; empty where the noise was given.
+        residuals: Of each frame what was taken out, beside the noise, see `gaintuning_tf.noise.Residual`.
+        worse_than_input: Whether the risk is larger than the noise, () or (frames,): then the result is
+            worse than the input.
     """
 
     denoised: np.ndarray
@@ -62,6 +66,8 @@ class GainTuningResult:
     layout: Layout
     bad_pixels: BadPixels
     evidence: Sequence[dict[str, Any]] = ()
+    residuals: Sequence[Residual] = ()
+    worse_than_input: np.ndarray = dataclasses.field(default_factory=lambda: np.array(False))
 
     def plot(self) -> Figure:
         """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
@@ -102,7 +108,8 @@ def gaintune(
 
     Pixels that do not count are left out of the range, the noise and the risk, and their surroundings
     take their place for the network: masked ones, and areas of one value and hot or dead pixels, which are found, see
-    `gaintuning_tf.images.find_bad_pixels`. What was found is said in a `GainTuningWarning`.
+    `gaintuning_tf.images.find_bad_pixels`. What was found is said in a `GainTuningWarning`. So is a result whose
+    risk is larger than the noise: it is worse than the input.
 
     Args:
         image: Noisy; (H, W), (H, W, 1), (H, W, 3), or what `axes` describes; any
@@ -181,7 +188,9 @@ def gaintune(
         return np.ma.array(array, mask=np.ma.getmaskarray(image)) if np.ma.isMaskedArray(image) else array
 
     evidence = [tuner.estimates[number].to_json() for number in sorted(tuner.estimates)]
-    return _result(arrangement, tuned, models, tuner.without_gains(), restored, bad, evidence)
+    found = [tuner.judge(*each) for each in zip(frames, models, tuned, masks, strict=True)]
+    _say_if_worse(found)
+    return _result(arrangement, tuned, models, tuner.without_gains(), restored, bad, evidence, found)
 
 
 def _say(bad, noisy, hot):
@@ -190,6 +199,14 @@ def _say(bad, noisy, hot):
     words = found.words(noisy, hot)
     if words:
         warnings.warn(words, GainTuningWarning, stacklevel=3)
+
+
+def _say_if_worse(found):
+    """Warn of frames whose risk is larger than their noise."""
+    worst = max(found, key=lambda one: one.risk if one.worse else -np.inf)
+    if worst.worse:
+        frames = [number for number, one in enumerate(found) if one.worse] if len(found) > 1 else []
+        warnings.warn(worse_words(worst.risk, worst.variance, frames), GainTuningWarning, stacklevel=3)
 
 
 def _masks(bad, order, count):
@@ -201,7 +218,7 @@ def _masks(bad, order, count):
     return [mask if mask.any() else None for mask in masks]
 
 
-def _result(arrangement, tuned, models, base, restored, bad, evidence):
+def _result(arrangement, tuned, models, base, restored, bad, evidence, found):
     several = len(tuned) > 1
     scale = arrangement.data_range
     together = np.stack if several else lambda values: np.asarray(values[0])
@@ -228,4 +245,6 @@ def _result(arrangement, tuned, models, base, restored, bad, evidence):
         layout=arrangement,
         bad_pixels=bad,
         evidence=evidence,
+        residuals=[one.residual for one in found],
+        worse_than_input=np.asarray(together([np.asarray(one.worse) for one in found])),
     )

@@ -29,6 +29,7 @@ from gaintuning_tf.images.files import load_image
 from gaintuning_tf.images.stack_files import Stack, open_stack
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel
+from gaintuning_tf.noise.residuals import worse_words
 from gaintuning_tf.tuning.defaults import PRIOR
 
 if TYPE_CHECKING:
@@ -86,6 +87,14 @@ class StackResult:
         values = sorted({value for row in known for value in row["constant_at"]})
         pixels = math.prod(self.layout.shape) * len(known)
         return words_of(counts, pixels, self._hot, values if len(values) <= 2 else ())
+
+    def worse(self) -> str:
+        """Say in one line which frames are worse than they were, and what to look at; empty if none is."""
+        rows = [row for row in self.rows if row.get("worse_than_input")]
+        if not rows:
+            return ""
+        worst = max(rows, key=lambda row: row["risk_after"])
+        return worse_words(worst["risk_after"], worst["noise_variance"], [row["frame"] for row in rows])
 
     def column(self, name: str) -> list:
         """List one figure of all frames, such as `"risk_after"`: None for those that failed."""
@@ -226,8 +235,7 @@ def denoise_stack(
         if gains:
             result.save_gains(gains)
         record.commit()
-    found = result.bad_pixels()
-    if found:
+    for found in filter(None, (result.bad_pixels(), result.worse())):
         warnings.warn(found, GainTuningWarning, stacklevel=2)
     return result
 

@@ -43,6 +43,8 @@ class RiskEstimate:
         uses_reference: Whether `reference` makes a difference; without, the tuner does not pass it.
         step: Length of the finite difference, None for one that suits the network's precision; 0 where there is none.
         criterion: What results are compared by, on probes that tuning has not seen.
+        noise_factor: Where the risk is the mean squared error of the denoised image, but for chance: the variance of
+            the noise that it is at, over that of the image; else None.
 
     Example, a loss of one's own:
 
@@ -59,6 +61,7 @@ class RiskEstimate:
     needs_noise = True
     uses_reference = False
     step: float | None = 0.0
+    noise_factor: float | None = None
 
     @property
     def criterion(self) -> RiskEstimate:
@@ -153,7 +156,7 @@ class _Function(RiskEstimate):
 
     def __init__(self, function: Any):
         self.function = function
-        for name in ("noise", "needs_noise", "uses_reference", "step"):
+        for name in ("noise", "needs_noise", "uses_reference", "step", "noise_factor"):
             setattr(self, name, getattr(function, name, getattr(RiskEstimate, name)))
 
     @property

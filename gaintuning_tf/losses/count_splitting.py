@@ -57,6 +57,7 @@ class CountSplitting(RiskEstimate):
             raise InputError(f"CountSplitting expects share to lie between 0 and 1, received {share!r}")
         self.noise = own_noise(noise)
         self.share = float(share)
+        self.noise_factor = 1 / (1 - self.share)
 
     def check_noise(self, noise: AnyNoise | None) -> None:
         """Refuse noise without counts, whose slope is zero, and correlated noise.

@@ -77,6 +77,7 @@ class CoupledBootstrap(RiskEstimate):
         self.noise = own_noise(noise)
         self.width = float(width)
         self.probes = int(probes)
+        self.noise_factor = 1 + self.width**2
 
     @property
     def criterion(self) -> RiskEstimate:

@@ -89,6 +89,8 @@ class MonteCarloSURE(_Probed):
     True
     """
 
+    noise_factor = 1.0
+
     def __init__(
         self,
         sigma: float | np.ndarray | NoiseModel | None = None,
@@ -162,6 +164,8 @@ class PoissonGaussianSURE(_Probed):
     >>> bool(abs(risk[0] - (0.25**2 + 0.25 * 0.1 * 0.5)) < 5e-3)
     True
     """
+
+    noise_factor = 1.0
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ May import: `errors` only.
 - `estimation`: the noise of one image, estimated from itself.
 - `models`: noise models, and the line of their variance.
 - `residual_variance`: the level of noise once more, from the residual of a first result.
+- `residuals`: what was taken out, beside the noise model.
 - `tensors`: noise in a graph: its level, fresh draws, the standard error of a risk.
 - `variance_line`: the variance as a line of the mean, estimated.
 """

@@ -13,4 +13,5 @@ from .models import (
     along_images as along_images,
     stacked as stacked,
 )
+from .residuals import Residual as Residual, examine_residual as examine_residual
 from .tensors import NoiseTensors as NoiseTensors, noise_tensors as noise_tensors

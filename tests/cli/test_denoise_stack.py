@@ -232,3 +232,26 @@ def test_pixels_that_cannot_be_left_out_are_refused_in_one_line(at, tmp_path, ca
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
     assert not (tmp_path / "out.tif").exists()
+
+
+def test_a_result_worse_than_its_input_is_said_though_quiet_and_is_in_the_json(at, capsys):
+    """The network returns an image darker than the noise is strong."""
+    network = make_tiny()
+    last = network.get_layer("last")
+    last.set_weights([0 * weight for weight in last.get_weights()])
+    network.save("dark.keras")
+    movie = tifffile.imread(at / "movie.tif")
+    np.save("one.npy", movie[0])
+    command = ["--model", "dark.keras", "--no-tune", "--quiet", "--json", "--sigma", "10"]
+    assert main(["denoise", "one.npy", "-o", "a.npy", *command]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("warning: the result is estimated to be worse than the input")
+    assert err.count("\n") == 1
+    summary = json.loads(out)
+    assert summary["worse_than_input"] is True
+    assert summary["residual"][0]["variance"] > 2
+    assert summary["residual_text"].startswith("residual: mean ")
+    assert main(["denoise", str(at / "movie.tif"), "-o", "b.tif", *command]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("warning: frames 0, 1, 2, 3: the result")
+    assert json.loads(out)["worse_than_input"] == [True] * 4

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import GaussianNoise, InputError, MonteCarloSURE
+from gaintuning_tf import (
+    UNSURE,
+    CoupledBootstrap,
+    GaussianNoise,
+    InputError,
+    MonteCarloSURE,
+    PoissonGaussianSURE,
+    PoissonNoise,
+)
 from gaintuning_tf.losses.base import RiskEstimate, as_risk_estimate, own_noise
+from gaintuning_tf.losses.count_splitting import CountSplitting
 from gaintuning_tf.noise.tensors import noise_tensors
 
 
@@ -51,3 +60,32 @@ def test_gaussian_noise_is_a_standard_deviation_to_a_function():
 
     given = as_risk_estimate(loss).of(None, None, noise_tensors(np.array([0.5, 2.0])), seed=None, reference=None)
     assert given.numpy().tolist() == [0.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "noise"),
+    [
+        (CoupledBootstrap(), GaussianNoise(0.1)),
+        (CoupledBootstrap().criterion, GaussianNoise(0.1)),
+        (MonteCarloSURE(), GaussianNoise(0.1)),
+        (PoissonGaussianSURE(), PoissonNoise(0.02)),
+        (CountSplitting(share=0.5), PoissonNoise(0.02)),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_the_error_of_what_changes_nothing_is_that_of_the_noise_that_a_loss_is_at(loss, noise):
+    noisy = noise.sample(np.full((1, 128, 128, 1), 0.5), np.random.default_rng(0)).astype("float32")
+    risk = loss(lambda y: tf.identity(y), noisy, noise, seed=(0, 1))
+    variance = float(noise.variance(np.array(0.5)))
+    # The relative standard error of one probe is 2 sqrt(2 / n); of split counts, less than twice that.
+    assert float(risk[0]) == pytest.approx(loss.noise_factor * variance, rel=4 * 4 * (2 / 128**2) ** 0.5)
+
+
+def test_other_losses_have_no_noise_factor_unless_they_say_so():
+    def called(denoise, noisy, noise=None, *, seed):
+        return tf.zeros(len(noisy))
+
+    assert UNSURE().noise_factor is None
+    assert as_risk_estimate(called).noise_factor is None
+    called.noise_factor = 2.0
+    assert as_risk_estimate(called).noise_factor == 2.0
