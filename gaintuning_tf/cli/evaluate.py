@@ -14,16 +14,17 @@ from gaintuning_tf import __version__
 from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.evaluation import baselines
+from gaintuning_tf.evaluation.samples import CHANNELS
 from gaintuning_tf.losses.names import LOSSES, check_noise_kind
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.networks.pretrained import network_digest
 from gaintuning_tf.reports import evaluation_report
 from gaintuning_tf.support import atomic_files
 from gaintuning_tf.support.journal import Journal
-from gaintuning_tf.training.image_sources import check_source
+from gaintuning_tf.training.image_sources import TFDS, check_source
 
-# What is drawn, or estimated.
-NOISE = "gaussian"
+# With a number for sigma it is white Gaussian.
+NOISE = "auto"
 _DESCRIPTION = """\
 Denoise every image of a folder with and without tuning, and measure PSNR and SSIM against the clean image.
 Gaussian noise is drawn on clean images: the i-th of the sorted folder gets numpy.random.RandomState(i).randn(H, W) *
@@ -44,6 +45,7 @@ for several, a list of these in the order of "settings":
 A method of --compare adds psnr_NAME, ssim_NAME and seconds_NAME, --oracle the same of oracle, and to the mean
 "fraction", tuning's part of the oracle's gain. Until it is whole, the rows are in FILE.partial.jsonl.
 
+Other methods are told the same noise as tuning: BM3D its level, line and power spectral density, nlm its mean level.
 BM3D's licence (--compare bm3d) allows non-commercial use only; it comes with the extra [evaluate]."""
 
 
@@ -69,6 +71,7 @@ def _add_settings(add):
         metavar="SOURCE",
         help="a folder of clean images, 8 bits or floats in [0, 1], or tfds:NAME; colour is taken as grey",
     )
+    add("--channel", choices=CHANNELS, help="of colour pictures take this channel [grey, which mixes their noise]")
     add("--clean", metavar="FOLDER", help="clean images of the same names as those in SOURCE, which are noisy")
     add(
         "--sigma",
@@ -76,7 +79,8 @@ def _add_settings(add):
         action="append",
         type=sigma_level,
         metavar="S|auto",
-        help="noise level on the 0-255 scale; auto, with --clean: estimated from each image; may be repeated",
+        help="noise level on the 0-255 scale; auto, with --clean: the noise, white or correlated, as `denoise` finds "
+        "it in each image; may be repeated",
     )
     add(
         "--model",
@@ -170,7 +174,8 @@ def _checked(options):
     _check_sources(options)
     losses = options.loss or [loss_of(options)]
     for loss in losses:
-        check_noise_kind(loss, NOISE)
+        if any(sigma != AUTO for sigma in options.sigma):
+            check_noise_kind(loss, "gaussian")
     combinations = itertools.product(options.folders, models, options.sigma, losses)
     return [_settings(options, *one) for one in dict.fromkeys(combinations)]
 
@@ -185,10 +190,12 @@ def _check_sources(options):
             check_pairs(folder, options.clean)
         else:
             check_source(folder)
+        if options.channel and folder.startswith(TFDS):
+            raise InputError(f"expected folders with --channel, received {folder}, which is taken as grey")
 
 
 def _settings(options, folder, model, sigma, loss):
-    names = ("steps", "seed", "limit", "no_tune", "plain", "prior")
+    names = ("channel", "steps", "seed", "limit", "no_tune", "plain", "prior")
     more = {"loss": loss, "clean": options.clean, "compare": list(dict.fromkeys(options.compare))}
     if "scratch" in options.compare:
         more["scratch_iterations"] = options.scratch_iterations
@@ -247,6 +254,7 @@ def _result(options, number, settings, model, known, journal):
         settings["folder"],
         model,
         clean=settings["clean"],
+        channel=settings["channel"],
         limit=settings["limit"],
         tune=not settings["no_tune"],
         compare=baselines.methods(settings["compare"], model, **weights, iterations=options.scratch_iterations),

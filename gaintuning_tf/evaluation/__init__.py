@@ -9,6 +9,7 @@ May import: `images`, `noise`, `losses`, `gains`, `networks`, `tuning`, `trainin
 - `oracle`: gains tuned on the clean image.
 - `samples`: noisy images and their references.
 - `self2self`: training on the one image, from scratch.
+- `variance_stabilisation`: noise that depends on the signal made the same everywhere.
 - `weight_tuning`: all weights, or the last layer's, in place of gains.
 """
 

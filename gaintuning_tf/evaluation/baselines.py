@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.evaluation.variance_stabilisation import VarianceStabilisation
+from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise
+from gaintuning_tf.noise.residuals import mean_variance
 from gaintuning_tf.support.extras import check_installed
 
 if TYPE_CHECKING:
@@ -45,7 +49,7 @@ def methods(
     steps: int | None = None,
     seed: int = 0,
     iterations: int | None = None,
-) -> dict[str, Callable[[np.ndarray, float], np.ndarray]]:
+) -> dict[str, Callable[[np.ndarray, float | NoiseModel], np.ndarray]]:
     """Make the methods of these names, for `evaluate(..., compare=...)`.
 
     Args:
@@ -57,8 +61,8 @@ def methods(
         iterations: Those of `scratch`, by default `self2self.ITERATIONS`.
 
     Returns:
-        For each name a function of the noisy image, (H, W), float32 in [0, 1] but for the noise, and of the noise's
-        standard deviation in the same units, to the denoised image, (H, W).
+        For each name a function of the noisy image, (H, W), float32 in [0, 1] but for the noise, and of the noise in
+        the same units, a model or a standard deviation, to the denoised image, (H, W).
 
     Raises:
         InputError: A name is unknown, a package is missing, or the model's weights cannot be tuned.
@@ -81,16 +85,19 @@ def methods(
     return {name: makers[name]() for name in BASELINES if name in names}
 
 
-def denoise_bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:
-    """Denoise by BM3D of its authors, both stages, their standard profile.
+def denoise_bm3d(noisy: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
+    """Denoise by BM3D of its authors, both stages, their standard profile, told all that is known of the noise.
+
+    Of correlated noise it is told the power spectral density, see `power_spectrum`. Noise that
+    depends on the signal is made the same everywhere first, see `VarianceStabilisation`.
 
     Y. Makinen, L. Azzari, A. Foi, "Collaborative filtering of correlated noise", IEEE TIP 2020; Dabov, Foi,
     Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative filtering", IEEE TIP 2007.
     The package is licensed for non-commercial use only.
 
     Args:
-        noisy: (H, W).
-        sigma: Standard deviation of the noise, in the units of the image.
+        noisy: (H, W), of a range of about 1, which BM3D compares blocks by.
+        noise: Its noise in the same units: a standard deviation, or a model.
 
     Returns:
         (H, W), float32.
@@ -105,16 +112,72 @@ def denoise_bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:
     (32, 32)
     """
     check_baselines(["bm3d"])
+    noise = noise if isinstance(noise, NoiseModel) else GaussianNoise(noise)
+    (slope,), (intercept,) = noise.level(1)
+    noisy = np.asarray(noisy, np.float64)
+    if slope <= 0:
+        return _bm3d(noisy, noise.correlation, float(intercept)).astype(np.float32)
+    way = VarianceStabilisation(float(slope), float(intercept))
+    stable = way.forward(noisy)
+    # Blocks are compared by a threshold for images in [0, 1]. Black is 0 already.
+    scale = float(stable.max()) or 1.0
+    return way.back(_bm3d(stable / scale, noise.correlation, 1 / scale**2) * scale).astype(np.float32)
+
+
+def _bm3d(noisy, correlation, variance):
+    """Denoise by BM3D; the noise has the same variance everywhere."""
     import bm3d
 
-    return np.asarray(bm3d.bm3d(np.asarray(noisy, np.float64), sigma), np.float32)
+    if correlation is None:
+        return bm3d.bm3d(noisy, variance**0.5)
+    with _trapz():
+        return bm3d.bm3d(noisy, variance * power_spectrum(correlation, noisy.shape))
+
+
+@contextlib.contextmanager
+def _trapz():
+    """Lend NumPy the function that bm3d 4.0 asks for, and that NumPy 2.4 calls `trapezoid` only."""
+    if hasattr(np, "trapz"):
+        yield
+        return
+    numpy: Any = np  # which is typed without what is lent
+    numpy.trapz = np.trapezoid
+    try:
+        yield
+    finally:
+        del numpy.trapz
+
+
+def power_spectrum(correlation: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Compute the power spectral density of noise of variance one, as BM3D wants it: `|DFT of rho| H W`.
+
+    The mean over the frequencies is H W, as that of `|DFT|^2` of white noise of variance one.
+
+    Args:
+        correlation: That of a grey image, (2r+1, 2r+1), see `NoiseModel`.
+        shape: (H, W).
+
+    Returns:
+        (H, W), frequency zero first, nowhere negative.
+
+    Raises:
+        InputError: It is that of colours.
+
+    Example:
+
+    >>> power_spectrum(np.array([[0.5, 1.0, 0.5]]), (1, 4)).round(6).tolist()
+    [[8.0, 4.0, 0.0, 4.0]]
+    """
+    if correlation.ndim != 2:
+        raise InputError(f"expected a correlation (2r+1, 2r+1) of a grey image, received shape {correlation.shape}")
+    wrapped = np.zeros(shape)
+    places = [(np.arange(side) - side // 2) % size for side, size in zip(correlation.shape, shape, strict=True)]
+    np.add.at(wrapped, np.ix_(*places), correlation)
+    return np.maximum(np.fft.fft2(wrapped).real, 0) * wrapped.size
 
 
 def anscombe_bm3d(counts: np.ndarray) -> np.ndarray:
     """Denoise counts by BM3D, between Anscombe's transform and its exact unbiased inverse.
-
-    Makitalo and Foi, "A closed-form approximation of the exact unbiased inverse of the Anscombe variance-stabilizing
-    transformation", IEEE TIP 2011.
 
     Args:
         counts: (H, W), Poisson distributed: numbers of electrons or photons, not scaled.
@@ -131,14 +194,13 @@ def anscombe_bm3d(counts: np.ndarray) -> np.ndarray:
     >>> bool(abs(anscombe_bm3d(counts).mean() - 2) < 0.1)  # doctest: +SKIP
     True
     """
-    scale = 2 * np.sqrt(counts.max() + 3 / 8)
-    denoised = denoise_bm3d((2 * np.sqrt(counts + 3 / 8) / scale).astype(np.float32), 1 / scale) * scale
-    d = np.maximum(denoised, 2 * np.sqrt(3 / 8))
-    return d**2 / 4 + np.sqrt(3 / 2) / 4 / d - 11 / 8 / d**2 + 5 * np.sqrt(3 / 2) / 8 / d**3 - 1 / 8
+    return denoise_bm3d(counts, PoissonNoise(1.0))
 
 
-def denoise_nlm(noisy: np.ndarray, sigma: float) -> np.ndarray:
+def denoise_nlm(noisy: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
     """Denoise by scikit-image's non-local means, given the noise, with the settings of its own example.
+
+    It knows white noise only, the same everywhere: of other noise it is given the mean standard deviation.
 
     `h = 0.6 sigma`, patches of 5x5 up to 6 pixels away, `fast_mode`: those of "Non-local means denoising for
     preserving textures" in scikit-image's gallery (Buades, Coll, Morel, "A non-local algorithm for image denoising",
@@ -146,7 +208,7 @@ def denoise_nlm(noisy: np.ndarray, sigma: float) -> np.ndarray:
 
     Args:
         noisy: (H, W).
-        sigma: Standard deviation of the noise, in the units of the image.
+        noise: Its noise in the same units: a standard deviation, or a model.
 
     Returns:
         (H, W), float32.
@@ -159,6 +221,7 @@ def denoise_nlm(noisy: np.ndarray, sigma: float) -> np.ndarray:
     """
     from skimage.restoration import denoise_nl_means
 
+    sigma = mean_variance(noise, noisy) ** 0.5 if isinstance(noise, NoiseModel) else noise
     options = {"patch_size": 5, "patch_distance": 6, "fast_mode": True}
     denoised = denoise_nl_means(np.asarray(noisy, np.float64), h=0.6 * sigma, sigma=sigma, **options)
     return denoised.astype(np.float32)
@@ -170,8 +233,8 @@ def _weights(which, model, loss, steps, seed):
 
     tuner = WeightTuner(model, loss_named(loss) if isinstance(loss, str) else loss, which)
 
-    def denoise(noisy, sigma):
-        return tuner.denoise(noisy[None, ..., None], sigma=sigma, steps=steps, seed=seed)[0, ..., 0]
+    def denoise(noisy, noise):
+        return tuner.denoise(noisy[None, ..., None], sigma=noise, steps=steps, seed=seed)[0, ..., 0]
 
     return denoise
 
@@ -180,4 +243,4 @@ def _scratch(iterations, seed):
     from gaintuning_tf.evaluation import self2self
 
     count = self2self.ITERATIONS if iterations is None else iterations
-    return lambda noisy, sigma: self2self.denoise_from_scratch(noisy, iterations=count, seed=seed)
+    return lambda noisy, noise: self2self.denoise_from_scratch(noisy, iterations=count, seed=seed)

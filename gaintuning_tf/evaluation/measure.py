@@ -17,7 +17,6 @@ from gaintuning_tf.evaluation.metrics import psnr, ssim
 from gaintuning_tf.evaluation.oracle import Oracle
 from gaintuning_tf.evaluation.samples import samples
 from gaintuning_tf.networks.network import network_of
-from gaintuning_tf.noise.estimation import estimate_noise
 
 MEASURES = ("psnr_noisy", "psnr_pretrained", "psnr_tuned", "ssim_pretrained", "ssim_tuned", "seconds")
 ORACLE = "oracle"
@@ -29,6 +28,7 @@ def evaluate(
     *,
     sigma: float | None = None,
     clean: str | Path | None = None,
+    channel: str | None = None,
     limit: int | None = None,
     tune: bool = True,
     compare: Mapping[str, Callable] | None = None,
@@ -44,15 +44,16 @@ def evaluate(
         source: Clean images, on which noise is drawn, or with `clean` noisy ones; see
             `samples.samples`.
         model: A grey denoiser.
-        sigma: Noise level on the 0-255 scale, which is given to tuning. For pairs it may be
-            left out, and is estimated for each image.
+        sigma: Noise level on the 0-255 scale, which is given to tuning: white Gaussian noise. For
+            pairs it may be left out; the noise, of whatever kind, is then found in each image.
         clean: Folder of the clean images that belong to noisy ones.
+        channel: What is taken of colour pictures, see `samples.samples`.
         limit: Only this many images, the first of the sorted folder.
         tune: Whether to tune; without, `psnr_tuned` and `ssim_tuned` are those of the
             pretrained network.
         compare: Other methods by name, such as `baselines.methods` makes them: each is
-            called with the noisy image, (H, W), and sigma in its units, and returns the
-            denoised image. Adds `psnr_NAME`, `ssim_NAME` and `seconds_NAME`.
+            called with the noisy image, (H, W), and the `NoiseModel` that tuning was given or
+            found, in its units, and returns the denoised image. Adds `psnr_NAME`, `ssim_NAME` and `seconds_NAME`.
         oracle: Also measure gains that were tuned on the clean image, see `oracle.Oracle`.
         rows: Rows of an earlier call that was interrupted: these images are not measured again.
         report: Called with the row of each newly measured image as it is done.
@@ -75,17 +76,17 @@ def evaluate(
     # By the recipe that it is compared with.
     recipe = {key: options[key] for key in ("steps", "seed", "prior") if key in options}
     ideal = Oracle(model, **recipe) if oracle else None
-    images = itertools.islice(samples(source, sigma, clean=clean, data_dir=data_dir), limit)
+    images = itertools.islice(samples(source, sigma, clean=clean, channel=channel, data_dir=data_dir), limit)
     for index, (name, noisy, truth) in enumerate(images):
         if index < len(rows):
             _check_same(rows[index], name)
             continue
-        level = estimate_noise(noisy).sigma if sigma is None else sigma / 255
-        row = _measure(noisy, truth, model, {"sigma": level, **options, **({} if tune else {"steps": 0})})
+        given = {"sigma": None if sigma is None else sigma / 255, **options, **({} if tune else {"steps": 0})}
+        row, noise = _measure(noisy, truth, model, given)
         for other, method in methods.items():
-            row |= _timed(other, truth, method, noisy, level)
+            row |= _timed(other, truth, method, noisy, noise)
         if ideal:
-            row |= _timed(ORACLE, truth, ideal.denoise, noisy, truth, level)
+            row |= _timed(ORACLE, truth, ideal.denoise, noisy, truth, noise)
         measured.append({"image": name, **row})
         if report:
             report(measured[-1])
@@ -129,6 +130,7 @@ def summary(rows: Sequence[dict]) -> dict:
 
 
 def _measure(noisy, clean, model, options):
+    """Make the row of tuning, and give the noise that it took for the image's."""
     start = time.perf_counter()
     result = gaintune(noisy, model, data_range=1.0, **{"progress": False, **options})
     seconds = time.perf_counter() - start
@@ -139,7 +141,7 @@ def _measure(noisy, clean, model, options):
     scores = {}
     for name, image in shown.items():
         scores |= _scores(name, clean, image)
-    return {**{key: scores[key] for key in MEASURES if key in scores}, "seconds": seconds}
+    return {**{key: scores[key] for key in MEASURES if key in scores}, "seconds": seconds}, result.noise
 
 
 def _timed(name, clean, method, *arguments):

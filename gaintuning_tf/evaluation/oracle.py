@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from gaintuning_tf.losses.drawn_noise import SupervisedLoss
+from gaintuning_tf.noise.models import NoiseModel
 from gaintuning_tf.tuning.defaults import PRIOR, WINDOW
 from gaintuning_tf.tuning.tuner import GainTuner
 
@@ -14,7 +15,7 @@ class Oracle:
     """Gains tuned with the clean image at hand, a bound to compare unsupervised tuning with.
 
     It never sees the noise of the image that it is judged on, only other noise of the same
-    level, so it cannot fit that noise: a fair bound, on average, for the gains of this network.
+    kind and level, so it cannot fit that noise: a fair bound, on average, for the gains of this network.
 
     Args:
         model: A grey denoiser; copied, never changed.
@@ -34,13 +35,13 @@ class Oracle:
         self._tuner = GainTuner(model, SupervisedLoss(), prior=prior)
         self._options = {"steps": steps, "seed": seed, "window": WINDOW, "progress": False}
 
-    def denoise(self, noisy: np.ndarray, clean: np.ndarray, sigma: float) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, clean: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
         """Denoise `noisy` with the gains for `clean`.
 
         Args:
             noisy: (H, W), float32 in [0, 1] but for the noise.
             clean: (H, W), float32 in [0, 1].
-            sigma: Standard deviation of the noise, in the units of the image.
+            noise: That of the noisy image, in its units: a standard deviation, or a model.
 
         Returns:
             (H, W), float32.
@@ -49,7 +50,7 @@ class Oracle:
             KeyboardInterrupt: Ctrl-C while tuning.
         """
         self._tuner.reset()
-        history = self._tuner.tune(clean[None, ..., None], sigma=sigma, **self._options)
+        history = self._tuner.tune(clean[None, ..., None], sigma=noise, **self._options)
         if history.interrupted:
             raise KeyboardInterrupt
         return self._tuner.denoise(noisy[None, ..., None])[0, ..., 0]

@@ -11,6 +11,9 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.files import image_files, load_image
 from gaintuning_tf.training.image_sources import TFDS, load_images
 
+# The channels of a colour picture, in their order.
+CHANNELS = ("red", "green", "blue")
+
 
 def noisy_version(clean: np.ndarray, sigma: float, index: int) -> np.ndarray:
     """Add to `clean` in [0, 1] the noise of the image at `index` of a sorted folder, not clipped.
@@ -40,6 +43,7 @@ def samples(
     sigma: float | None = None,
     *,
     clean: str | Path | None = None,
+    channel: str | None = None,
     data_dir: str | Path | None = None,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield the name, the noisy and the clean version of each image, in the order of the names.
@@ -49,22 +53,28 @@ def samples(
             drawn on them, see `noisy_version`. With `clean`, a folder of noisy images.
         sigma: Level of the drawn noise, on the 0-255 scale; of no use with `clean`.
         clean: Folder of clean images of the same names. It may have more of them.
+        channel: Of colour pictures, one of `CHANNELS`; by default they are taken as grey, which
+            changes the noise of real ones: it mixes that of three channels.
         data_dir: Where TensorFlow Datasets keeps its data sets.
 
     Yields:
         The name; noisy, (H, W), float32, not clipped; clean, (H, W), float32 in [0, 1].
-        Colour is taken as grey, 8 bits are divided by 255, float images are as they are.
+        8 bits are divided by 255, float images are as they are.
 
     Raises:
         InputError: There is no image, no clean image of that name, or one that cannot be used.
     """
+    if channel not in (None, *CHANNELS):
+        raise InputError(f"expected channel to be one of {', '.join(CHANNELS)}, received {channel!r}")
+    if channel is not None and str(source).startswith(TFDS):
+        raise InputError(f"expected a folder with channel {channel}: data sets of TensorFlow are taken as grey")
     if clean is not None:
         check_pairs(source, clean)
-        yield from _pairs(source, clean)
+        yield from _pairs(source, clean, channel)
         return
     if sigma is None:
         raise InputError("expected the level of the noise to draw on clean images; it is estimated for pairs only")
-    for index, (name, image) in enumerate(_clean_images(source, data_dir)):
+    for index, (name, image) in enumerate(_clean_images(source, channel, data_dir)):
         yield name, noisy_version(image, sigma, index), image
 
 
@@ -83,26 +93,29 @@ def check_pairs(noisy: str | Path, clean: str | Path) -> None:
         )
 
 
-def _pairs(noisy, clean):
+def _pairs(noisy, clean, channel):
     for file in image_files(noisy):
-        one, other = _grey(file), _checked(_grey(Path(clean) / file.name), Path(clean) / file.name)
+        counterpart = Path(clean) / file.name
+        one, other = _grey(file, channel), _checked(_grey(counterpart, channel), counterpart)
         if one.shape != other.shape:
             raise InputError(f"expected pairs of one shape, {file.name} is {one.shape} noisy and {other.shape} clean")
         yield file.name, one, other
 
 
-def _clean_images(source, data_dir):
+def _clean_images(source, channel, data_dir):
     if str(source).startswith(TFDS):
         for index, image in enumerate(load_images(source, data_dir=data_dir)):
             yield str(index), _checked(_unit(image, source)[..., 0], source)
         return
     for file in image_files(source):
-        yield file.name, _checked(_grey(file), file)
+        yield file.name, _checked(_grey(file, channel), file)
 
 
-def _grey(file: Path) -> np.ndarray:
+def _grey(file: Path, channel: str | None) -> np.ndarray:
     image = _unit(load_image(file), file)
     if image.ndim == 3:
+        if channel is not None and image.shape[-1] == len(CHANNELS):
+            return image[..., CHANNELS.index(channel)]
         from skimage.color import rgb2gray
 
         image = rgb2gray(image).astype(np.float32) if image.shape[-1] == 3 else image[..., 0]

@@ -97,6 +97,7 @@ def test_noisy_images_with_clean_ones_beside_them(files):
     assert evaluate(files, *arguments, source="noisy") == 0
     table = json.loads((files / "o.json").read_text())
     assert table["settings"]["sigma"] == "auto"
+    assert table["settings"]["channel"] is None
     assert table["mean"]["psnr_noisy"] == pytest.approx(20 * np.log10(255 / 20), abs=0.7)  # clipping takes some noise
 
 
@@ -172,6 +173,8 @@ def test_another_network_of_the_same_name_is_noticed_and_restart_starts_anew(fil
         (["clean", "--sigma", "25", "--model", "none"], "'none'"),
         (["clean", "--sigma", "25", "--limit", "0"], "--limit"),
         (["clean", "--sigma", "25", "--compare", "magic"], "magic"),
+        (["tfds:mnist", "--sigma", "25", "--channel", "green"], "taken as grey"),
+        (["clean", "--sigma", "25", "--loss", "count-splitting"], "gaussian"),
         (["clean", "--sigma", "25", "--scratch-iterations", "0"], "--scratch-iterations"),
         (["clean", "--sigma", "25", "--restart"], "--json FILE"),
         (["clean", "--sigma", "25", "--json", "a", "--html", "a"], "differ"),

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from gaintuning_tf import CoupledBootstrap, InputError, psnr
-from gaintuning_tf.evaluation.baselines import BASELINES, check_baselines, methods
+from gaintuning_tf.evaluation.baselines import (
+    BASELINES,
+    check_baselines,
+    denoise_bm3d,
+    denoise_nlm,
+    methods,
+    power_spectrum,
+)
+from gaintuning_tf.noise.models import GaussianNoise, PoissonGaussianNoise
+from helpers.correlations import gaussian, of_filter
 
 SIGMA = 0.1
 
@@ -29,6 +38,46 @@ def test_classical_methods_take_most_of_the_noise_away(name, photograph, noisy):
     assert psnr(photograph, denoised, data_range=1.0) > psnr(photograph, noisy, data_range=1.0) + 5
     # Told that there is hardly any noise, it takes hardly any away.
     assert np.abs(denoise(noisy, SIGMA / 100) - noisy).max() < SIGMA / 10
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        GaussianNoise(0.1, of_filter(gaussian(0.7, 2))),
+        PoissonGaussianNoise(0.02, 0.02, -0.1, of_filter(gaussian(0.7, 2))),
+        PoissonGaussianNoise(0.02, 0.02),
+    ],
+    ids=["correlated", "correlated and signal-dependent", "signal-dependent"],
+)
+def test_bm3d_makes_use_of_all_that_it_is_told_of_the_noise(noise, photograph):
+    pytest.importorskip("bm3d")
+    noisy = noise.sample(photograph, np.random.default_rng(0))
+    lent_nothing = hasattr(np, "trapz")
+    mean = GaussianNoise(float(np.sqrt(noise.variance(photograph).mean())))
+    told, less = (psnr(photograph, denoise_bm3d(noisy, known), data_range=1.0) for known in (noise, mean))
+    assert told > less + 0.5
+    assert told > psnr(photograph, noisy, data_range=1.0) + 4
+    assert hasattr(np, "trapz") is lent_nothing
+
+
+def test_the_power_spectrum_is_that_of_draws():
+    correlation, shape = of_filter(gaussian(0.7, 2)), (12, 20)
+    rng = np.random.default_rng(0)
+    drawn = np.stack([GaussianNoise(1.0, correlation).sample(np.zeros((36, 60)), rng)[:12, :20] for _ in range(2000)])
+    expected = power_spectrum(correlation, shape)
+    assert expected.mean() == pytest.approx(12 * 20)
+    found = np.mean(np.abs(np.fft.fft2(drawn)) ** 2, 0)
+    # Of 2000 draws, each is known to a 45th of itself; borders, where the noise does not go
+    # on periodically, add a share of the correlation's 3 pixels in 12.
+    assert np.abs(found - expected).mean() < 0.1 * expected.mean()
+    with pytest.raises(InputError, match="grey image"):
+        power_spectrum(np.ones((1, 1, 3, 3)), shape)
+
+
+def test_nlm_is_told_the_mean_level(noisy):
+    line = PoissonGaussianNoise(0.02, 0.05)
+    level = float(np.sqrt(0.02 * noisy.astype("float64").mean() + 0.05**2))
+    np.testing.assert_allclose(denoise_nlm(noisy, line), denoise_nlm(noisy, level), rtol=1e-5)
 
 
 def test_methods_that_tune_weights_are_told_loss_steps_and_seed(tiny, noisy):

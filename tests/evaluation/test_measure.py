@@ -11,6 +11,7 @@ from skimage.io import imsave
 from gaintuning_tf import InputError, load_denoiser
 from gaintuning_tf.evaluation.measure import MEASURES, evaluate, summary
 from gaintuning_tf.losses.coupled_bootstrap import CoupledBootstrap
+from gaintuning_tf.noise.models import GaussianNoise
 
 
 @pytest.fixture
@@ -75,15 +76,35 @@ def test_a_loss_object_will_do_and_gives_what_its_name_gives(folder, tiny):
 def test_other_methods_are_told_the_noise_and_measured_on_the_same_image(folder, tiny):
     given = []
 
-    def half(noisy, sigma):
-        given.append((noisy.std(), sigma))
+    def half(noisy, noise):
+        given.append(noise)
         return noisy * 0 + 0.5
 
     (row,) = evaluate(folder, tiny, sigma=25, tune=False, limit=1, compare={"half": half})["images"]
     assert list(row)[-3:] == ["psnr_half", "ssim_half", "seconds_half"]
-    assert given[0][1] == 25 / 255
+    assert given == [GaussianNoise(25 / 255)]
     clean = camera()[:48, :52] / 255
     assert row["psnr_half"] == pytest.approx(-10 * np.log10(np.mean((clean - 0.5) ** 2)), abs=1e-4)
+
+
+def test_the_noise_that_is_found_in_pairs_is_what_the_others_are_told(tmp_path, tiny):
+    for kind in ("noisy", "clean"):
+        (tmp_path / kind).mkdir()
+    clean = np.tile(np.linspace(40, 200, 96), (96, 1))
+    correlation = np.array([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]])
+    noisy = GaussianNoise(12.0, correlation).sample(clean, np.random.default_rng(0))
+    for kind, image in (("noisy", noisy), ("clean", clean)):
+        colour = np.stack([image * 0, image, image * 0], -1)
+        imsave(tmp_path / kind / "a.png", colour.round().clip(0, 255).astype("uint8"), check_contrast=False)
+    given = []
+    options = {"clean": tmp_path / "clean", "tune": False, "compare": {"same": lambda y, n: given.append(n) or y}}
+    (row,) = evaluate(tmp_path / "noisy", tiny, channel="green", **options)["images"]
+    # That of the green channel: of grey, the noise would have 0.7 times this.
+    assert row["psnr_noisy"] == pytest.approx(20 * np.log10(255 / 12), abs=0.5)
+    (found,) = given
+    assert found.correlation[5, 6] == pytest.approx(0.5, abs=0.15)
+    with pytest.raises(InputError, match=r"red, green, blue, received 'alpha'"):
+        evaluate(tmp_path / "noisy", tiny, channel="alpha", **options)
 
 
 def test_the_noise_of_pairs_is_estimated_unless_told(folder, tmp_path, tiny):
@@ -95,7 +116,11 @@ def test_the_noise_of_pairs_is_estimated_unless_told(folder, tmp_path, tiny):
         noisy / "flat.png", (flat + 20 * np.random.default_rng(0).standard_normal(flat.shape)).round().astype("uint8")
     )
     given = []
-    options = {"clean": folder, "tune": False, "compare": {"same": lambda noisy, sigma: given.append(sigma) or noisy}}
+    options = {
+        "clean": folder,
+        "tune": False,
+        "compare": {"same": lambda noisy, noise: given.append(noise.sigma) or noisy},
+    }
     for sigma in (None, 25):
         (row,) = evaluate(noisy, tiny, sigma=sigma, **options)["images"]
         assert row["psnr_same"] == row["psnr_noisy"] == pytest.approx(20 * np.log10(255 / 20), abs=0.2)
@@ -141,7 +166,7 @@ def test_the_oracle_has_the_recipe_it_is_compared_with(folder, tiny, monkeypatch
         def __init__(self, model, **recipe):
             given.append(recipe)
 
-        def denoise(self, noisy, clean, sigma):
+        def denoise(self, noisy, clean, noise):
             return clean
 
     monkeypatch.setattr(sys.modules["gaintuning_tf.evaluation.measure"], "Oracle", Told)
