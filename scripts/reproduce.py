@@ -1,9 +1,10 @@
 #!/usr/bin/env python
-"""Reproduce a table of docs/results.md, and write it there.
+"""Reproduce a table of docs/results.md or docs/measured, and write it there.
 
     python scripts/reproduce.py dncnn --shared FOLDER --work FOLDER
     python scripts/reproduce.py tem --shared FOLDER --work FOLDER
     python scripts/reproduce.py all --shared FOLDER --work FOLDER --limit 2
+    python scripts/reproduce.py real-noise --shared FOLDER --work FOLDER
 
 --shared holds `data/set12`, `data/tem` and `checkpoints/*.pt`. --work keeps what was measured, a JSON file for
 each setting: an interrupted run continues, and a setting that is there is not measured again. With
@@ -11,6 +12,9 @@ each setting: an interrupted run continues, and a setting that is there is not m
 fast on processors that have it; the tables say so. --limit N measures the first N images only: a run with a larger one,
 or with none, goes on from there. --write puts the tables
 of all that is in --work into docs/results.md.
+
+`real-noise` is a table of its own, docs/measured/real-noise.md, of `data/real`, and not in `all`: it goes
+on from each image and method. --network NAME is another network, --crop N the middle of each image.
 """
 
 import argparse
@@ -23,6 +27,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+import real_noise
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results.md"
@@ -213,18 +218,24 @@ def write(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=[*TABLES, "tem", "all"])
+    parser.add_argument("table", choices=[*TABLES, "tem", "all", "real-noise"])
     parser.add_argument("--shared", required=True, help="folder with data/ and checkpoints/")
     parser.add_argument("--work", required=True, help="folder that keeps what was measured")
     parser.add_argument("--limit", type=int, help="only the first images")
     parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16 where that is safe")
-    parser.add_argument("--write", action="store_true", help="write the tables into docs/results.md")
+    parser.add_argument("--write", action="store_true", help="write the tables into the document")
+    parser.add_argument("--network", default="unet-bf-natural", help="real-noise: the network [%(default)s]")
+    parser.add_argument("--crop", type=int, metavar="N", help="real-noise: the middle N x N pixels only")
+    parser.add_argument("--docs", default=str(real_noise.DOCS), help="real-noise: folder of the document [%(default)s]")
     options = parser.parse_args()
     Path(options.work).mkdir(parents=True, exist_ok=True)
     if options.bfloat16:
         import tensorflow as tf
 
         tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
+    if options.table == "real-noise":
+        real_noise.measure(options)
+        return real_noise.write(options) if options.write else None
     for table in [*TABLES, "tem"] if options.table == "all" else [options.table]:
         measure_tem(options) if table == "tem" else measure(table, options)
     if options.write:

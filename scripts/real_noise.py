@@ -1,0 +1,210 @@
+"""The table of docs/measured/real-noise.md: `reproduce.py real-noise`, which has the options.
+
+Eight real noisy images with their references, whole, of colour the green channel, 8 bits in and out: the network as it
+is, tuned under three noise models, and BM3D. A JSON file for each image and method lies in --work, beside it
+what was made of the image.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "measured"
+# In the order in which they are measured, for BM3D is told what auto has found; and how they are called.
+METHODS = {
+    "noisy": "noisy",
+    "pretrained": "pretrained",
+    "gaussian": "`gaussian`",
+    "poisson-gaussian": "`poisson-gaussian`",
+    "auto": "`auto`, the default",
+    "bm3d": "BM3D, told the same noise",
+    "bm3d-sigma": "BM3D, told sigma",
+}
+# What the picture has, and how it is called there.
+SHOWN = {"noisy": "noisy", "pretrained": "pretrained", "auto": "tuned", "bm3d": "BM3D", "clean": "clean"}
+# Pixels of a picture's side.
+WINDOW = 128
+BEGIN, END = "<!-- real-noise: begin -->", "<!-- real-noise: end -->"
+
+
+def measure(options):
+    """Measure each image by each method that is not there yet."""
+    for name, noisy, clean in images(options):
+        for method in METHODS:
+            out = place(options, name, method)
+            if out.exists():
+                continue
+            denoised, facts = make(method, noisy, name, options)
+            row = {"image": name, "method": method, **scores(clean, denoised), **facts}
+            np.save(out.with_suffix(".npy"), denoised)
+            partial = out.with_suffix(".partial")
+            partial.write_text(json.dumps(row, indent=1))
+            partial.replace(out)
+            print(f"{name:>44} {method:>18} {row['psnr']:.2f} dB {row.get('seconds', 0):.1f} s", flush=True)
+
+
+def images(options):
+    """Yield the name, the noisy and the clean image of each pair, (H, W) uint8."""
+    from gaintuning_tf.images.files import image_files, load_image
+
+    folder = Path(options.shared) / "data" / "real"
+    for file in image_files(folder / "noisy")[: options.limit]:
+        pair = [load_image(path) for path in (file, folder / "clean" / file.name)]
+        yield file.stem, *[cropped(image[..., 1] if image.ndim == 3 else image, options.crop) for image in pair]
+
+
+def cropped(image, side):
+    """The middle of an image; all of it for None."""
+    if side is None:
+        return image
+    top, left = ((length - side) // 2 for length in image.shape)
+    return image[max(top, 0) :, max(left, 0) :][:side, :side]
+
+
+def place(options, name, method):
+    crop = f"-{options.crop}" if options.crop else ""
+    folder = Path(options.work) / f"real-noise-{Path(options.network).stem}{crop}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.{method}.json"
+
+
+def make(method, noisy, name, options):
+    """The denoised image in 8 bits, and what is to be said of it."""
+    if method == "noisy":
+        return noisy, {}
+    if method.startswith("bm3d"):
+        return by_bm3d(method, noisy, json.loads(place(options, name, "auto").read_text())["noise"])
+    return by_network(method, noisy, options.network)
+
+
+def by_network(method, noisy, network):
+    """The network as it is, or tuned, with what was found."""
+    from gaintuning_tf import gaintune
+
+    how = {"steps": 0} if method == "pretrained" else {"noise": method}
+    # Once for what has to be compiled, so that the seconds are those of any further image.
+    gaintune(noisy, network, progress=False, **{"steps": 1, **how})
+    start = time.perf_counter()
+    result = gaintune(noisy, network, progress=False, **how)
+    seconds, known = time.perf_counter() - start, result.noise
+    return result.denoised, {
+        "noise": {"kind": type(known).__name__, **known.parameters()},
+        "words": [one["words"] for one in result.evidence],
+        "variance": mean_variance_of(known, noisy),
+        **{key: float(result.history[key]) for key in ("risk_before", "risk_after")},
+        "residual": result.residuals[0].words,
+        "worse_than_input": bool(result.worse_than_input),
+        "contrast": float(result.contrast),
+        "seconds": round(seconds, 2),
+    }
+
+
+def by_bm3d(method, noisy, found):
+    """BM3D with the noise that auto has found, or with the level alone."""
+    from gaintuning_tf import noise as models
+    from gaintuning_tf.evaluation.baselines import denoise_bm3d
+
+    parameters = {key: value for key, value in found.items() if key not in ("kind", "noise_text")}
+    known = getattr(models, found["kind"])(**parameters)
+    if method == "bm3d-sigma":
+        known = models.GaussianNoise(mean_variance_of(known, noisy) ** 0.5)
+    denoised = denoise_bm3d(noisy / np.float32(255), known.scaled(1 / 255))
+    return (255 * denoised).round().clip(0, 255).astype(np.uint8), {"noise_text": known.text()}
+
+
+def mean_variance_of(noise, noisy):
+    from gaintuning_tf.noise.residuals import mean_variance
+
+    return mean_variance(noise, noisy)
+
+
+def scores(clean, image):
+    from gaintuning_tf import psnr, ssim
+
+    error = float(np.mean(np.square(image.astype(np.float64) - clean)))
+    return {"psnr": psnr(clean, image, data_range=255), "ssim": ssim(clean, image, data_range=255), "mse": error}
+
+
+def write(options):
+    """Put the tables and the picture of what is in --work into the folder of the document."""
+    found = {}
+    for name, _, _ in images(options):
+        rows = {method: place(options, name, method) for method in METHODS}
+        if all(file.exists() for file in rows.values()):
+            found[name] = {method: json.loads(file.read_text()) for method, file in rows.items()}
+    if not found:
+        raise SystemExit("expected at least one image that is measured by all methods: run without --write first")
+    document = Path(options.docs) / "real-noise.md"
+    text = document.read_text() if document.exists() else f"{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    draw(options, list(found), Path(options.docs) / "real-noise.png")
+    document.write_text(f"{before}{BEGIN}\n{markdown(found, options)}{END}{rest.partition(END)[2]}")
+
+
+def markdown(found, options):
+    """Both tables, and a link to the picture."""
+    size = f"the {options.crop}x{options.crop} pixels in the middle" if options.crop else "whole images"
+    lines = [f"Network `{Path(options.network).stem}`, {size}.", "", "PSNR in dB:", ""]
+    lines += table(["image", *METHODS.values()], [[name, *levels(rows)] for name, rows in found.items()] + mean(found))
+    lines += ["", "What `auto` found, and how its estimate of the squared error compares with the true one:", ""]
+    head = ["image", "noise", "sigma", "risk before", "true", "risk after", "true", "s, `auto`", "s, `gaussian`"]
+    lines += table(head, [[name, *told(rows)] for name, rows in found.items()])
+    shown = ", ".join(SHOWN.values())
+    lines += ["", f"![Crops of the images: {shown}](real-noise.png)", "", f"From left to right: {shown}.", ""]
+    return "\n".join(lines)
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (head, *rows)]
+    return [lines[0], "|" + "---|" * len(head), *lines[1:]]
+
+
+def levels(rows):
+    return [f"{rows[method]['psnr']:.2f}" for method in METHODS]
+
+
+def mean(found):
+    means = [np.mean([rows[method]["psnr"] for rows in found.values()]) for method in METHODS]
+    return [["mean", *(f"{value:.2f}" for value in means)]]
+
+
+def told(rows):
+    auto = rows["auto"]
+    errors = [auto["risk_before"], rows["pretrained"]["mse"], auto["risk_after"], auto["mse"]]
+    seconds = [f"{rows[method]['seconds']:.0f}" for method in ("auto", "gaussian")]
+    return ["; ".join(auto["words"]), f"{auto['variance'] ** 0.5:.2f}", *(f"{error:.2f}" for error in errors), *seconds]
+
+
+def draw(options, names, path):
+    """Draw a row of crops for each image, where the clean one has most structure."""
+    from gaintuning_tf.support.plotting import pyplot
+
+    shown = {name: {"noisy": noisy, "clean": clean} for name, noisy, clean in images(options) if name in names}
+    size = (2 * len(SHOWN), 2.2 * len(names))
+    figure, axes = pyplot().subplots(len(names), len(SHOWN), figsize=size, layout="constrained", squeeze=False)
+    for line, (name, known) in zip(axes, shown.items(), strict=True):
+        window = busiest(known["clean"])
+        limits = np.percentile(known["clean"][window], (0.5, 99.5))
+        for axis, kind in zip(line, SHOWN, strict=True):
+            image = known[kind] if kind in known else np.load(place(options, name, kind).with_suffix(".npy"))
+            axis.imshow(image[window], cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name[:26], fontsize=7)
+    for axis, title in zip(axes[0], SHOWN.values(), strict=True):
+        axis.set_title(title, fontsize=9)
+    figure.savefig(path, dpi=110)
+    pyplot().close(figure)
+
+
+def busiest(image):
+    """The window whose gradient has the most energy, on a grid of half its side."""
+    energy = sum(np.square(part) for part in np.gradient(image.astype(np.float64)))
+    side = min(WINDOW, *image.shape)
+    places = [
+        (slice(top, top + side), slice(left, left + side))
+        for top in range(0, image.shape[0] - side + 1, side // 2)
+        for left in range(0, image.shape[1] - side + 1, side // 2)
+    ]
+    return max(places, key=lambda window: energy[window].sum())
