@@ -92,7 +92,7 @@ def sentence(summary: dict) -> str:
         f"estimated {risk}, {summary['seconds']:.1f} s"
     )
     taken = [one["words"] for one in summary.get("residual", ()) if one]
-    text += f"; {taken[0]}" if taken else ""
+    text += f"; residual: {taken[0]}" if taken else ""
     # What is missing was said beforehand, what was found is a warning of its own.
     if "missing" in summary.get("bad_pixels_text", ""):
         text += f"; {summary['bad_pixels_text']}"

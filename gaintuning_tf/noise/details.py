@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.noise.variance_line import NO_NOISE, masked_coefficients
+from gaintuning_tf.noise.variance_line import NO_NOISE, SIDE as BLOCK, masked_coefficients
 
 # A block has so many details along each side, and of all blocks this quantile is taken
 # for noise alone. Measured on Set12 and on photographs of BSDS, sigma 5 to 50: the level
@@ -70,6 +72,55 @@ def detail_floors(image: np.ndarray, mask: np.ndarray | None = None) -> float:
         one, other, floor = (np.quantile(part, FLOOR_QUANTILE) for part in (along, across, both))
         ratios.append(max(one, other) / floor if floor > 0 else 1.0)
     return float(np.mean(ratios))
+
+
+class Details(NamedTuple):
+    """What correlated noise of variance one is in the finest diagonal details.
+
+    Attributes:
+        share: Their variance: 1 if the noise is white.
+        independent: How many independent details one is worth in a block of 4 x 4, at most 1.
+    """
+
+    share: float
+    independent: float
+
+
+def details_of(correlation: np.ndarray | None) -> Details:
+    """Compute what correlated noise leaves to the finest diagonal details.
+
+    With h the autocorrelation of the wavelet's high-pass filter, details a rows and b columns apart have the
+    covariance `d[a, b] = sum h[y - 2a] h[x - 2b] rho[y, x]` over the lags: the share is d[0, 0], and the mean of the
+    squares of n has the variance of that of `n / sum w (d / d[0, 0])^2` independent ones, w the part of the pairs.
+
+    Args:
+        correlation: That of one image, see `NoiseModel`; of colours, the mean over the channels is taken.
+
+    Example:
+
+    >>> details_of(None).share, details_of(np.array([[0.5], [1.0], [0.5]])).share < 0.5
+    (1.0, True)
+    """
+    if correlation is None:
+        return Details(1.0, 1.0)
+    grey = np.diagonal(correlation, axis1=-2, axis2=-1).mean(-1) if correlation.ndim == 4 else correlation
+    rows, columns = (_filtered_lags(side // 2) for side in grey.shape)
+    covariance = rows @ grey @ columns.T
+    middle = BLOCK - 1
+    part = 1 - np.abs(np.arange(-middle, BLOCK)) / BLOCK
+    share = covariance[middle, middle]
+    return Details(float(share), float(1 / np.sum(np.outer(part, part) * np.square(covariance / share))))
+
+
+def _filtered_lags(radius):
+    """Give `h[y - 2a]` for details up to 3 apart, (7, 2 radius + 1)."""
+    import pywt
+
+    kernel = np.array(pywt.Wavelet("db2").dec_hi)
+    lags = np.convolve(kernel, kernel[::-1])
+    places = np.arange(-radius, radius + 1) - 2 * np.arange(1 - BLOCK, BLOCK)[:, None] + len(lags) // 2
+    inside = (places >= 0) & (places < len(lags))
+    return np.where(inside, lags[np.clip(places, 0, len(lags) - 1)], 0.0)
 
 
 def _details(image, mask, side):

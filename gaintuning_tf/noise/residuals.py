@@ -33,14 +33,15 @@ class Residual:
 
     Attributes:
         mean: In units of the image; far from zero, the brightness was changed.
-        variance: The mean square over the variance of the noise.
-        by_brightness: The same of groups of pixels, (brightness, ratio) from dark to bright.
+        variance: The mean square over the variance of the noise; None of an image below its black level.
+        by_brightness: The same of groups of pixels, (brightness, ratio) from dark to bright, of those
+            above the black level.
         correlation: Of a pixel with the one below, and with the one to the right, over the mean square.
         expected: The same of the noise.
     """
 
     mean: float
-    variance: float
+    variance: float | None
     by_brightness: Sequence[tuple[float, float]]
     correlation: tuple[float, float]
     expected: tuple[float, float]
@@ -53,17 +54,21 @@ class Residual:
 
         >>> found = Residual(0.0213, 0.934, [(10.0, 0.91), (90.0, 0.96)], (0.02, 0.581), (0.0, 0.61))
         >>> print(found.words)
-        residual: mean 0.0213, variance 0.93 of the noise's (0.91 to 0.96 from dark to bright), neighbours
+        mean 0.0213, variance 0.93 of the noise's (0.91 to 0.96 from dark to bright), neighbours
         correlated by 0.58 (noise: 0.61)
         """
-        dark, bright = self.by_brightness[0][1], self.by_brightness[-1][1]
         # Of the two axes that along which the noise is correlated more, or else the residual.
         axis = max((0, 1), key=lambda one: (round(abs(self.expected[one]), 2), abs(self.correlation[one])))
         return (
-            f"residual: mean {self.mean:.3g}, variance {self.variance:.2f} of the noise's ({dark:.2f} to {bright:.2f} "
-            f"from dark to bright), neighbours correlated by {self.correlation[axis]:.2f} "
-            f"(noise: {self.expected[axis]:.2f})"
+            f"mean {self.mean:.3g}, {self._variance_words()}, neighbours correlated by "
+            f"{self.correlation[axis]:.2f} (noise: {self.expected[axis]:.2f})"
         )
+
+    def _variance_words(self):
+        if self.variance is None or not self.by_brightness:
+            return "below the black level, where no noise is expected"
+        dark, bright = self.by_brightness[0][1], self.by_brightness[-1][1]
+        return f"variance {self.variance:.2f} of the noise's ({dark:.2f} to {bright:.2f} from dark to bright)"
 
     def to_json(self) -> dict[str, Any]:
         """Give it as what JSON knows."""
@@ -99,14 +104,9 @@ def examine_residual(
     rest = np.asarray(noisy, np.float64) - denoised
     counted = np.ones(rest.shape, bool) if mask is None else ~mask
     values, brightness = rest[counted], np.asarray(denoised, np.float64)[counted]
-    groups = np.array_split(
-        np.argsort(brightness, kind="stable"), int(np.clip(len(values) // SMALLEST_GROUP, 1, GROUPS))
-    )
-    means = [float(brightness[group].mean()) for group in groups]
-    ratios = [_ratio(values[group], _variance(noise, mean)) for group, mean in zip(groups, means, strict=True)]
     lags = _lags(rest, counted, float(np.mean(np.square(values))))
     variance = _ratio(values, mean_variance(noise, noisy, mask))
-    by_brightness = list(zip(means, ratios, strict=True))
+    by_brightness = _by_brightness(values, brightness, noise)
     return Residual(float(values.mean()), variance, by_brightness, lags, _expected(noise))
 
 
@@ -178,6 +178,17 @@ def worse_words(risk: float, variance: float, frames: Sequence[int] = ()) -> str
     )
 
 
+def _by_brightness(values, brightness, noise):
+    """List brightness and ratio of groups of pixels, from dark to bright."""
+    count = int(np.clip(len(values) // SMALLEST_GROUP, 1, GROUPS))
+    found = []
+    for group in np.array_split(np.argsort(brightness, kind="stable"), count):
+        mean = float(brightness[group].mean())
+        ratio = _ratio(values[group], _variance(noise, mean))
+        found += [] if ratio is None else [(mean, ratio)]
+    return found
+
+
 def _variance(noise, value):
     slope, intercept = noise.level(1)
     return max(float(slope[0]) * value + float(intercept[0]), 0.0)
@@ -185,7 +196,7 @@ def _variance(noise, value):
 
 def _ratio(values, variance):
     # Below the black level there is no noise to compare with.
-    return float(np.mean(np.square(values)) / variance) if variance > 0 else float("inf")
+    return float(np.mean(np.square(values)) / variance) if variance > 0 else None
 
 
 def _lags(rest, counted, power):

@@ -147,19 +147,33 @@ def _block_means(values):
 
 def _groups(means, variances, quantile):
     """Mean, variance and size of groups of blocks, from dark to bright."""
-    from scipy.stats import norm
-
     order = np.argsort(means, kind="stable")
     count = min(GROUPS, len(order) // SMALLEST_GROUP)
     groups = np.array_split(order, count)
-    spread = 2 / (9 * SIDE**2)
-    normal = _NORMAL_QUANTILE if quantile == QUANTILE else float(norm.ppf(quantile))
-    low = (1 - spread + normal * spread**0.5) ** 3
     return (
         np.array([means[group].mean() for group in groups]),
-        np.array([np.quantile(variances[group], quantile) for group in groups]) / low,
+        np.array([np.quantile(variances[group], quantile) for group in groups]) / low_quantile(quantile=quantile),
         np.array([len(group) for group in groups], np.float64),
     )
+
+
+def low_quantile(independent: float = 1.0, quantile: float = QUANTILE) -> float:
+    """Compute the quantile of a block's variance that groups look at, over its mean: Wilson and Hilferty's formula.
+
+    Args:
+        independent: How many independent details one detail is worth, below 1 where they are correlated.
+        quantile: Which quantile.
+
+    Example:
+
+    >>> round(low_quantile(), 2), round(low_quantile(0.5), 2)
+    (0.82, 0.73)
+    """
+    from scipy.stats import norm
+
+    spread = 2 / (9 * SIDE**2 * independent)
+    normal = _NORMAL_QUANTILE if quantile == QUANTILE else float(norm.ppf(quantile))
+    return (1 - spread + normal * spread**0.5) ** 3
 
 
 def _fit(means, variances, sizes, through_origin):

@@ -7,6 +7,7 @@ May import: `support`, `images`, `gains`, `networks`, `denoising`.
 - `evaluation_report`: the page of an evaluation.
 - `figures`: drawings of an analysis.
 - `image_report`: the page of one result.
+- `noise_section`: the part of a page about noise.
 - `pages`: pieces of pages.
 - `stack_report`: the page of a stack.
 - `tensorboard`: risk, gains and images for TensorBoard.

@@ -10,6 +10,7 @@ import numpy as np
 
 from gaintuning_tf.denoising import result_figure
 from gaintuning_tf.reports import figures
+from gaintuning_tf.reports.noise_section import first_noise_figure, noise_section
 from gaintuning_tf.reports.pages import data_uri, figure_image, page, png, table
 from gaintuning_tf.support.atomic_files import replacing
 
@@ -59,6 +60,7 @@ def write_report(
         _images({name: picture[window] for name, picture in pictures.items()}, zoom=True),
         "<h2>Risk estimate at each step</h2>",
         figure_image(result_figure.risk_figure(result)),
+        *noise_section(result),
         *_explained(result, noisy, pixels),
     ]
     with replacing(path) as temporary:
@@ -80,6 +82,7 @@ def write_figures(folder: str | Path, result: GainTuningResult, noisy: np.ndarra
 
     found = analyse(result, noisy)
     drawings = {"result": result_figure.result_figure(result), "risk": result_figure.risk_figure(result)}
+    drawings["noise"] = first_noise_figure(result)
     drawings["gains"] = figures.gains_figure(found.gains)
     if found.filters:
         drawings["filters"] = figures.filters_figure(found)

@@ -58,6 +58,16 @@ def test_pixels_that_do_not_count_are_left_out():
     assert mean_variance(PoissonGaussianNoise(2.0, 0.0), spoilt, mask) == pytest.approx(2 * noisy[:100].mean())
 
 
+def test_below_the_black_level_there_is_nothing_to_compare_with():
+    noise = PoissonGaussianNoise(2.0, 0.0, 100.0)
+    found = examine_residual(RAMP + 1, RAMP, noise)
+    assert [mean > 100 for mean, _ in found.by_brightness] == [True] * 4
+    dark = examine_residual(RAMP / 4 + 1, RAMP / 4, noise)
+    assert dark.variance is None
+    assert dark.words.startswith("mean 1, below the black level")
+    json.dumps([found.to_json(), dark.to_json()], allow_nan=False)
+
+
 def test_a_risk_is_worse_only_beyond_chance():
     noise, image = GaussianNoise(2.0), np.zeros((100, 100))
     chance = 8 * (2 / 10_000) ** 0.5

@@ -28,9 +28,9 @@ def test_the_page_is_self_contained_and_complete(made, photograph, tmp_path):
     assert "28.2" in page
     pictures = [base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)]
     sizes = [Image.open(io.BytesIO(picture)).size for picture in pictures]
-    # Noisy, pretrained, tuned, reference, difference; the four again as zooms; risk, gains and filters.
+    # Noisy, pretrained, tuned, reference, difference; the four again as zooms; risk, noise, gains and filters.
     assert sizes[:5] == [(80, 96)] * 5
-    assert len(sizes) == 12
+    assert len(sizes) == 13
     assert "the network has no biases" in page
     shown = np.asarray(Image.open(io.BytesIO(pictures[2])))
     np.testing.assert_allclose(shown / 255, result.denoised.clip(0, 1), atol=0.51 / 255)
@@ -57,6 +57,6 @@ def test_of_a_network_with_biases_the_net_bias_is_shown(tiny, photograph, tmp_pa
             continue
         write_report(tmp_path / f"{number}.html", result, photograph, facts={}, scores=[], pixels=pixels)
         pages.append((tmp_path / f"{number}.html").read_text())
-    # Seven pictures, risk, gains, net bias; and the filters, of which there may be none.
-    assert [page.count("data:image/png") for page in pages] == [11, 10]
+    # Seven pictures, risk, noise, gains, net bias; and the filters, of which there may be none.
+    assert [page.count("data:image/png") for page in pages] == [12, 11]
     assert all("Shown are 96 x 80 pixels from row 0, column 0." in page for page in pages)
