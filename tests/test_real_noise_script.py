@@ -56,7 +56,9 @@ def reproduce(shared, monkeypatch, *more):
 def test_all_methods_are_measured_once_and_the_document_has_them(script, shared, monkeypatch):
     pytest.importorskip("bm3d")
     pytest.importorskip("matplotlib")
-    (shared / "real-noise.md").write_text("# Real\n<!-- real-noise: begin -->\nNot run yet.\n<!-- real-noise: end -->\nrest\n")
+    (shared / "real-noise.md").write_text(
+        "# Real\n<!-- real-noise: begin -->\nNot run yet.\n<!-- real-noise: end -->\nrest\n"
+    )
     reproduce(shared, monkeypatch, "--limit", "1")
     assert script == [(method, (48, 48)) for method in ("pretrained", "gaussian", "poisson-gaussian", "auto")]
     reproduce(shared, monkeypatch, "--write")

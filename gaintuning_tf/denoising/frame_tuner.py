@@ -244,7 +244,7 @@ class FrameTuner:
             tuned: What `tune` made of it.
             mask: True where a pixel does not count, of the frame's shape.
         """
-        image, denoised = (self.scale * np.float64(one) + self.offset for one in (frame, tuned.denoised[0]))
+        image, denoised = (self.scale * one.astype(np.float64) + self.offset for one in (frame, tuned.denoised[0]))
         known, risk = noise.scaled(self.scale, self.offset), float(tuned.history.risk_after) * self.scale**2
         loss = as_risk_estimate(as_loss(self.recipe.loss, counts=_is_of_counts(noise)))
         factor = loss.criterion.noise_factor

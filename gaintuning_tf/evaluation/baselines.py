@@ -126,12 +126,13 @@ def denoise_bm3d(noisy: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
 
 def _bm3d(noisy, correlation, variance):
     """Denoise by BM3D; the noise has the same variance everywhere."""
-    import bm3d
+    from bm3d import bm3d
 
+    filtered: Any = bm3d  # which is typed for all that it may return
     if correlation is None:
-        return bm3d.bm3d(noisy, variance**0.5)
+        return filtered(noisy, variance**0.5)
     with _trapz():
-        return bm3d.bm3d(noisy, variance * power_spectrum(correlation, noisy.shape))
+        return filtered(noisy, variance * power_spectrum(correlation, noisy.shape))
 
 
 @contextlib.contextmanager

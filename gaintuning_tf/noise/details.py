@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -116,7 +116,8 @@ def _filtered_lags(radius):
     """Give `h[y - 2a]` for details up to 3 apart, (7, 2 radius + 1)."""
     import pywt
 
-    kernel = np.array(pywt.Wavelet("db2").dec_hi)
+    wavelets: Any = pywt  # whose types lack what is compiled
+    kernel = np.array(wavelets.Wavelet("db2").dec_hi)
     lags = np.convolve(kernel, kernel[::-1])
     places = np.arange(-radius, radius + 1) - 2 * np.arange(1 - BLOCK, BLOCK)[:, None] + len(lags) // 2
     inside = (places >= 0) & (places < len(lags))

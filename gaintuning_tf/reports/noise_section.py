@@ -107,7 +107,7 @@ def noise_figure(noise: NoiseModel, groups: Groups | None, by_brightness: Any = 
     taken = np.array(by_brightness, np.float64).reshape(-1, 2)
     seen = [taken[:, 0]] if groups is None else [taken[:, 0], groups.means]
     ends = np.array([min(part.min() for part in seen), max(part.max() for part in seen)])
-    places = np.linspace(*ends, 200)
+    places = np.linspace(ends[0], ends[1], 200)
     left.plot(places, noise.variance(places), color="black", linewidth=1.2, label="model")
     if groups is not None:
         left.plot(*groups, "o", markersize=5, label="noisy image, groups of blocks")
