@@ -3,6 +3,7 @@
 //   serving MODEL denoise  IN OUT N H W C
 //   serving MODEL gaintune IN OUT N H W C STEPS SIGMA...   one sigma for each of the N images
 //   serving MODEL threads  IN OUT N H W C STEPS SIGMA...   each image in a request of its own, all N at once
+//   serving MODEL gaintune_noise IN OUT N H W C STEPS K SLOPE... INTERCEPT... CORRELATION...   N, N and N * K * K
 //
 // IN holds N * H * W * C floats; OUT gets as many, and after them, unless for `denoise`, N risks. The peak of the
 // process's memory, in kilobytes, goes to stdout.
@@ -26,6 +27,9 @@ using Named = std::vector<std::pair<std::string, Tensor>>;
 struct Request {
   tensorflow::int64 n, h, w, c;
   Floats pixels, sigma;
+  // Of `gaintune_noise`.
+  tensorflow::int64 k = 0;
+  Floats slope, intercept, correlation;
   int steps;
 };
 
@@ -60,8 +64,16 @@ Answer Run(const tensorflow::SavedModelBundle& bundle, const std::string& name, 
   inputs.emplace_back(signature.inputs().at("noisy").name(),
                       Filled({request.n, request.h, request.w, request.c}, request.pixels));
   std::vector<std::string> outputs = {signature.outputs().at("denoised").name()};
-  if (name == "gaintune") {
-    inputs.emplace_back(signature.inputs().at("sigma").name(), Filled({request.n}, request.sigma));
+  const auto add = [&](const std::string& input, const tensorflow::TensorShape& shape, const Floats& values) {
+    inputs.emplace_back(signature.inputs().at(input).name(), Filled(shape, values));
+  };
+  if (name == "gaintune") add("sigma", {request.n}, request.sigma);
+  if (name == "gaintune_noise") {
+    add("slope", {request.n}, request.slope);
+    add("intercept", {request.n}, request.intercept);
+    add("correlation", {request.n, request.k, request.k}, request.correlation);
+  }
+  if (name != "serving_default") {
     inputs.emplace_back(signature.inputs().at("steps").name(), Tensor(request.steps));
     outputs.push_back(signature.outputs().at("sure").name());
   }
@@ -69,6 +81,14 @@ Answer Run(const tensorflow::SavedModelBundle& bundle, const std::string& name, 
   const auto status = bundle.session->Run(inputs, outputs, {}, &results);
   Check(status.ok(), status.ToString());
   return {Values(results[0]), results.size() > 1 ? Values(results[1]) : Floats()};
+}
+
+Request OneOf(const Request& all, const Floats& pixels, float sigma) {
+  Request one = all;
+  one.n = 1;
+  one.pixels = pixels;
+  one.sigma = {sigma};
+  return one;
 }
 
 // Every image in a thread and a request of its own.
@@ -80,7 +100,7 @@ Answer RunAtOnce(const tensorflow::SavedModelBundle& bundle, const Request& requ
     threads.emplace_back([&, i] {
       const auto begin = request.pixels.begin() + i * size;
       answers[i] = Run(bundle, "gaintune",
-                       {1, request.h, request.w, request.c, Floats(begin, begin + size), {request.sigma[i]}, request.steps});
+                       OneOf(request, Floats(begin, begin + size), request.sigma[i]));
     });
   }
   for (auto& thread : threads) thread.join();
@@ -92,13 +112,34 @@ Answer RunAtOnce(const tensorflow::SavedModelBundle& bundle, const Request& requ
   return together;
 }
 
+// K, then the numbers of all images, one kind after the other.
+void ReadNoise(const Floats& numbers, Request* request) {
+  Check(!numbers.empty(), "K, SLOPE..., INTERCEPT... and CORRELATION...");
+  const auto n = request->n;
+  request->k = static_cast<tensorflow::int64>(numbers[0]);
+  Check(static_cast<tensorflow::int64>(numbers.size()) == 1 + n * (2 + request->k * request->k), "N * (2 + K * K) numbers");
+  const auto slope = numbers.begin() + 1;
+  request->slope.assign(slope, slope + n);
+  request->intercept.assign(slope + n, slope + 2 * n);
+  request->correlation.assign(slope + 2 * n, numbers.end());
+}
+
 int main(int count, char** arguments) {
-  Check(count >= 9, "usage: serving MODEL denoise|gaintune|threads IN OUT N H W C [STEPS SIGMA...]");
+  Check(count >= 9, "usage: serving MODEL denoise|gaintune|threads|gaintune_noise IN OUT N H W C [STEPS NUMBER...]");
   const std::string mode = arguments[2];
-  Request request{std::atoll(arguments[5]), std::atoll(arguments[6]), std::atoll(arguments[7]), std::atoll(arguments[8])};
+  Request request;
+  request.n = std::atoll(arguments[5]);
+  request.h = std::atoll(arguments[6]);
+  request.w = std::atoll(arguments[7]);
+  request.c = std::atoll(arguments[8]);
   request.steps = count > 9 ? std::atoi(arguments[9]) : 0;
-  for (int i = 10; i < count; ++i) request.sigma.push_back(std::atof(arguments[i]));
-  Check(mode == "denoise" || static_cast<tensorflow::int64>(request.sigma.size()) == request.n, "one SIGMA per image");
+  Floats numbers;
+  for (int i = 10; i < count; ++i) numbers.push_back(std::atof(arguments[i]));
+  if (mode == "gaintune_noise")
+    ReadNoise(numbers, &request);
+  else
+    request.sigma = numbers;
+  Check(mode == "denoise" || mode == "gaintune_noise" || static_cast<tensorflow::int64>(request.sigma.size()) == request.n, "one SIGMA per image");
 
   request.pixels.resize(request.n * request.h * request.w * request.c);
   std::ifstream input(arguments[3], std::ios::binary);

@@ -21,7 +21,7 @@ from gaintuning_tf.gains.surgery import gain_layers, gain_names, insert_gains, s
 from gaintuning_tf.losses.base import as_risk_estimate
 from gaintuning_tf.networks import tiles
 from gaintuning_tf.networks.network import network_of
-from gaintuning_tf.noise.automatic import NoiseEstimate, examine_noise
+from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
 from gaintuning_tf.noise.details import detail_level
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 # details is not that of white noise in this image; upwards texture may be the reason, and
 # it has to be twice as far.
 UNLIKE = 2**0.5
-# Smaller images are too small to tell one kind of noise from another.
-SMALLEST = 64
 # Beyond this many pixels, the denoised image is put together from tiles, so that memory
 # does not grow with the image.
 TILED_PIXELS = 1536 * 1536

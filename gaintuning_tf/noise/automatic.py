@@ -26,6 +26,9 @@ ALIKE, PLAINLY, NEARLY_ALIKE = 1.3, 4.0, 2.5
 # groups of blocks lie within NEAR of a line, and variance and mean correlate. Texture grows
 # with brightness, too, but less regularly; the lowest variances of a group see least of it.
 GROWTH, NEAR, MOST, STRAIGHT, QUIET = 1.75, 0.3, 0.7, 0.8, 0.1
+# In images with a shorter side than this, there is too little to tell one kind of noise
+# from another.
+SMALLEST = 64
 # Shares of pixels at the ends of the range that are worth a word.
 CLIPPED = 1e-3
 

@@ -72,6 +72,30 @@ def complements_of(correlation: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
     return tf.cast(_cut(root, radii, grey), correlation.dtype)
 
 
+def nearest_of(correlation: tf.Tensor) -> tf.Tensor:
+    """Find the nearest correlations that noise can have, as `correlation.nearest_correlation` does.
+
+    Args:
+        correlation: (N, K, K); odd sides.
+
+    Returns:
+        Of the same shape and dtype.
+
+    Example:
+
+    >>> nearest_of(tf.constant([[[0.6, 1.0, 0.6]]]))[0, 0].numpy().round(2).tolist()
+    [0.56, 1.0, 0.56]
+    """
+    wide = tf.float64 if correlation.dtype == tf.float64 else tf.float32
+    lags = tf.cast(correlation, wide)[:, None, None]
+    rows, columns = (_side(lags, axis) for axis in (-2, -1))
+    radii = [rows // 2, columns // 2]
+    # The root of the square of what is not negative is what is not negative.
+    projected = _spectral_root(_wrapped(lags, radii), True, lambda values: tf.square(tf.maximum(values, 0)))
+    found = tf.roll(projected, radii, [-2, -1])[:, 0, 0, :rows, :columns]
+    return tf.cast(found / projected[:, 0, 0, :1, :1], correlation.dtype)
+
+
 def _cut(root, radii, grey):
     """Cut filters (N, C, C, rows, columns), lag zero first, to their radius, lag zero in the middle."""
     found = tf.roll(root, [radius_of_filter(radius) for radius in radii], [-2, -1])

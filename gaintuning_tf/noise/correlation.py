@@ -10,7 +10,7 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 
 # Two numbers that should be the same may differ by the rounding of float32.
-_ROUNDING = 1e-4
+ROUNDING = 1e-4
 # An estimate of a correlation, or one cut off, has negative values in its spectrum, which
 # no noise has. Without them it may differ by this much and not by more: a Gaussian of
 # standard deviation 2 pixels, which autocorrelates to one of 2.8, is off by 0.08 when cut
@@ -82,13 +82,13 @@ def _check_one(one):
     if not np.isfinite(one).all():
         raise InputError("expected correlation to be finite, received NaN or infinite values")
     zero = one[one.shape[0] // 2, one.shape[1] // 2]
-    if np.abs(np.diag(zero) - 1 if one.ndim == 4 else zero - 1).max() > _ROUNDING:
+    if np.abs(np.diag(zero) - 1 if one.ndim == 4 else zero - 1).max() > ROUNDING:
         raise InputError(f"expected correlation to be one at lag zero, received {zero}: divide it by the variance")
-    if np.abs(one - _mirrored(one)).max() > _ROUNDING:
+    if np.abs(one - _mirrored(one)).max() > ROUNDING:
         raise InputError(
             "expected correlation to be symmetric, rho[-lag, d, c] = rho[lag, c, d], received one that isn't"
         )
-    if np.abs(one).max() > 1 + _ROUNDING:
+    if np.abs(one).max() > 1 + ROUNDING:
         raise InputError(f"expected correlation of at most one, received {np.abs(one).max():.4g}")
     off = np.abs(nearest_correlation(one) - one).max()
     if off > MOST_PROJECTED:

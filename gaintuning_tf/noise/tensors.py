@@ -228,7 +228,9 @@ class NoiseTensors(NamedTuple):
         """
         if self.is_white:
             return denoise
-        added = [self._complement(images, _copy_seed(seed, number)) for number in range(copies)]
+        # All copies have the filter, which is most of what they take in a graph.
+        filters = colouring.complements_of(self.correlation, self.whitening)
+        added = [self._complement(images, filters, _copy_seed(seed, number)) for number in range(copies)]
 
         def of_copies(noisy):
             repeats = [tf.shape(noisy)[0] // tf.shape(images)[0]] + [1] * (len(images.shape) - 1)
@@ -236,7 +238,7 @@ class NoiseTensors(NamedTuple):
 
         return of_copies
 
-    def _complement(self, images, seed):
+    def _complement(self, images, filters, seed):
         """Draw the noise that makes that of the images white up to a share of its spectrum's highest value."""
 
         def white(shape):
@@ -245,7 +247,6 @@ class NoiseTensors(NamedTuple):
             )
 
         level = tf.sqrt(self.mean(tf.maximum(self.variance(images), 0)))
-        filters = colouring.complements_of(self.correlation, self.whitening)
         return along_images(level, images) * colouring.filtered(white, images, filters)
 
     def specs(self, image: tf.TensorSpec) -> NoiseTensors:

@@ -5,6 +5,8 @@ May import: `support`, `images`, `losses`, `gains`, `networks`, `tuning`.
 - `client`: requests to TensorFlow Serving.
 - `export`: SavedModels for TensorFlow Serving.
 - `noise_in_graph`: the noise estimate as a graph.
+- `request_checks`: what a request must hold.
+- `request_noise`: the noise that a request says, as arrays.
 - `tuning_in_graph`: the whole tuning as a graph without state.
 - `versions`: the folders of a served model's versions.
 - `warmup_requests`: the first requests, which a server makes itself.

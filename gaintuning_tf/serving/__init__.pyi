@@ -1,5 +1,5 @@
 from .client import PROTOCOLS as PROTOCOLS, ServingClient as ServingClient
 from .export import export_saved_model as export_saved_model
 from .noise_in_graph import estimate_sigma as estimate_sigma
-from .tuning_in_graph import denoise_adaptively as denoise_adaptively, tune_one as tune_one
+from .tuning_in_graph import TuningInGraph as TuningInGraph, tune_one as tune_one
 from .warmup_requests import write_warmup as write_warmup

@@ -13,10 +13,16 @@ from numpy.typing import ArrayLike
 
 from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.images.array_layout import layout
+from gaintuning_tf.noise.models import NoiseModel
+from gaintuning_tf.serving.request_noise import noise_inputs, noise_of_frames, starts_at_zero
 from gaintuning_tf.support.extras import required
 
 PROTOCOLS = ("grpc", "rest")
-DENOISE, GAINTUNE = "serving_default", "gaintune"
+DENOISE, GAINTUNE, GAINTUNE_NOISE = "serving_default", "gaintune", "gaintune_noise"
+_ABSENT = (
+    "{address}: expected a model with the signature `{signature}`, received one without: export it anew with "
+    "`gaintuning-tf export`, without --no-adaptive, and this or a newer version of it"
+)
 # gRPC's own limit of 4 MB is less than one image of 1024x1024.
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
@@ -56,7 +62,7 @@ class ServingClient:
             raise InputError(f"expected protocol in {', '.join(PROTOCOLS)}, received {protocol!r}")
         self.channels = channels
         kind = _Grpc if protocol == "grpc" else _Rest
-        self._predict = kind(address, model, version, timeout).predict
+        self._server = kind(address, model, version, timeout)
 
     def denoise(self, image: ArrayLike, *, axes: str | None = None, data_range: float | None = None) -> np.ndarray:
         """Denoise an image with the network as it is.
@@ -80,6 +86,7 @@ class ServingClient:
         image: ArrayLike,
         *,
         sigma: float | None = None,
+        noise: str | NoiseModel | None = None,
         steps: int = 10,
         axes: str | None = None,
         data_range: float | None = None,
@@ -88,7 +95,12 @@ class ServingClient:
 
         Args:
             image: As for `denoise`.
-            sigma: Standard deviation of the noise in the image's units; by default the server estimates it.
+            sigma: Standard deviation of white Gaussian noise in the image's units; without it and `noise`, the
+                server estimates it.
+            noise: `"auto"`, or another kind that `estimate_noise` knows: the noise of each frame is estimated here,
+                white or correlated, the same everywhere or growing with the signal, and sent along. Or a noise
+                model in the image's units. Needs a model with the signature `gaintune_noise`, which takes
+                covariances between channels for none.
             steps: Steps of tuning; 0 for the network as it is.
             axes: As for `denoise`.
             data_range: As for `denoise`.
@@ -98,20 +110,41 @@ class ServingClient:
             squared units of the image.
 
         Raises:
-            InputError: The image cannot be used, or the server cannot be asked or refuses.
+            InputError: The image or the noise cannot be used, the server cannot be asked or refuses, or its
+                model has no such signature.
         """
+        if sigma is not None and noise is not None:
+            raise InputError("expected the noise level in `sigma` or in `noise`, received both")
         if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
             raise InputError(f"expected sigma to be a positive number, in the units of the image, received {sigma}")
-        arrangement, frames = self._frames(image, axes, data_range)
-        level = -1.0 if sigma is None else sigma / arrangement.data_range
-        inputs = {"noisy": frames, "sigma": np.full(len(frames), level, np.float32), "steps": np.int32(steps)}
-        outputs = self._predict(GAINTUNE, inputs)
-        return arrangement.image(outputs["denoised"]), outputs["sure"] * arrangement.data_range**2
+        arrangement, frames = self._frames(image, axes, data_range, from_zero=starts_at_zero(noise))
+        scale = arrangement.data_range
+        if noise is None:
+            level = -1.0 if sigma is None else sigma / scale
+            signature, known = GAINTUNE, {"sigma": np.full(len(frames), level, np.float32)}
+        else:
+            models = noise_of_frames(noise, frames, scale, arrangement.offset)
+            signature, known = GAINTUNE_NOISE, noise_inputs(models)
+        outputs = self._predict(signature, {"noisy": frames, **known, "steps": np.int32(steps)})
+        return arrangement.image(outputs["denoised"]), outputs["sure"] * scale**2
 
-    def _frames(self, image, axes, data_range):
+    def _predict(self, signature, inputs):
+        try:
+            return self._server.predict(signature, inputs)
+        except InputError as error:
+            if _says_that_it_is_absent(str(error), signature):
+                raise InputError(_ABSENT.format(address=self._server.address, signature=signature)) from error
+            raise
+
+    def _frames(self, image, axes, data_range, from_zero=False):
         image = np.asarray(image)
-        arrangement = layout(image, self.channels, axes=axes, data_range=data_range)
+        arrangement = layout(image, self.channels, axes=axes, data_range=data_range, from_zero=from_zero)
         return arrangement, arrangement.frames(image)
+
+
+def _says_that_it_is_absent(text, signature):
+    """Whether the server's error is `Serving signature key "..." not found` or, by REST, `Serving signature name: ...`."""
+    return all(part in text for part in ("signature", f'"{signature}"', "not found"))
 
 
 class _Grpc:

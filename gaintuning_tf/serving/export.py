@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,14 +16,16 @@ from gaintuning_tf.gains.surgery import fold_gains
 from gaintuning_tf.losses.coupled_bootstrap import CoupledBootstrap
 from gaintuning_tf.networks import sizes
 from gaintuning_tf.serving import versions
-from gaintuning_tf.serving.tuning_in_graph import denoise_adaptively
+from gaintuning_tf.serving.tuning_in_graph import TuningInGraph
 from gaintuning_tf.serving.warmup_requests import write_warmup
 from gaintuning_tf.support import atomic_files
 from gaintuning_tf.tuning.defaults import WINDOW
-from gaintuning_tf.tuning.steps import Steps, gain_steps
+from gaintuning_tf.tuning.steps import gain_steps
 
 # What the warm-up requests hold: a small image, where the network takes any size.
 _WARMUP_SIDE = 32
+_WARMUP_CORRELATION = np.array([[[0.2, 0.5, 0.2], [0.5, 1.0, 0.5], [0.2, 0.5, 0.2]]], np.float32)
+_NUMBERS = ("sigma", "slope", "intercept")
 
 
 def export_saved_model(
@@ -41,6 +43,11 @@ def export_saved_model(
       to estimate it. `sure` is the risk estimate of the gains that were kept, a mean squared
       error in squared units of the image. Nothing outlives the request, and requests that
       run at once do not touch each other.
+    - `gaintune_noise`, if `adaptive`: `noisy`, the line of the noise's variance `slope` [N] and
+      `intercept` [N], `correlation` [N, K, K] and `steps`, to the same. The variance is
+      `slope * value + intercept` in units of `noisy`, the intercept negative where there is a black
+      level. The correlation is the autocovariance over the variance, K odd, one at lag zero in
+      the middle; zero elsewhere, or K of 1, is white noise. What is not such noise is refused.
 
     What the network needs as multiples of the sides is mirrored and cropped in the graph.
     The version has warm-up requests in TensorFlow Serving's format. Beside the versions, a
@@ -52,7 +59,7 @@ def export_saved_model(
         model: A denoiser (N, H, W, C) to the same shape; never changed. Its gains, if it
             has any, are folded.
         path: Folder of the versions, made if absent: TensorFlow Serving's `base_path`.
-        adaptive: Whether to include `gaintune`. It holds the network a second time.
+        adaptive: Whether to include `gaintune` and `gaintune_noise`. They hold the network a second time.
         version: Number of the version, the next free one by default.
 
     Returns:
@@ -98,18 +105,19 @@ class _Served:
         self._shape = model.inputs[0].shape[1:]
         self._dtype = tf.as_dtype(model.inputs[0].dtype)
         self._denoised = sizes.at_any_size(model)
-        self._steps = gain_steps(model, CoupledBootstrap()) if adaptive else None
-
-    @property
-    def adaptive(self):
-        return self._steps is not None
+        self.adaptive = adaptive
+        self._tuning = TuningInGraph(gain_steps(model, CoupledBootstrap()), window=WINDOW) if adaptive else None
 
     def signatures(self):
         noisy = tf.TensorSpec([None, *self._shape], tf.float32, name="noisy")
         functions = {"serving_default": tf.function(self._denoise, [noisy], autograph=False)}
         if self.adaptive:
-            others = [tf.TensorSpec([None], tf.float32, name="sigma"), tf.TensorSpec([], tf.int32, name="steps")]
-            functions["gaintune"] = tf.function(self._gaintune, [noisy, *others], autograph=False)
+            steps = tf.TensorSpec([], tf.int32, name="steps")
+            sigma, slope, intercept = (tf.TensorSpec([None], tf.float32, name=name) for name in _NUMBERS)
+            correlation = tf.TensorSpec([None, None, None], tf.float32, name="correlation")
+            noise = [slope, intercept, correlation]
+            functions["gaintune"] = tf.function(self._at_sigma, [noisy, sigma, steps], autograph=False)
+            functions["gaintune_noise"] = tf.function(self._at_noise, [noisy, *noise, steps], autograph=False)
         return {name: function.get_concrete_function() for name, function in functions.items()}
 
     def warmup(self):
@@ -118,16 +126,25 @@ class _Served:
         noisy = np.random.default_rng(0).normal(0.5, 0.1, [1, *shape]).astype(np.float32)
         requests: dict[str, dict[str, Any]] = {"serving_default": {"noisy": noisy}}
         if self.adaptive:
-            requests["gaintune"] = {"noisy": noisy, "sigma": np.array([0.1], np.float32), "steps": np.int32(1)}
+            sigma, slope, intercept = (np.array([number], np.float32) for number in (0.1, 0.01, 0.005))
+            noise = {"slope": slope, "intercept": intercept, "correlation": _WARMUP_CORRELATION}
+            requests["gaintune"] = {"noisy": noisy, "sigma": sigma, "steps": np.int32(1)}
+            requests["gaintune_noise"] = {"noisy": noisy, **noise, "steps": np.int32(1)}
         return requests
 
     def _denoise(self, noisy):
         return {"denoised": self._denoised(noisy)}
 
-    def _gaintune(self, noisy, sigma, steps):
-        images, levels = tf.cast(noisy, self._dtype), tf.cast(sigma, self._dtype)
-        denoised, risk = denoise_adaptively(cast(Steps, self._steps), images, levels, steps, window=WINDOW)
-        return {"denoised": tf.cast(denoised, noisy.dtype), "sure": tf.cast(risk, noisy.dtype)}
+    def _at_sigma(self, noisy, sigma, steps):
+        return self._answer(self._tuning.at_sigma, steps, noisy, sigma)
+
+    def _at_noise(self, noisy, slope, intercept, correlation, steps):
+        return self._answer(self._tuning.at_noise, steps, noisy, slope, intercept, correlation)
+
+    def _answer(self, tune, steps, *parts):
+        """Tune in the network's dtype, and answer in that of the request."""
+        denoised, risk = tune(*(tf.cast(part, self._dtype) for part in parts), steps)
+        return {"denoised": tf.cast(denoised, tf.float32), "sure": tf.cast(risk, tf.float32)}
 
 
 def _write(served, path, version):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.serving.noise_in_graph import estimate_sigma
+from gaintuning_tf.serving.request_checks import (
+    checks_of_correlation,
+    checks_of_images,
+    checks_of_numbers,
+    checks_of_slope,
+)
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.steps import Steps
 from gaintuning_tf.tuning.windows import step_seed
 
 
-def denoise_adaptively(
-    way: Steps, noisy: tf.Tensor, sigma: tf.Tensor, steps: tf.Tensor, *, seed: int = 0, window: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Tune gains for each image of a batch by itself, and denoise it with them; in a graph, without state.
+class TuningInGraph:
+    """The tuning of each image of a batch by itself, and its denoising; in a graph, without state.
 
     What `gaintune` does in Python (Mohan et al., "Adaptive denoising via GainTuning", NeurIPS
     2021), by the same functions. One image is tuned after the other, so that neither the
@@ -23,53 +29,148 @@ def denoise_adaptively(
 
     Args:
         way: How to tune, and what: see `gain_steps`. All gains start at one.
-        noisy: (N, H, W, C), in [0, 1].
-        sigma: Standard deviation of the noise of each image in the same units, (N,);
-            estimated by `estimate_sigma` where it is not positive. An image in which no
-            noise is found is denoised with gains of one.
-        steps: Steps of optimisation, (), integer, at least 0.
         seed: As for `gaintune`.
         window: As for `GainTuner.tune`.
-
-    Returns:
-        The denoised images, (N, H, W, C), and the risk of the gains that were kept, on probes
-        that tuning did not see, (N,), in squared units of the image.
-
-    Raises:
-        tf.errors.InvalidArgumentError: There is no image, or not one sigma for each, pixels or sigma
-            are not finite, or steps is negative.
 
     Example:
 
     >>> import keras
-    >>> from gaintuning_tf import MonteCarloSURE
+    >>> from gaintuning_tf import CoupledBootstrap
     >>> from gaintuning_tf.tuning.steps import gain_steps
     >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same")])
-    >>> way = gain_steps(model, MonteCarloSURE())
+    >>> graph = TuningInGraph(gain_steps(model, CoupledBootstrap()), window=512)
     >>> noisy = tf.random.stateless_uniform((2, 16, 16, 1), (0, 1))
-    >>> denoised, risk = denoise_adaptively(way, noisy, tf.constant([0.1, 0.2]), tf.constant(3), window=512)
+    >>> denoised, risk = graph.at_sigma(noisy, tf.constant([0.1, 0.2]), tf.constant(3))
     >>> denoised.shape.as_list(), risk.shape.as_list()
     ([2, 16, 16, 1], [2])
     """
-    with tf.control_dependencies(_checks(noisy, sigma, steps)):
-        noisy = tf.identity(noisy)
 
-    def one(image_and_sigma):
-        image, level = image_and_sigma
-        level = tf.where(level > 0, level, tf.cast(estimate_sigma(image), level.dtype))
-        found = tf.where(level > 0, steps, 0)
-        noise = NoiseTensors(intercept=tf.square(level[None]))
-        gains, risk = tune_one(way, image[None], noise, found, seed=seed, window=window)
-        return way.objective.network.apply(gains, image[None])[0], risk[0]
+    def __init__(self, way: Steps, *, seed: int = 0, window: int):
+        self._way, self._seed, self._window = way, seed, window
+        network = way.objective.network.network
+        image, number = tf.TensorSpec(network.shape, network.dtype), tf.TensorSpec([], network.dtype)
+        line = [image, number, number, tf.TensorSpec([], tf.int32)]
+        # Both ways to ask call this one function, so that a SavedModel of both has it once.
+        self._white = tf.function(self._at_white_noise, line, autograph=False)
 
-    result = (tf.TensorSpec(noisy.shape[1:], noisy.dtype), tf.TensorSpec([], tf.float64))
-    denoised, risk = tf.map_fn(one, (noisy, sigma), fn_output_signature=result, parallel_iterations=1)
-    return tf.reshape(denoised, tf.shape(noisy)), tf.cast(risk, noisy.dtype)
+    def at_sigma(self, noisy: tf.Tensor, sigma: tf.Tensor, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Tune and denoise images with white Gaussian noise.
+
+        Args:
+            noisy: (N, H, W, C), in [0, 1].
+            sigma: Standard deviation of the noise of each image in the same units, (N,);
+                estimated by `estimate_sigma` where it is not positive. An image in which no
+                noise is found is denoised with gains of one.
+            steps: Steps of optimisation, (), int32, at least 0.
+
+        Returns:
+            The denoised images, (N, H, W, C), and the risk of the gains that were kept, on probes
+            that tuning did not see, (N,), in squared units of the image.
+
+        Raises:
+            tf.errors.InvalidArgumentError: There is no image, or not one sigma for each, pixels or sigma
+                are not finite, or steps is negative.
+        """
+        with tf.control_dependencies([*checks_of_images(noisy, steps), *checks_of_numbers(noisy, sigma=sigma)]):
+            noisy = tf.identity(noisy)
+
+        def of_image(image, level):
+            level = tf.where(level > 0, level, tf.cast(estimate_sigma(image), level.dtype))
+            return self._white(image, tf.zeros_like(level), tf.square(level), steps)
+
+        return _image_by_image(of_image, noisy, sigma)
+
+    def at_noise(
+        self, noisy: tf.Tensor, slope: tf.Tensor, intercept: tf.Tensor, correlation: tf.Tensor, steps: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Tune and denoise images with noise of a variance `slope * value + intercept`, white or correlated.
+
+        Args:
+            noisy: (N, H, W, C), in [0, 1].
+            slope: That of the variance of each image, (N,), at least 0; in the units of `noisy`.
+            intercept: Likewise in their square, negative where there is a black level. An image
+                whose mean variance is not positive is denoised with gains of one.
+            correlation: Autocovariance over variance, (N, K, K), see `correlation.checked_correlation`: K
+                is odd, lag zero in the middle; each channel has this one, independent of the
+                others. Zero but at lag zero for white noise, for which K may be 1.
+            steps: Steps of optimisation, (), int32, at least 0.
+
+        Returns:
+            As `at_sigma`. Of correlated noise, the denoised image is the mean over noisier copies, see
+            `NoiseTensors.shown`.
+
+        Raises:
+            tf.errors.InvalidArgumentError: There is no image, or not one of each for each, a number is not
+                finite, slope or steps is negative, or correlation is none.
+
+        Example:
+
+        >>> import keras
+        >>> from gaintuning_tf import CoupledBootstrap
+        >>> from gaintuning_tf.tuning.steps import gain_steps
+        >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same")])
+        >>> graph = TuningInGraph(gain_steps(model, CoupledBootstrap()), window=512)
+        >>> noisy = tf.random.stateless_uniform((1, 16, 16, 1), (0, 1))
+        >>> correlation = tf.constant([[[0.0, 0.0, 0.0], [0.5, 1.0, 0.5], [0.0, 0.0, 0.0]]])
+        >>> denoised, risk = graph.at_noise(noisy, tf.zeros(1), tf.constant([0.01]), correlation, tf.constant(3))
+        >>> denoised.shape.as_list(), risk.shape.as_list()
+        ([1, 16, 16, 1], [1])
+        """
+        checks = [*checks_of_images(noisy, steps), *checks_of_numbers(noisy, slope=slope, intercept=intercept)]
+        with tf.control_dependencies([*checks, *checks_of_slope(slope), *checks_of_correlation(noisy, correlation)]):
+            noisy = tf.identity(noisy)
+
+        def of_image(image, slope, intercept, correlation):
+            return tf.cond(
+                _is_white(correlation),
+                lambda: self._white(image, slope, intercept, steps),
+                lambda: self._denoised(image, _line(slope, intercept, correlation), steps),
+            )
+
+        return _image_by_image(of_image, noisy, slope, intercept, correlation)
+
+    def _at_white_noise(self, image, slope, intercept, steps):
+        return self._denoised(image, _line(slope, intercept), steps)
+
+    def _denoised(self, image, noise, steps):
+        """Tune on one image (H, W, C), and denoise it; returns it and its risk."""
+        noisy = image[None]
+        found = noise.mean_variance(noisy)[0] > 0
+        # A line that is below zero in the mean says no more than that there is no noise.
+        noise = noise._replace(**{name: tf.where(found, part, 0) for name, part in _parameters(noise)})
+        steps = tf.where(found, steps, 0)
+        gains, noise, risk = tune_one(self._way, noisy, noise, steps, seed=self._seed, window=self._window)
+        return self._way.objective.denoise(gains, noisy, noise, self._seed)[0], risk[0]
+
+
+def _parameters(noise):
+    return [("slope", noise.slope), ("intercept", noise.intercept)]
+
+
+def _line(slope, intercept, correlation: Any = ()):
+    """Make the noise of one image of its line and, unless it is white, its correlation (K, K)."""
+    if isinstance(correlation, tuple):
+        return NoiseTensors(slope[None], intercept[None])
+    whitening = tf.zeros([1], correlation.dtype)
+    return NoiseTensors(slope[None], intercept[None], correlation[None], whitening=whitening)
+
+
+def _is_white(correlation):
+    """Whether a correlation (K, K) is one at lag zero and zero elsewhere, ()."""
+    return tf.math.count_nonzero(correlation) <= 1
+
+
+def _image_by_image(of_image, noisy, *parameters):
+    """Denoise one image of a batch after the other; returns the images and their risks, of their dtype."""
+    kind = (tf.TensorSpec(noisy.shape[1:], noisy.dtype), tf.TensorSpec([], tf.float64))
+    images = (noisy, *parameters)
+    found = tf.map_fn(lambda parts: of_image(*parts), images, fn_output_signature=kind, parallel_iterations=1)
+    return tf.reshape(found[0], tf.shape(noisy)), tf.cast(found[1], noisy.dtype)
 
 
 def tune_one(
     way: Steps, noisy: tf.Tensor, noise: NoiseTensors, steps: tf.Tensor, *, seed: int = 0, window: int
-) -> tuple[list[tf.Tensor], tf.Tensor]:
+) -> tuple[list[tf.Tensor], NoiseTensors, tf.Tensor]:
     """Find the gains that `GainTuner.tune` would find on one image from gains of one.
 
     Args:
@@ -82,7 +183,8 @@ def tune_one(
 
     Returns:
         One tensor per `Gain` layer, in the order of `gain_layers`, and behind them the
-        contrast; and the held-out risk, (1,), float64.
+        contrast; the noise, of correlated noise with the whitening that was chosen; and the
+        held-out risk, (1,), float64.
     """
     objective = way.objective
     windows = objective.windows(noisy, window)
@@ -124,18 +226,5 @@ def tune_one(
         fn_output_signature=result,
         parallel_iterations=1,
     )
-    return selection.keep_best(candidates, [before, *tf.unstack(risks, num=len(candidates) - 1)])
-
-
-def _checks(noisy, sigma, steps):
-    return [
-        tf.debugging.assert_positive(tf.shape(noisy)[0], "expected at least one image"),
-        tf.debugging.assert_equal(
-            tf.shape(sigma), tf.shape(noisy)[:1], "expected one sigma for each image: noisy [N, H, W, C] and sigma [N]"
-        ),
-        tf.debugging.assert_non_negative(steps, "expected steps to be a whole number of at least 0"),
-        tf.debugging.Assert(
-            tf.reduce_all(tf.math.is_finite(noisy)), ["expected finite pixels, received NaN or infinite ones"]
-        ),
-        tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(sigma)), ["expected finite sigma, received", sigma]),
-    ]
+    kept, lowest = selection.keep_best(candidates, [before, *tf.unstack(risks, num=len(candidates) - 1)])
+    return kept, inputs.noise, lowest

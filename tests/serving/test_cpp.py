@@ -11,6 +11,7 @@ from skimage.io import imread
 from gaintuning_tf import export_saved_model, gain_layers, gaintune, insert_gains, load_denoiser, psnr
 from gaintuning_tf.evaluation.samples import noisy_version
 from gaintuning_tf.networks.torch_checkpoints import import_torch
+from helpers.correlations import BLURRED
 from helpers.graph_writers import WRITERS, plain
 from helpers.places import ROOT
 
@@ -81,6 +82,21 @@ def test_the_network_that_adapts_itself_also_in_eight_threads_at_once(run, pytho
         denoised, sure, _ = run(mode, noisy, 10, SIGMAS)
         np.testing.assert_allclose(denoised, expected, atol=SAME)
         np.testing.assert_allclose(sure, risks, atol=SAME)
+
+
+def test_noise_of_any_kind_is_tuned_on_as_in_python(run, python):
+    noisy = images((4, 40, 36, 1))
+    slope, intercept = np.float32([0, 0.02, 0, 0.02]), np.float32([0.01, -0.002, 0.01, -0.002])
+    white = np.pad(np.ones((1, 1)), 2)
+    correlation = np.float32([white, white, BLURRED, BLURRED])
+    known = {"slope": slope, "intercept": intercept, "correlation": correlation}
+    expected = python["gaintune_noise"](noisy=noisy, steps=tf.constant(6), **known)
+    numbers = [len(white), *slope, *intercept, *correlation.ravel()]
+    denoised, sure, _ = run("gaintune_noise", noisy, 6, numbers)
+    np.testing.assert_allclose(denoised, expected["denoised"], atol=SAME)
+    np.testing.assert_allclose(sure, expected["sure"], atol=SAME)
+    plain = python["serving_default"](noisy=tf.constant(noisy))["denoised"].numpy()
+    assert np.all(np.abs(denoised - plain).max((1, 2, 3)) > 100 * SAME), "tuning changes every image"
 
 
 def test_memory_does_not_grow_with_the_steps(run):

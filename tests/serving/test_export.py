@@ -10,10 +10,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import InputError, export_saved_model, gain_layers, gaintune, insert_gains, load_denoiser, save_gains
+from gaintuning_tf import (
+    InputError,
+    PoissonGaussianNoise,
+    export_saved_model,
+    gain_layers,
+    gaintune,
+    insert_gains,
+    load_denoiser,
+    save_gains,
+)
 from gaintuning_tf.cli.program import main
 from gaintuning_tf.serving import export as export_module
 from gaintuning_tf.serving.versions import check_version, next_version
+from helpers.correlations import BLURRED
 from helpers.networks import make_tiny
 
 
@@ -63,6 +73,16 @@ def test_the_signatures_have_the_names_kinds_and_shapes_of_the_contract(function
             {"noisy": image, "sigma": ("float32", [None]), "steps": ("int32", [])},
             {"denoised": image, "sure": ("float32", [None])},
         ],
+        "gaintune_noise": [
+            {
+                "noisy": image,
+                "slope": ("float32", [None]),
+                "intercept": ("float32", [None]),
+                "correlation": ("float32", [None, None, None]),
+                "steps": ("int32", []),
+            },
+            {"denoised": image, "sure": ("float32", [None])},
+        ],
     }
 
 
@@ -100,6 +120,61 @@ def test_the_adapting_signature_gives_what_gaintune_gives(served, functions):
 def test_bad_requests_are_refused(functions, noisy, sigma, steps, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         functions["gaintune"](noisy=np.float32(noisy), sigma=np.float32(sigma), steps=tf.constant(steps))
+
+
+def test_the_signature_of_noise_gives_what_gaintune_gives(served, functions):
+    model, steps = PoissonGaussianNoise(0.01, 0.0, 0.1, correlation=BLURRED), tf.constant(5)
+    noisy = images((2, 40, 36, 1))
+    slope, intercept = (np.repeat(np.float32(part), 2) for part in model.level(1))
+    correlation = np.float32([BLURRED, np.pad(np.ones((1, 1)), 2)])
+    known = {"slope": slope, "intercept": intercept, "correlation": correlation}
+    result = functions["gaintune_noise"](noisy=noisy, steps=steps, **known)
+    for index, noise in enumerate((model, PoissonGaussianNoise(0.01, 0.0, 0.1))):
+        expected = gaintune(noisy[index], served[0], noise=noise, steps=5, data_range=1.0, axes="YXC", progress=False)
+        np.testing.assert_allclose(result["denoised"][index], expected.denoised, atol=1e-5)
+        np.testing.assert_allclose(result["sure"][index], expected.history["risk_after"], atol=1e-5)
+        assert np.any(expected.denoised != expected.pretrained)
+
+
+def test_white_noise_of_one_level_is_the_same_by_both_signatures(functions):
+    noisy, steps = images(), tf.constant(5)
+    by_sigma = functions["gaintune"](noisy=noisy, sigma=np.float32([0.1, 0.1]), steps=steps)
+    white = {"slope": np.zeros(2), "intercept": np.full(2, 0.01), "correlation": np.ones((2, 1, 1))}
+    by_line = functions["gaintune_noise"](noisy=noisy, steps=steps, **{k: np.float32(v) for k, v in white.items()})
+    for name, values in by_sigma.items():
+        np.testing.assert_allclose(by_line[name], values, atol=1e-6)
+
+
+LAGS = np.array([[0, 0, 0], [0.5, 1, 0.5], [0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noisy": images()[:0]}, "at least one image"),
+        ({"noisy": np.full((2, 8, 8, 1), np.nan)}, "finite pixels"),
+        ({"steps": -1}, "whole number of at least 0"),
+        ({"slope": [0.1]}, "one slope for each image"),
+        ({"intercept": [0.1] * 3}, "one intercept for each image"),
+        ({"slope": [0.1, np.nan]}, "finite slope"),
+        ({"intercept": [0.1, np.inf]}, "finite intercept"),
+        ({"slope": [0.1, -0.1]}, "slope of at least 0"),
+        ({"correlation": [LAGS]}, "one correlation for each image"),
+        ({"correlation": [LAGS[1:2], LAGS[1:2]]}, "one correlation for each image"),
+        ({"correlation": np.ones((2, 0, 0))}, "K odd"),
+        ({"correlation": np.ones((2, 2, 2))}, "K odd"),
+        ({"correlation": [LAGS, np.full((3, 3), np.nan)]}, "finite correlation"),
+        ({"correlation": [LAGS, 2 * LAGS]}, "one at lag zero"),
+        ({"correlation": [LAGS, [[0, 0, 0], [0.5, 1, 0], [0, 0, 0]]]}, "symmetric"),
+        ({"correlation": [LAGS, [[0, 0, 0], [1.5, 1, 1.5], [0, 0, 0]]]}, "at most one"),
+        ({"correlation": [LAGS, [[1, 0, 0], [0, 1, 0], [0, 0, 1]]]}, "that noise can have"),
+    ],
+)
+def test_what_is_no_noise_is_refused(functions, change, message):
+    good = {"noisy": images(), "slope": [0.0, 0.0], "intercept": [0.01, 0.01], "correlation": [LAGS, LAGS], "steps": 1}
+    request = {name: np.asarray(value, np.float32) for name, value in (good | change).items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        functions["gaintune_noise"](**request | {"steps": tf.constant(int(request["steps"]))})
 
 
 def test_gains_are_folded_and_the_model_is_left_alone(tiny, tmp_path):
@@ -211,7 +286,7 @@ def test_the_warmup_requests_can_be_replayed(served, functions):
         assert request.model_spec.name == "tiny"
         assert outputs["denoised"].shape == (1, 32, 32, 1)
         replayed.append(request.model_spec.signature_name)
-    assert replayed == ["serving_default", "gaintune"]
+    assert replayed == ["serving_default", "gaintune", "gaintune_noise"]
 
 
 def saved_model_cli(*arguments):
@@ -223,7 +298,7 @@ def saved_model_cli(*arguments):
 
 def test_saved_model_cli_shows_and_runs_it(served, functions, tmp_path):
     shown = saved_model_cli("show", "--dir", served[1], "--all")
-    for part in ("serving_default", "gaintune", "noisy", "sigma", "steps", "denoised", "sure"):
+    for part in ("serving_default", "gaintune", "gaintune_noise", "noisy", "correlation", "sigma", "steps", "denoised", "sure"):
         assert f"['{part}']" in shown
     inputs = {"noisy": images(), "sigma": np.float32([0.1, 0.07]), "steps": np.int32(3)}
     for name, value in inputs.items():
@@ -269,7 +344,7 @@ def test_the_command_line_exports_gains_into_the_weights(tmp_path, capsys):
     assert main([*arguments, "--gains", str(tmp_path / "a.gains.h5"), "--version", "4"]) == 0
     assert f"{out / '4'}: unet" in capsys.readouterr().err
     exported = signatures(out / "4")
-    assert set(exported) == {"serving_default", "gaintune"}
+    assert set(exported) == {"serving_default", "gaintune", "gaintune_noise"}
     result = exported["serving_default"](noisy=tf.constant(images()))["denoised"]
     np.testing.assert_allclose(result, gained.predict(images(), verbose=0), atol=1e-5)
     assert main([*arguments, "--no-adaptive"]) == 0

@@ -5,15 +5,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gaintuning_tf import CoupledBootstrap, GainTuner, gain_layers, gaintune
+from gaintuning_tf import CoupledBootstrap, GainTuner, GaussianNoise, gain_layers, gaintune
+from gaintuning_tf.noise.models import PoissonGaussianNoise, stacked
 from gaintuning_tf.noise.tensors import noise_tensors
-from gaintuning_tf.serving.tuning_in_graph import denoise_adaptively, tune_one
+from gaintuning_tf.serving.tuning_in_graph import TuningInGraph, tune_one
 from gaintuning_tf.tuning import objective
 from gaintuning_tf.tuning.steps import gain_steps
+from helpers.correlations import BLURRED, GREY
+from helpers.networks import make_tiny
 
 SIGMAS = np.float32([0.1, 0.05, 0.15])
 # What the contract promises between the graph and Python.
 SAME = 1e-4
+# What float32 leaves of that on images of this size.
+CLOSE = 1e-5
+RNG = np.random.default_rng
 
 
 def images(shape=(3, 24, 20, 1)):
@@ -25,7 +31,7 @@ def images(shape=(3, 24, 20, 1)):
 def adaptively(way, noisy, sigma, steps, **options):
     options = {"window": 512, **options}
     shapes = [tf.TensorSpec((None, None, None, 1)), tf.TensorSpec((None,)), tf.TensorSpec((), tf.int32)]
-    graph = tf.function(lambda *tensors: denoise_adaptively(way, *tensors, **options), shapes, autograph=False)
+    graph = tf.function(TuningInGraph(way, **options).at_sigma, shapes, autograph=False)
     denoised, risk = graph(noisy, sigma, steps)
     return denoised.numpy(), risk.numpy()
 
@@ -126,10 +132,90 @@ def test_the_gains_are_those_of_the_tuner(tiny):
     tuner = GainTuner(tiny, CoupledBootstrap())
     way = gain_steps(tiny, CoupledBootstrap())
     graph = tf.function(lambda noisy, steps: tune_one(way, noisy, noise_tensors(0.1), steps, window=512))
-    gains, risk = graph(tf.constant(noisy), tf.constant(5))
+    gains, _, risk = graph(tf.constant(noisy), tf.constant(5))
     history = tuner.tune(noisy, sigma=0.1, steps=5, progress=False)
     np.testing.assert_allclose(risk[0], history.risk_after, atol=1e-6)
     *gains, contrast = gains
     assert contrast.numpy().tolist() == tuner.gains()[-1].tolist()
     for gain, layer in zip(gains, gain_layers(tuner.model), strict=True):
         np.testing.assert_allclose(gain, layer.gain, atol=SAME)
+
+
+CORRELATED = np.array([np.pad(GREY, 1), BLURRED])
+WHITE = np.pad(np.ones((1, 1)), 2)
+
+
+@pytest.fixture(scope="module")
+def under_noise():
+    """Tuning by the line of the variance and the correlation, traced once."""
+    way = gain_steps(make_tiny(), CoupledBootstrap())
+    shapes = [(None, None, None, 1), (None,), (None,), (None, None, None)]
+    specs = [*map(tf.TensorSpec, shapes), tf.TensorSpec((), tf.int32)]
+    return tf.function(TuningInGraph(way, window=512).at_noise, specs, autograph=False)
+
+
+@pytest.fixture(scope="module")
+def tuner():
+    return GainTuner(make_tiny(), CoupledBootstrap())
+
+
+def noisy_images(noise, shape=(1, 40, 36, 1)):
+    return noise.sample(np.tile(np.linspace(0.3, 0.8, shape[2], dtype=np.float32)[:, None], (*shape[:2], 1, 1)), RNG(0))
+
+
+def as_tuner(tuner, noisy, noise, steps):
+    tuner.reset()
+    history = tuner.tune(noisy, sigma=noise, steps=steps, progress=False)
+    return tuner.denoise(noisy), history.risk_after
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        GaussianNoise(0.1),
+        PoissonGaussianNoise(0.02, 0.05),
+        PoissonGaussianNoise(0.02, 0.0, 0.1),
+        GaussianNoise(0.1, correlation=BLURRED),
+        PoissonGaussianNoise(0.02, 0.0, 0.1, correlation=BLURRED),
+    ],
+    ids=["white", "signal-dependent", "black level", "correlated", "both"],
+)
+def test_noise_of_any_kind_is_tuned_on_as_by_the_tuner(under_noise, tuner, noise):
+    noisy = noisy_images(noise)
+    correlation = np.ones((1, 1)) if noise.correlation is None else noise.correlation
+    slope, intercept = np.float32(noise.level(1))
+    denoised, risk = under_noise(noisy, slope, intercept, np.float32(correlation)[None], tf.constant(6))
+    expected, held_out = as_tuner(tuner, noisy, noise, 6)
+    np.testing.assert_allclose(denoised, expected, atol=CLOSE)
+    np.testing.assert_allclose(risk[0], held_out, atol=CLOSE)
+    tuner.reset()
+    assert np.abs(expected - tuner.denoise(noisy)).max() > 100 * CLOSE, "tuning does something"
+
+
+def test_each_image_of_a_batch_has_its_own_noise(under_noise, tuner):
+    # Padded as in the request: another radius means other random numbers.
+    models = [*(GaussianNoise(0.1, correlation=one) for one in CORRELATED), PoissonGaussianNoise(0.02, 0.05)]
+    noisy = np.concatenate([noisy_images(model) for model in models])
+    level = stacked(models).level(3)
+    correlation = np.float32([*CORRELATED, WHITE])
+    denoised, risk = under_noise(noisy, *np.float32(level), correlation, tf.constant(4))
+    for image, model, found, value in zip(noisy, models, denoised, risk, strict=True):
+        expected, held_out = as_tuner(tuner, image[None], model, 4)
+        np.testing.assert_allclose(found, expected[0], atol=CLOSE)
+        np.testing.assert_allclose(value, held_out, atol=CLOSE)
+
+
+def test_white_noise_may_be_said_with_lags_of_zero(under_noise):
+    noisy, line = noisy_images(PoissonGaussianNoise(0.02, 0.05)), (np.float32([0.02]), np.float32([0.0025]))
+    answers = [under_noise(noisy, *line, np.float32(lags)[None], tf.constant(4)) for lags in (np.ones((1, 1)), WHITE)]
+    for one, other in zip(*answers, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("correlation", [WHITE, BLURRED], ids=["white", "correlated"])
+def test_a_line_that_leaves_no_noise_is_not_tuned_on(under_noise, tiny, correlation):
+    noisy = np.full((1, 16, 16, 1), 0.1, np.float32)
+    line = np.float32([0.1]), np.float32([-0.02])
+    denoised, risk = under_noise(noisy, *line, np.float32(correlation)[None], tf.constant(5))
+    np.testing.assert_allclose(denoised, tiny(noisy), atol=1e-6)
+    np.testing.assert_allclose(risk[0], np.mean((denoised - noisy) ** 2), rtol=1e-4)
