@@ -13,6 +13,7 @@ import sys
 from gaintuning_tf import InputError
 from gaintuning_tf.images.array_layout import layout
 from gaintuning_tf.images.files import load_image, save_image
+from gaintuning_tf.noise.models import KINDS
 from gaintuning_tf.serving.client import PROTOCOLS, ServingClient
 from gaintuning_tf.support.atomic_files import check_writable
 
@@ -25,6 +26,7 @@ def main():
     parser.add_argument("--address", help="HOST:PORT [localhost:8500 for gRPC, localhost:8501 for REST]")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="grpc", help="[%(default)s]")
     parser.add_argument("--sigma", type=float, help="noise level in the image's units [estimated by the server]")
+    parser.add_argument("--noise", choices=KINDS, help="estimate this kind of noise here, and send it along")
     parser.add_argument("--steps", type=int, default=10, help="steps of tuning; 0 for none [%(default)s]")
     parser.add_argument("--axes", help="a letter per axis, such as TYX [found from the shape]")
     args = parser.parse_args()
@@ -36,7 +38,9 @@ def main():
         if args.steps == 0:
             denoised, risk = client.denoise(image, axes=args.axes), None
         else:
-            denoised, risk = client.gaintune(image, sigma=args.sigma, steps=args.steps, axes=args.axes)
+            denoised, risk = client.gaintune(
+                image, sigma=args.sigma, noise=args.noise, steps=args.steps, axes=args.axes
+            )
         save_image(args.output, denoised, layout(image, client.channels, axes=args.axes))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

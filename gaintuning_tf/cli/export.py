@@ -18,7 +18,8 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
         "export",
         help="write a network as a SavedModel for TensorFlow Serving",
         description="Write a network as a new version of a model that TensorFlow Serving can serve, OUTDIR/VERSION. "
-        "Its signature `serving_default` denoises; `gaintune` adapts the network to each image first, in the server.",
+        "Its signature `serving_default` denoises; `gaintune` and, under noise of any kind, `gaintune_noise` adapt the "
+        "network to each image first, in the server.",
         epilog="Look at it with:  saved_model_cli show --dir OUTDIR/VERSION --all",
     )
     option = command.add_argument
@@ -26,7 +27,7 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
     option("output", metavar="OUTDIR", help="folder of the versions, made if absent: the server's base_path")
     option("--gains", metavar="F", help="fold these gains, of `denoise --save-gains`, into the weights")
     option("--version", type=_version, metavar="N", help="number of the version [the next free one]")
-    option("--no-adaptive", action="store_true", help="leave out `gaintune`, so that the server may batch requests")
+    option("--no-adaptive", action="store_true", help="only `serving_default`, so that the server may batch requests")
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
 

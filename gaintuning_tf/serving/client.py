@@ -143,7 +143,7 @@ class ServingClient:
 
 
 def _says_that_it_is_absent(text, signature):
-    """Whether the server's error is `Serving signature key "..." not found` or, by REST, `Serving signature name: ...`."""
+    """Whether the error is a server's `Serving signature key "..." not found` or, by REST, `signature name: ...`."""
     return all(part in text for part in ("signature", f'"{signature}"', "not found"))
 
 
@@ -191,9 +191,18 @@ class _Rest:
             with urllib.request.urlopen(request, timeout=self.timeout) as response:
                 outputs = json.load(response)["outputs"]
         except urllib.error.HTTPError as error:
-            raise InputError(f"{self.address}: {error.code}: {reason_of(error, error.read().decode())}") from error
+            raise InputError(f"{self.address}: {error.code}: {reason_of(error, _error_in(error.read()))}") from error
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{self.address}: {reason_of(error)}") from error
         # A single output comes without its name.
         outputs = outputs if isinstance(outputs, dict) else {"denoised": outputs}
         return {name: np.asarray(value, np.float32) for name, value in outputs.items()}
+
+
+def _error_in(body):
+    """Take the text out of the server's answer, `{"error": TEXT}` over several lines; all of it if it is another's."""
+    text = body.decode(errors="replace")
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        return text

@@ -53,7 +53,7 @@ def export_saved_model(
     The version has warm-up requests in TensorFlow Serving's format. Beside the versions, a
     `models.config` and a `batching.config` are written unless they exist; the latter says
     why a server must not batch versions with `gaintune`: its `steps` has no batch axis.
-    Versions without it are ready for batching.
+    Versions without are ready for batching.
 
     Args:
         model: A denoiser (N, H, W, C) to the same shape; never changed. Its gains, if it

@@ -28,10 +28,10 @@ _BATCHING = """\
 # For: tensorflow_model_server --enable_batching --enable_per_model_batching_parameters \\
 #          --batching_parameters_file=THIS_FILE
 # With the second flag the server batches only versions with a file batching_params.pbtxt of their own: those exported
-# without the signature `gaintune`. Do not leave it out where there are others. The server batches all signatures of a
+# with `serving_default` alone. Do not leave it out where there are others. The server batches all signatures of a
 # version or none, and joins requests along the first axis of every input, which the number of steps, of the whole
-# request, does not have: it would refuse each such request, and the version, whose warm-up has one. `gaintune` loses
-# nothing: it tunes one image after the other, each with its own gains, however many share a request.
+# request, does not have: it would refuse each such request, and the version, whose warm-up has one. Tuning loses
+# nothing: it takes one image after the other, each with its own gains, however many share a request.
 # Requests are joined only if their images have the same size, and refused if they do not: for images of one size.
 max_batch_size { value: 8 }
 batch_timeout_micros { value: 5000 }

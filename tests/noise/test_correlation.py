@@ -58,6 +58,15 @@ def test_the_filter_of_a_graph_that_does_not_know_the_radius_is_the_same():
         np.testing.assert_allclose(compiled(given), colouring.filters_of(given), atol=1e-6)
 
 
+@pytest.mark.parametrize("given", [BLURRED, [[0.6, 1.0, 0.6]], [[0.5, 0, 0], [0.4, 1, 0.4], [0, 0, 0.5]]], ids=str)
+def test_the_nearest_correlation_in_a_graph_is_the_same(given):
+    expected = nearest_correlation(np.asarray(given))
+    spec = tf.TensorSpec([None, None, None], tf.float64)
+    compiled = tf.function(colouring.nearest_of, [spec], autograph=False)
+    batch = tf.constant([given, given], tf.float64)
+    np.testing.assert_allclose(compiled(batch), [expected, expected], atol=1e-9)
+
+
 @pytest.mark.parametrize("correlation", [GREY, BLURRED, COLOUR])
 def test_draws_have_the_correlation(correlation):
     """The covariance of n products of correlated normal numbers is known to sqrt(2 / n_eff) at most."""

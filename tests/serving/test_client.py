@@ -14,9 +14,17 @@ import pytest
 import tensorflow as tf
 from skimage.io import imread, imsave
 
-from gaintuning_tf import InputError, export_saved_model, gaintune
+from gaintuning_tf import (
+    GaussianNoise,
+    InputError,
+    PoissonGaussianNoise,
+    estimate_noise,
+    export_saved_model,
+    gaintune,
+)
 from gaintuning_tf.networks.architectures import unet
 from gaintuning_tf.serving.client import ServingClient
+from helpers.correlations import BLURRED
 from helpers.places import ROOT
 
 grpc = pytest.importorskip("grpc")
@@ -27,6 +35,8 @@ from tensorflow_serving.apis import (  # noqa: E402, after the check that it is 
 )
 
 NAME = "tiny model"
+# The same, as if an earlier version had exported it.
+OLD, OF_OLD = "old", ("serving_default", "gaintune")
 
 
 def answer(signatures, name, inputs):
@@ -43,8 +53,12 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         self.signatures = signatures
 
     def Predict(self, request, context):
-        if request.model_spec.name != NAME:
+        if request.model_spec.name not in (NAME, OLD):
             context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found: {request.model_spec.name}")
+        signature = request.model_spec.signature_name
+        if request.model_spec.name == OLD and signature not in OF_OLD:
+            # As TensorFlow Serving says it.
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f'Serving signature key "{signature}" not found.')
         inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
         response = predict_pb2.PredictResponse()
         for key, value in answer(self.signatures, request.model_spec.signature_name, inputs).items():
@@ -56,13 +70,16 @@ def handler(signatures):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if self.path != "/v1/models/tiny%20model:predict":
+            name = request["signature_name"]
+            if self.path not in ("/v1/models/tiny%20model:predict", f"/v1/models/{OLD}:predict"):
                 status, content = 404, {"error": "Servable not found"}
+            elif OLD in self.path and name not in OF_OLD:
+                status, content = 400, {"error": f'Serving signature name: "{name}" not found in signature def'}
             else:
                 outputs = answer(signatures, request["signature_name"], request["inputs"])
                 outputs = {key: value.tolist() for key, value in outputs.items()}
                 status, content = 200, {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
-            body = json.dumps(content).encode()
+            body = json.dumps(content, indent=4).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -125,6 +142,55 @@ def test_stacks_are_tuned_frame_by_frame_and_the_noise_estimated(addresses, pict
     assert np.abs(tuned[1].astype(int) - alone).max() <= 1
 
 
+def frames_of(photograph, noise):
+    """A picture large enough to tell kinds of noise apart, its lower half repeated."""
+    clean = np.tile(255 * photograph[:64, :64], (2, 2)).astype(np.float32)
+    return noise.sample(clean, np.random.default_rng(0)).astype(np.float32)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_noise_estimated_here_is_tuned_on_there_as_in_python(addresses, model, photograph, protocol):
+    client = ServingClient(addresses[protocol], NAME, protocol=protocol)
+    noisy = frames_of(photograph, GaussianNoise(20.0, correlation=BLURRED))
+    assert estimate_noise(noisy, "auto").correlation is not None
+    tuned, risk = client.gaintune(noisy, noise="auto", steps=2, data_range=255)
+    local = gaintune(noisy, model, noise="auto", steps=2, data_range=255, progress=False)
+    np.testing.assert_allclose(tuned, local.denoised, atol=255 * 1e-4)
+    np.testing.assert_allclose(risk, local.history["risk_after"], rtol=1e-3)
+
+
+def test_a_model_of_the_noise_may_be_given_for_each_frame(addresses, model, picture):
+    client = ServingClient(addresses["grpc"], NAME)
+    noise = PoissonGaussianNoise(np.array([2.0, 0.0]), 10.0, 16.0)
+    stack = np.stack([picture, picture[::-1]])
+    tuned, risk = client.gaintune(stack, noise=noise, steps=2, axes="TYX")
+    for index, own in enumerate(noise.each(2)):
+        local = gaintune(stack[index], model, noise=own, steps=2, progress=False)
+        assert np.abs(tuned[index].astype(int) - local.denoised).max() <= 1
+        np.testing.assert_allclose(risk[index], local.history["risk_after"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_a_model_exported_before_is_said_to_lack_the_signature(addresses, picture, protocol):
+    client = ServingClient(addresses[protocol], OLD, protocol=protocol)
+    assert client.gaintune(picture, sigma=20, steps=1)[1].shape == (1,)
+    with pytest.raises(InputError, match="with the signature `gaintune_noise`, received one without") as caught:
+        client.gaintune(picture, noise="auto", steps=1)
+    assert "export it anew" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_noise_that_cannot_be_used_is_refused_here(addresses, picture):
+    client = ServingClient(addresses["grpc"], NAME)
+    for options, message in (
+        ({"noise": "auto", "sigma": 20}, "received both"),
+        ({"noise": "rain"}, "received 'rain'"),
+        ({"noise": GaussianNoise(np.array([1.0, 2.0]))}, "one for each of 1 frames, received 2"),
+    ):
+        with pytest.raises(InputError, match=message):
+            client.gaintune(picture, **options)
+
+
 def test_images_beyond_grpcs_usual_limit_are_sent(addresses):
     large = np.random.default_rng(0).random((1200, 1000)).astype("float32")
     assert large.nbytes > 4 << 20
@@ -149,6 +215,7 @@ def test_the_example_reads_asks_and_writes(addresses, picture, tmp_path):
     imsave(tmp_path / "noisy.png", picture, check_contrast=False)
     script = [sys.executable, str(ROOT / "scripts" / "serving_client.py"), str(tmp_path / "noisy.png")]
     command = [*script, str(tmp_path / "out.png"), "--model", NAME, "--address", addresses["grpc"], "--steps", "2"]
+    command += ["--noise", "auto"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert imread(tmp_path / "out.png").shape == picture.shape

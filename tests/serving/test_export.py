@@ -298,7 +298,8 @@ def saved_model_cli(*arguments):
 
 def test_saved_model_cli_shows_and_runs_it(served, functions, tmp_path):
     shown = saved_model_cli("show", "--dir", served[1], "--all")
-    for part in ("serving_default", "gaintune", "gaintune_noise", "noisy", "correlation", "sigma", "steps", "denoised", "sure"):
+    names = ("noisy", "sigma", "slope", "intercept", "correlation", "steps", "denoised", "sure")
+    for part in ("serving_default", "gaintune", "gaintune_noise", *names):
         assert f"['{part}']" in shown
     inputs = {"noisy": images(), "sigma": np.float32([0.1, 0.07]), "steps": np.int32(3)}
     for name, value in inputs.items():

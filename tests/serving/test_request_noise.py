@@ -1,0 +1,52 @@
+"""Noise as the arrays of a request."""
+
+import numpy as np
+import pytest
+
+from gaintuning_tf import GainTuningWarning, GaussianNoise, PoissonGaussianNoise, PoissonNoise
+from gaintuning_tf.serving.request_noise import noise_inputs, noise_of_frames, starts_at_zero
+from helpers.correlations import BLURRED, COLOUR, GREY
+
+
+def test_noise_is_put_into_the_units_of_the_network():
+    found = noise_of_frames(PoissonGaussianNoise(2.0, 10.0, 50.0), np.zeros((2, 8, 8, 1)), 200.0, 50.0)
+    assert found == [PoissonGaussianNoise(0.01, 0.05, 0.0)] * 2
+
+
+def test_each_frame_has_its_own_estimate():
+    rng = np.random.default_rng(0)
+    frames = np.stack([0.5 + sigma * rng.standard_normal((128, 128, 1)) for sigma in (0.05, 0.1)])
+    for found, sigma in zip(noise_of_frames("auto", frames, 255.0, 0.0), (0.05, 0.1), strict=True):
+        # Of 2 * 64^2 details of the image, and what scaling to the lowest of their blocks adds.
+        assert found.sigma == pytest.approx(sigma, rel=0.05)
+
+
+def test_a_small_frame_is_taken_for_white():
+    noisy = GaussianNoise(0.1, correlation=BLURRED).sample(np.full((1, 32, 32, 1), 0.5), np.random.default_rng(0))
+    assert noise_of_frames("auto", noisy, 1.0, 0.0)[0].correlation is None
+
+
+def test_lines_and_correlations_are_those_of_the_models():
+    models = [GaussianNoise(0.5, correlation=GREY), PoissonGaussianNoise(0.5, 0.25, 2.0), PoissonNoise(2.0, BLURRED)]
+    inputs = noise_inputs(models)
+    assert inputs["slope"].tolist() == [0, 0.5, 2]
+    assert inputs["intercept"].tolist() == [0.25, 0.0625 - 1, 0]
+    expected = [np.pad(GREY, 1), np.pad(np.ones((1, 1)), 2), BLURRED]
+    np.testing.assert_allclose(inputs["correlation"], expected, atol=1e-7)
+    assert {array.dtype for array in inputs.values()} == {np.dtype("float32")}
+
+
+def test_a_correlation_along_one_axis_becomes_a_square():
+    inputs = noise_inputs([GaussianNoise(1.0, correlation=np.array([[0.5, 1.0, 0.5]]))] * 2)
+    assert inputs["correlation"].tolist() == [[[0, 0, 0], [0.5, 1, 0.5], [0, 0, 0]]] * 2
+
+
+def test_covariances_between_channels_are_left_out_and_that_is_said():
+    with pytest.warns(GainTuningWarning, match="correlated between channels"):
+        inputs = noise_inputs([GaussianNoise(1.0, correlation=COLOUR)])
+    np.testing.assert_allclose(inputs["correlation"][0], np.einsum("yxcc->yx", COLOUR) / 3, atol=1e-7)
+
+
+def test_counts_alone_start_at_zero():
+    assert starts_at_zero(PoissonNoise(1.0)) and starts_at_zero("poisson")
+    assert not any(map(starts_at_zero, (PoissonGaussianNoise(1.0, 0.0, 1.0), "auto", None)))
