@@ -98,9 +98,10 @@ class ServingClient:
             sigma: Standard deviation of white Gaussian noise in the image's units; without it and `noise`, the
                 server estimates it.
             noise: `"auto"`, or another kind that `estimate_noise` knows: the noise of each frame is estimated here,
-                white or correlated, the same everywhere or growing with the signal, and sent along. Or a noise
-                model in the image's units. Needs a model with the signature `gaintune_noise`, which takes
-                covariances between channels for none.
+                white or correlated, the same everywhere or growing with the signal, and sent along. It is
+                estimated from the image alone, where `gaintune` asks its network once more if the
+                noise is correlated. Or a noise model in the image's units. The server's model needs the
+                signature `gaintune_noise`, which takes channels for independent.
             steps: Steps of tuning; 0 for the network as it is.
             axes: As for `denoise`.
             data_range: As for `denoise`.

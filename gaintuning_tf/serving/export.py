@@ -106,7 +106,8 @@ class _Served:
         self._dtype = tf.as_dtype(model.inputs[0].dtype)
         self._denoised = sizes.at_any_size(model)
         self.adaptive = adaptive
-        self._tuning = TuningInGraph(gain_steps(model, CoupledBootstrap()), window=WINDOW) if adaptive else None
+        # Typed so, for only signatures that are there ask for it.
+        self._tuning: Any = TuningInGraph(gain_steps(model, CoupledBootstrap()), window=WINDOW) if adaptive else None
 
     def signatures(self):
         noisy = tf.TensorSpec([None, *self._shape], tf.float32, name="noisy")

@@ -101,7 +101,11 @@ def _checks_of_shape(noisy, correlation):
     text = "expected one correlation for each image: noisy [N, H, W, C] and correlation [N, K, K]"
     return [
         tf.debugging.assert_equal(tf.shape(correlation), tf.stack([tf.shape(noisy)[0], side, side]), text),
-        _assert_all(side % 2 == 1, "expected correlation [N, K, K] with K odd, lag zero in the middle, received", side),
+        _assert_all(
+            tf.math.floormod(side, 2) == 1,
+            "expected correlation [N, K, K] with K odd, lag zero in the middle, received",
+            side,
+        ),
     ]
 
 

@@ -110,7 +110,7 @@ class Steps:
 
     def prepare(
         self, values: Values, noisy: tf.Tensor, noise: NoiseTensors, seed: Integer, windows: Windows
-    ) -> tuple[Values, RoundInputs, tf.Tensor]:
+    ) -> tuple[Values, RoundInputs, tf.Tensor, tf.Tensor]:
         """Find what the steps of a first round need.
 
         Args:

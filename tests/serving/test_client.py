@@ -152,9 +152,10 @@ def frames_of(photograph, noise):
 def test_noise_estimated_here_is_tuned_on_there_as_in_python(addresses, model, photograph, protocol):
     client = ServingClient(addresses[protocol], NAME, protocol=protocol)
     noisy = frames_of(photograph, GaussianNoise(20.0, correlation=BLURRED))
-    assert estimate_noise(noisy, "auto").correlation is not None
+    noise = estimate_noise(noisy, "auto")
+    assert noise.correlation is not None
     tuned, risk = client.gaintune(noisy, noise="auto", steps=2, data_range=255)
-    local = gaintune(noisy, model, noise="auto", steps=2, data_range=255, progress=False)
+    local = gaintune(noisy, model, noise=noise, steps=2, data_range=255, progress=False)
     np.testing.assert_allclose(tuned, local.denoised, atol=255 * 1e-4)
     np.testing.assert_allclose(risk, local.history["risk_after"], rtol=1e-3)
 
