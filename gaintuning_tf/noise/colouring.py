@@ -83,7 +83,7 @@ def nearest_of(correlation: tf.Tensor) -> tf.Tensor:
 
     Example:
 
-    >>> nearest_of(tf.constant([[[0.6, 1.0, 0.6]]]))[0, 0].numpy().round(2).tolist()
+    >>> nearest_of(tf.constant([[[0.6, 1.0, 0.6]]], tf.float64))[0, 0].numpy().round(2).tolist()
     [0.56, 1.0, 0.56]
     """
     wide = tf.float64 if correlation.dtype == tf.float64 else tf.float32
