@@ -18,7 +18,7 @@ from gaintuning_tf.images.stack_files import Stack, open_stack
 REPORTED = 20
 SHARED_FRAMES = 8
 # Options whose being there asks for this way even of a single image.
-_OPTIONS = ("share_gains", "warm_start", "dtype", "on_failure", "restart", "scheduler", "workers")
+_OPTIONS = ("one_noise", "share_gains", "warm_start", "dtype", "on_failure", "restart", "scheduler", "workers")
 _INSTEAD = {"pass": "passed on as it is", "blank": "blank"}
 
 
@@ -34,6 +34,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
         const=SHARED_FRAMES,
         metavar="N",
         help="tune one set of gains, on N frames evenly spaced, and apply it to all [every frame has its own; N = 8]",
+    )
+    add(
+        "--one-noise", action="store_true", help="estimate the noise once for all, from 5 frames [each frame by itself]"
     )
     how.add_argument("--warm-start", action="store_true", help="start each frame from the gains of the one before")
     add("--dtype", metavar="DTYPE", help="of the output, such as uint16 or float32 [that of the input]")
@@ -159,6 +162,7 @@ def _run(options, stack, reference):
             options.output,
             model,
             data_range=options.data_range,
+            one_noise=options.one_noise,
             share_gains=options.share_gains,
             warm_start=options.warm_start,
             on_failure=options.on_failure or "pass",

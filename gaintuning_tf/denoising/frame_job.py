@@ -33,6 +33,11 @@ ON_FAILURE = ("pass", "blank", "stop")
 SATURATED = 0.9
 
 
+# One noise for all frames is that of one of so many: the median of five is not moved by a
+# frame or two of another kind.
+NOISE_FRAMES = 5
+
+
 @dataclasses.dataclass(frozen=True)
 class FrameResult:
     """One frame, done.
@@ -237,6 +242,38 @@ def shared_gains(
         InputError: No frame can be used.
         KeyboardInterrupt: Ctrl-C.
     """
+    usable = _evenly_spread(job, tuner, read, count)
+    chosen = [frame.number for frame in usable]
+    frames, models = np.stack([frame.frame for frame in usable]), stacked([frame.noise for frame in usable])
+    masks = [np.zeros(frame.frame.shape, bool) if frame.mask is None else frame.mask for frame in usable]
+    mask = np.stack(masks) if any(frame.mask is not None for frame in usable) else None
+    gains, history = tuner.tune_together(frames, models, tuner.start(chosen[0]), mask=mask, progress=progress)
+    if history.interrupted:
+        raise KeyboardInterrupt
+    return flat(gains), chosen, len(history.risk)
+
+
+def noise_of_all(job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndarray]) -> NoiseModel:
+    """Estimate one noise for all frames: of `NOISE_FRAMES` of them, evenly spread, that of the median variance.
+
+    Args:
+        job: How.
+        tuner: What `job.tuner` made.
+        read: The frame of a number.
+
+    Returns:
+        The noise in the units of the stack.
+
+    Raises:
+        InputError: No frame can be used.
+    """
+    usable = _evenly_spread(job, tuner, read, NOISE_FRAMES)
+    usable.sort(key=lambda prepared: float(np.mean(prepared.noise.variance(prepared.frame))))
+    return usable[len(usable) // 2].noise.scaled(job.layout.data_range, job.layout.offset)
+
+
+def _evenly_spread(job, tuner, read, count):
+    """Prepare frames that lie evenly over the stack; where one cannot be used, the next one that can."""
     bounds = np.linspace(0, job.frames, min(count, job.frames) + 1).round().astype(int).tolist()
     usable, reason = [], None
     for first, end in itertools.pairwise(bounds):
@@ -249,14 +286,7 @@ def shared_gains(
                 reason = error
     if not usable:
         raise InputError(f"no frame can be tuned on: {reason}")
-    chosen = [frame.number for frame in usable]
-    frames, models = np.stack([frame.frame for frame in usable]), stacked([frame.noise for frame in usable])
-    masks = [np.zeros(frame.frame.shape, bool) if frame.mask is None else frame.mask for frame in usable]
-    mask = np.stack(masks) if any(frame.mask is not None for frame in usable) else None
-    gains, history = tuner.tune_together(frames, models, tuner.start(chosen[0]), mask=mask, progress=progress)
-    if history.interrupted:
-        raise KeyboardInterrupt
-    return flat(gains), chosen, len(history.risk)
+    return usable
 
 
 def _prepared(job, tuner, number, image):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from gaintuning_tf.denoising.frame_job import ON_FAILURE, FrameResult, frame_job, shared_gains
+from gaintuning_tf.denoising.frame_job import ON_FAILURE, FrameResult, frame_job, noise_of_all, shared_gains
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.denoising.run_settings import run_settings
@@ -135,6 +135,7 @@ def denoise_stack(
     axes: str | None = None,
     data_range: float | None = None,
     seed: int = 0,
+    one_noise: bool = False,
     share_gains: int | None = None,
     warm_start: bool = False,
     on_failure: str = "pass",
@@ -162,6 +163,8 @@ def denoise_stack(
         model: As for `gaintune`, and so are `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `data_range`
             and `seed`.
         axes: A letter per axis, such as `"TYX"`; by default what the file says.
+        one_noise: Whether to estimate the noise once for all frames, from five of them evenly spaced: that of the median
+            variance is taken. By default each frame has its own estimate.
         share_gains: Tune one set of gains on this many frames, evenly spaced, and apply it to all.
         warm_start: Start each frame from the gains of the one before where they are better than the network's own.
         on_failure: What to write for a frame that cannot be denoised: `"pass"`, the frame as it is, NaN as 0 where
@@ -204,6 +207,8 @@ def denoise_stack(
         raise InputError(f"expected {what}")
     if warm_start and client is not None:
         raise InputError("expected no client with warm_start: each frame waits for the one before")
+    if one_noise and (sigma is not None or not isinstance(noise, str)):
+        raise InputError("expected one_noise where noise is estimated, received the noise")
     recipe, rules = Recipe(sigma, noise, loss, prior, contrast, steps, seed), PixelRules(nodata, nan, hot)
     if isinstance(mask, (str, Path)):
         mask = load_image(mask)
@@ -216,6 +221,7 @@ def denoise_stack(
         job = frame_job(stack, recipe, network.channels, data_range=data_range, dtype=dtype, **how)
         tuner = job.tuner(network)
         more = {"reference": scores.identity(), "share_gains": share_gains, "warm_start": warm_start}
+        more |= {"one_noise": True} if one_noise else {}
         settings = run_settings(stack, tuner, job, data_range, **more)
         record = StackRecord(
             output,
@@ -227,6 +233,10 @@ def denoise_stack(
             restart=restart,
         )
         opened.enter_context(record)
+        if one_noise:
+            known = noise_of_all(job, tuner, stack.masked)
+            job = dataclasses.replace(job, recipe=dataclasses.replace(recipe, noise=known))
+            tuner = job.tuner(network)
         _Run(stack, job, tuner, record, scores, listeners, progress).all(network, share_gains, warm_start, client)
         result = StackResult(Path(output), job.layout, tuner, record, hot)
         if len(result.failed) == stack.frame_count:

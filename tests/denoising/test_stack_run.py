@@ -158,6 +158,17 @@ def test_if_no_frame_can_be_denoised_nothing_is_written(tmp_path, network, movie
     assert [file.name for file in tmp_path.iterdir()] == ["in.tif"]
 
 
+def test_one_noise_is_that_of_the_median_of_five_frames(tmp_path, network, movie):
+    alone, _ = stack(tmp_path, network, movie, noise="gaussian", steps=0)
+    sigmas = [row["noise"]["sigma"] for row in alone.rows]
+    (tmp_path / "out.tif").unlink()
+    result, _ = stack(tmp_path, network, movie, noise="gaussian", steps=0, one_noise=True)
+    # The movie has five frames.
+    assert [row["noise"]["sigma"] for row in result.rows] == pytest.approx([np.median(sigmas)] * 5)
+    with pytest.raises(InputError, match="one_noise where noise is estimated"):
+        stack(tmp_path, network, movie, sigma=3, one_noise=True)
+
+
 def test_shared_gains_are_tuned_once_on_usable_frames_and_applied_to_all(tmp_path, network, movie):
     movie[4] = 0
     result, denoised = stack(tmp_path, network, movie, share_gains=2, steps=3)
