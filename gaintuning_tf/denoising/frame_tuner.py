@@ -130,7 +130,8 @@ class FrameTuner:
             InputError: It cannot be estimated.
         """
         if self._given:
-            self._doubt_sigma(frame, number, mask)
+            if self.recipe.sigma is not None and not number:
+                self._doubt_sigma(frame, float(np.mean(self.recipe.sigma)), mask)
             return self._given[number]
         # In the image's own units: a count is a whole number there.
         kind = self.recipe.kind
@@ -142,15 +143,15 @@ class FrameTuner:
             return self._examined(frame, image, number, mask)
         return estimate_noise(image, kind, mask=mask).scaled(1 / self.scale, -self.offset / self.scale)
 
-    def _doubt_sigma(self, frame, number, mask):
-        """Warn where a sigma that was given is plainly not that of the image: of the first frame only."""
-        if self.recipe.sigma is None or number or min(frame.shape[:2]) < SMALLEST:
+    def _doubt_sigma(self, frame, given, mask):
+        """Warn where the sigma that was given is plainly not that of the frame."""
+        if min(frame.shape[:2]) < SMALLEST:
             return
         try:
             level, _ = detail_level(np.asarray(frame, np.float64), mask)
         except InputError:
             return  # an image without noise: that sigma was given is all there is
-        found, given = level**0.5 * self.scale, float(np.mean(self._given[0].sigma)) * self.scale
+        found = level**0.5 * self.scale
         if not given / UNLIKE < found < 2 * UNLIKE * given:
             warnings.warn(
                 f"sigma {given:.4g} was given, the finest details of the image hold noise of {found:.4g}: the noise is "

@@ -163,8 +163,8 @@ def denoise_stack(
         model: As for `gaintune`, and so are `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `data_range`
             and `seed`.
         axes: A letter per axis, such as `"TYX"`; by default what the file says.
-        one_noise: Whether to estimate the noise once for all frames, from five of them evenly spaced: that of the median
-            variance is taken. By default each frame has its own estimate.
+        one_noise: Whether to estimate the noise once for all frames: of five of them, evenly spaced, the one of the
+            median variance has it. By default each frame has its own estimate.
         share_gains: Tune one set of gains on this many frames, evenly spaced, and apply it to all.
         warm_start: Start each frame from the gains of the one before where they are better than the network's own.
         on_failure: What to write for a frame that cannot be denoised: `"pass"`, the frame as it is, NaN as 0 where

@@ -134,7 +134,8 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     else:
         counts = None
     black = -line[1] / line[0] if line is not None and line[1] < 0 else None
-    return NoiseEstimate(noise, growth, ratio, black, *_clipping(counted), counts, doubt)
+    low, high = ((float(end), float(np.mean(counted == end))) for end in (counted.min(), counted.max()))
+    return NoiseEstimate(noise, growth, ratio, black, low, high, counts, doubt)
 
 
 def _correlated(values, masked, ratio):
@@ -196,8 +197,3 @@ def _through_origin(values, masked, unit):
     # A third of the blocks of 16 details lie below their quantile: its standard deviation
     # is about a half over the root of their number.
     return bool(np.all(expected > 0) and np.mean(np.abs(variances / expected - 1) < 0.05 + 1.5 / sizes**0.5) > 0.8)
-
-
-def _clipping(counted):
-    """Find the smallest and the largest value, and the share of pixels that have them."""
-    return tuple((float(end), float(np.mean(counted == end))) for end in (counted.min(), counted.max()))

@@ -82,7 +82,7 @@ def _line(noise, values, squares):
     means = np.array([[values[group].mean(), squares[group].mean()] for group in groups])
     # The uncertainty of a variance is proportional to it.
     weights = 1 / np.maximum(means[:, 1], means[:, 1].mean() / 10)
-    slope, intercept = np.polyfit(*means.T, 1, w=weights)
+    slope, intercept = np.polyfit(means[:, 0], means[:, 1], 1, w=weights)
     return (float(slope), float(intercept)) if slope > 0 else (0.0, float(squares.mean()))
 
 

@@ -233,7 +233,7 @@ class NoiseTensors(NamedTuple):
         added = [self._complement(images, filters, _copy_seed(seed, number)) for number in range(copies)]
 
         def of_copies(noisy):
-            repeats = [tf.shape(noisy)[0] // tf.shape(images)[0]] + [1] * (len(images.shape) - 1)
+            repeats: Any = [tf.shape(noisy)[0] // tf.shape(images)[0]] + [1] * (len(images.shape) - 1)
             return tf.add_n([denoise(noisy + tf.tile(noise, repeats)) for noise in added]) / copies
 
         return of_copies
