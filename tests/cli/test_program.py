@@ -140,8 +140,8 @@ BAD = {
     "reference of another size": (["noisy.png", "--reference", "pixel.png"], "shape"),
     "gains of another network": (["noisy.png", "--load-gains", "other.gains.h5"], "gains of"),
     "gains absent": (["noisy.png", "--load-gains", "no.gains.h5"], "no such file"),
-    "counts without counts": (["noisy.png", "--loss", "count-splitting"], "expected poisson or poisson-gaussian noise"),
-    "plain with counts": (["noisy.png", "--plain", "--noise", "poisson"], "expected gaussian noise"),
+    "counts without counts": (["noisy.png", "--loss", "count-splitting"], "expects noise of counts"),
+    "plain with counts": (["noisy.png", "--plain", "--noise", "poisson"], "expected auto or gaussian noise"),
     "unknown option": (["noisy.png", "--sharpen"], "--sharpen"),
     "no command": ([], ""),
 }
