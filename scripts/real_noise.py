@@ -134,10 +134,10 @@ def write(options):
     found = {}
     for name, _, _ in images(options):
         rows = {method: place(options, name, method) for method in METHODS}
-        if all(file.exists() for file in rows.values()):
-            found[name] = {method: json.loads(file.read_text()) for method, file in rows.items()}
+        if all(file.exists() for method, file in rows.items() if method not in FORMER):
+            found[name] = {method: json.loads(file.read_text()) for method, file in rows.items() if file.exists()}
     if not found:
-        raise SystemExit("expected at least one image that is measured by all methods: run without --write first")
+        raise SystemExit("expected at least one image that is measured by `auto` and its peers, found none")
     document = Path(options.docs) / "real-noise.md"
     text = document.read_text() if document.exists() else f"{BEGIN}\n{END}\n"
     before, _, rest = text.partition(BEGIN)
@@ -164,18 +164,19 @@ def table(head, rows):
 
 
 def levels(rows):
-    return [f"{rows[method]['psnr']:.2f}" for method in METHODS]
+    return [f"{rows[method]['psnr']:.2f}" if method in rows else "" for method in METHODS]
 
 
 def mean(found):
-    means = [np.mean([rows[method]["psnr"] for rows in found.values()]) for method in METHODS]
-    return [["mean", *(f"{value:.2f}" for value in means)]]
+    whole = {method for method in METHODS if all(method in rows for rows in found.values())}
+    means = {method: np.mean([rows[method]["psnr"] for rows in found.values()]) for method in whole}
+    return [["mean", *(f"{means[method]:.2f}" if method in whole else "" for method in METHODS)]]
 
 
 def told(rows):
     auto = rows["auto"]
     errors = [auto["risk_before"], rows["pretrained"]["mse"], auto["risk_after"], auto["mse"]]
-    seconds = [f"{rows[method]['seconds']:.0f}" for method in ("auto", "gaussian")]
+    seconds = [f"{rows[method]['seconds']:.0f}" if method in rows else "" for method in ("auto", "gaussian")]
     return ["; ".join(auto["words"]), f"{auto['variance'] ** 0.5:.2f}", *(f"{error:.2f}" for error in errors), *seconds]
 
 

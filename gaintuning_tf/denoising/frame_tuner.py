@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from gaintuning_tf.networks.network import Network
 
 
+# Estimates of correlated noise that agree by chance are not as sure as that: the levels of
+# real images were off by this much and more
+# (docs/log/2026-11-26-tuning-under-an-estimate-of-correlated-noise.md).
+LEAST_DOUBT = 0.1
 # A sigma whose square differs by more than a factor of two from the level of the finest
 # details is not that of white noise in this image; upwards texture may be the reason, and
 # it has to be twice as far.
@@ -103,6 +107,7 @@ class FrameTuner:
         self.recipe, self.scale, self.offset = recipe, scale, offset
         self.start_values = _start(self.network, frames)
         self.estimates: dict[int, NoiseEstimate] = {}
+        self._doubts: dict[NoiseModel, float] = {}
         self._given = recipe.given_noise(scale, offset, frames)
         known = self._given[0] if self._given else None
         if known is None and recipe.noise == "poisson":
@@ -167,6 +172,7 @@ class FrameTuner:
         if noise.correlation is not None:
             noise, doubt = self.denoiser.refined_noise(frame, noise, mask, self.recipe.seed)
             found = dataclasses.replace(found, noise=noise.scaled(self.scale, self.offset), uncertainty=doubt)
+            self._doubts[noise] = max(doubt, LEAST_DOUBT)
         self.estimates[number] = found
         return noise
 
@@ -254,7 +260,7 @@ class FrameTuner:
     def _options(self, noise, steps, mask, callbacks, progress):
         steps = self.recipe.steps if steps is None else steps
         options = {"sigma": noise, "steps": steps, "seed": self.recipe.seed}
-        options |= {"callbacks": callbacks, "progress": progress}
+        options |= {"callbacks": callbacks, "progress": progress, "doubt": self._doubts.get(noise, 0.0)}
         return options if mask is None else {**options, "mask": mask}
 
 

@@ -34,6 +34,8 @@ class NoiseTensors(NamedTuple):
             empty tuple if all do.
         whitening: (1,) or (N,), how much noise is added before a network that knows white noise
             alone sees the images, see `shown`; an empty tuple for white noise.
+        doubt: (1,) or (N,), the relative standard deviation of the variance as it is known; an
+            empty tuple if that is taken for sure.
 
     Example:
 
@@ -47,6 +49,7 @@ class NoiseTensors(NamedTuple):
     correlation: Any = ()
     weights: Any = ()
     whitening: Any = ()
+    doubt: Any = ()
 
     @property
     def known(self) -> bool:
@@ -65,8 +68,8 @@ class NoiseTensors(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether pixels are known to be independent, and all count."""
-        return self.is_white and not self.is_weighted
+        """Whether pixels are known to be independent, all count, and the variance is sure."""
+        return self.is_white and not self.is_weighted and isinstance(self.doubt, tuple)
 
     @property
     def is_weighted(self) -> bool:
@@ -111,10 +114,17 @@ class NoiseTensors(NamedTuple):
     def effective_share(self, images: tf.Tensor) -> tf.Tensor:
         """Compute how many independent values that count one value is worth, for a mean of squares, (N,), float64.
 
-        See `correlation.effective_share`.
+        See `correlation.effective_share`. A variance that is doubtful by a share u is no better
+        known, however large the image: n values are worth `1 / (1/n + u^2/2)`, of which the mean
+        square has that standard deviation, too.
         """
         share = self.share(images)
-        return share if self.is_white else share * tf.cast(colouring.effective_shares(self.correlation), tf.float64)
+        if not self.is_white:
+            share = share * tf.cast(colouring.effective_shares(self.correlation), tf.float64)
+        if isinstance(self.doubt, tuple):
+            return share
+        values = tf.cast(tf.reduce_prod(tf.shape(images)[1:]), tf.float64)
+        return 1 / (1 / share + values * tf.square(tf.cast(self.doubt, tf.float64)) / 2)
 
     def standard_error(self, noisy: tf.Tensor) -> tf.Tensor:
         """Estimate the standard error of the risk of an image about zero, (N,).
@@ -257,7 +267,7 @@ class NoiseTensors(NamedTuple):
         """
         weights = [*cast(Any, image.shape)[:-1], *cast(Any, self.weights).shape[-1:]] if self.is_weighted else []
         between = [] if self.is_white else self.correlation.shape[3:]
-        shapes = ([None], [None], [None, None, None, *between], weights, [None])
+        shapes = ([None], [None], [None, None, None, *between], weights, [None], [None])
         return NoiseTensors(
             *(p if isinstance(p, tuple) else tf.TensorSpec(s, image.dtype) for p, s in zip(self, shapes, strict=True))
         )

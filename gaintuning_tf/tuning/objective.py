@@ -29,7 +29,7 @@ MEMORY = 1.75e9
 # Images with correlated noise are seen with noise added, see `NoiseTensors.shown`. So many
 # copies of them make the result, and so many the risk that results are judged by: more
 # copies gain little (docs/log/2026-11-26-noise-added-to-make-noise-white.md).
-RESULT_COPIES, JUDGED_COPIES = 8, 2
+RESULT_COPIES, JUDGED_COPIES = 16, 2
 # The copies of the result draw from this stream of random numbers.
 RESULT = 1 << 28
 # The sides of windows are multiples of this, so that networks that halve the resolution

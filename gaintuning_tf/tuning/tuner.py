@@ -166,6 +166,7 @@ class GainTuner:
         seed: int = 0,
         window: int | None = None,
         mask: ArrayLike | None = None,
+        doubt: float = 0.0,
     ) -> TuningHistory:
         """Tune the gains on `image`, from the values they have.
 
@@ -193,6 +194,8 @@ class GainTuner:
             mask: True where a pixel does not count, as in `numpy.ma`: (N, H, W) or (N, H, W, C), boolean. Such
                 pixels are in no risk, but the network sees them: give them values like those around
                 them. By default all count.
+            doubt: Relative standard deviation of the noise's variance, where that is an estimate: the risk is then no
+                better known, however large the image, and the prior weighs more.
 
         Returns:
             What happened. `KeyboardInterrupt` ends tuning early and is not raised.
@@ -204,6 +207,9 @@ class GainTuner:
         start = time.perf_counter()
         noisy = self._checked(image)
         noise = self._noise(sigma, noisy, weights_of(mask, noisy))
+        if not doubt >= 0:
+            raise InputError(f"expected doubt to be a number of at least 0, received {doubt!r}")
+        noise = noise._replace(doubt=tf.fill([1], tf.cast(doubt, noisy.dtype))) if doubt else noise
         rounds = ROUNDS if steps is None and self._steps.prior is not None and noise.known else 1
         steps = (PLAIN_STEPS if self._steps.prior is None else STEPS) if steps is None else steps
         if int(steps) != steps or steps < 0:
@@ -211,7 +217,7 @@ class GainTuner:
         inputs = self._steps.unprepared(noisy, noise, self._steps.objective.windows(noisy, window))
         run = TuningRun(self._compiled, inputs, int(steps), seed)
         before, after = run.rounds(rounds, callbacks, progress=progress)
-        self._shown = run.noise._replace(weights=()), seed
+        self._shown = run.noise._replace(weights=(), doubt=()), seed
         if steps and equal(self._compiled.values(), run.start):
             warnings.warn(
                 "tuning changed nothing: no gains with a lower risk were found", GainTuningWarning, stacklevel=2

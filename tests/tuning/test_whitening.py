@@ -88,3 +88,13 @@ def test_a_network_of_white_noise_denoises_correlated_noise():
 
 
 SHOWN = ("pretrained", "denoised")
+
+
+def test_a_variance_in_doubt_is_worth_few_pixels_however_large_the_image():
+    images = tf.zeros((1, SIDE, SIDE, 1))
+    noise = noise_of_batch(GaussianNoise(2.0), 1, tf.float32)._replace(doubt=tf.constant([0.1]))
+    # 1 / (1/n + u^2/2) of n = 65536 values.
+    assert float(noise.effective_share(images)[0] * SIDE**2) == pytest.approx(1 / (1 / SIDE**2 + 0.005))
+    # The standard deviations of both add up: v sqrt(2/n) and v u.
+    expected = 4 * (2 / SIDE**2 + 0.01) ** 0.5
+    assert float(noise.standard_error(images)[0]) == pytest.approx(expected, rel=1e-5)
