@@ -35,7 +35,9 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        known = self.noise if isinstance(self.noise, NoiseModel) else _of_kind(self.noise)
+        # What kind "auto" is, is seen with the image; with a sigma it is Gaussian.
+        kind = "gaussian" if self.noise == "auto" and self.sigma is not None else self.kind
+        known = kind if isinstance(kind, NoiseModel) else _of_kind(kind)
         if known is not None:
             as_risk_estimate(as_loss(self.loss, counts=False)).check_noise(known)
 

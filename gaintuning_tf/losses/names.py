@@ -45,8 +45,8 @@ def check_noise_kind(name: str, noise: str) -> None:
     kinds = _KINDS.get(name, (noise,))
     if noise not in kinds:
         raise InputError(
-            f"expected {' or '.join(kinds)} noise with the loss {name}, received {noise}: choose such noise, or "
-            f"another loss, such as {next(iter(LOSSES))}"
+            f"expected {', '.join(kinds[:-1])} or {kinds[-1]} noise with the loss {name}, received {noise}: "
+            f"choose such noise, or another loss, such as {next(iter(LOSSES))}"
         )
 
 

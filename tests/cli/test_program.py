@@ -192,7 +192,9 @@ def test_bad_input_is_one_line_status_two_and_nothing_written(case, bad_files, c
     assert {file: file.read_bytes() for file in bad_files.iterdir()} == before
 
 
-@pytest.mark.parametrize("command", [["denoise", "a.png", "-o", "b.png"], ["evaluate", ".", "--sigma", "25"]])
+@pytest.mark.parametrize(
+    "command", [["denoise", "a.png", "-o", "b.png", "--noise", "gaussian"], ["evaluate", ".", "--sigma", "25"]]
+)
 def test_a_loss_of_counts_with_gaussian_noise_is_refused_before_tensorflow_starts(tmp_path, command):
     imsave(tmp_path / "a.png", camera()[:64, :64])
     program = "import sys, gaintuning_tf.cli.program as c; print(c.main(sys.argv[1:]), 'tensorflow' in sys.modules)"
@@ -204,7 +206,10 @@ def test_a_loss_of_counts_with_gaussian_noise_is_refused_before_tensorflow_start
         timeout=60,  # it had no end
     )
     assert done.stdout == "2 False\n"
-    assert done.stderr.startswith("error: expected poisson or poisson-gaussian noise") and done.stderr.count("\n") == 1
+    expected = (
+        "error: expected auto, poisson or poisson-gaussian noise with the loss count-splitting, received gaussian"
+    )
+    assert done.stderr.startswith(expected) and done.stderr.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
 
 

@@ -76,10 +76,10 @@ calls = [
     *(
         lambda options=options: gaintune(image[0, ..., 0], "absent.keras", progress=False, **options)
         for options in (
-            {"loss": "count-splitting"},
+            {"loss": "count-splitting", "noise": "gaussian"},
             {"loss": "count-splitting", "sigma": 0.1},
-            {"loss": CountSplitting(PoissonNoise(0.1))},
-            {"loss": both},
+            {"loss": CountSplitting(PoissonNoise(0.1)), "noise": "gaussian"},
+            {"loss": both, "noise": "gaussian"},
             {"loss": "count-splitting", "noise": PoissonGaussianNoise(0.0, 0.1)},
         )
     ),

@@ -66,7 +66,7 @@ WITHOUT_STEPS = """
 import numpy as np, tensorflow as tf
 from helpers.networks import make_tiny
 from gaintuning_tf import GainTuner, NoiseResamplingLoss
-from gaintuning_tf.serving.tuning_in_graph import denoise_adaptively
+from gaintuning_tf.serving.tuning_in_graph import TuningInGraph
 from gaintuning_tf.tuning.rounds import TuningRun
 from gaintuning_tf.tuning.steps import gain_steps
 
@@ -77,7 +77,8 @@ print(tuner.tune(noisy, steps=1, **options).risk_before)
 tuner.reset()
 print(tuner.tune(noisy, steps=0, **options).risk_before)
 steps = gain_steps(make_tiny(), NoiseResamplingLoss(), contrast=False)
-print(float(denoise_adaptively(steps, tf.constant(noisy), tf.constant([0.1]), tf.constant(0), window=512)[1][0]))
+graph = TuningInGraph(steps, window=512)
+print(float(graph.at_sigma(tf.constant(noisy), tf.constant([0.1]), tf.constant(0))[1][0]))
 
 def interrupt(run):
     raise KeyboardInterrupt
