@@ -125,9 +125,10 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     masked = None if mask is None else np.broadcast_to(mask.reshape(*mask.shape[:2], -1), values.shape)
     counted = values if masked is None else values[~masked]
     ratio = detail_floors(values, masked)
-    found = _correlated(values, masked, ratio)
-    growth, line = _dependence(values, masked)
-    noise, doubt = _model(values, masked, line, found)
+    details = variance_line(values, mask=masked)
+    found = _correlated(values, masked, ratio, details)
+    growth, line = _dependence(values, masked, details)
+    noise, doubt = _model(values, masked, line, found, details)
     counts = count_unit(counted, line[0]) if line is not None and found is None else None
     if counts is not None and _through_origin(values, masked, counts):
         noise = PoissonNoise(counts)
@@ -138,17 +139,17 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     return NoiseEstimate(noise, growth, ratio, black, low, high, counts, doubt)
 
 
-def _correlated(values, masked, ratio):
+def _correlated(values, masked, ratio, details):
     """Find the autocovariance of the noise; None where the image does not show that it is correlated."""
     if ratio <= CORRELATED:
         return None
-    found = autocovariance(values, variance_line(values, mask=masked), masked)
+    found = autocovariance(values, details, masked)
     if found is None or found.spread > (NEARLY_ALIKE if ratio > PLAINLY else ALIKE):
         return None
     return found
 
 
-def _dependence(values, masked):
+def _dependence(values, masked, details):
     """Find how much the variance grows from dark to bright; and its line, None where it does not clearly grow."""
     from scipy.stats import theilslopes
 
@@ -160,10 +161,10 @@ def _dependence(values, masked):
     straight = len(means) > 2 and near >= MOST and abs(np.corrcoef(means, variances)[0, 1]) >= STRAIGHT
     if straight and growth < 1 / GROWTH:
         return growth, None
-    return (growth, variance_line(values, mask=masked)) if straight and growth >= GROWTH else (1.0, None)
+    return (growth, details) if straight and growth >= GROWTH else (1.0, None)
 
 
-def _model(values, masked, line, found):
+def _model(values, masked, line, found, details):
     """Make the model of a line, if the noise has one, and a correlation, if it has one; and its uncertainty."""
     level, doubt = detail_level(values, masked)
     doubt = doubt if line is None else _scatter(values, masked, line)
@@ -173,7 +174,7 @@ def _model(values, masked, line, found):
         correlation = nearest_correlation(found.correlation)
         correlation = correlation[..., 0, 0] if correlation.shape[-1] == 1 else correlation
         # Correlated noise is often not the same everywhere, and its quietest places are not it.
-        slope, intercept = variance_line(values, mask=masked)
+        slope, intercept = details
         level = slope * np.mean(values if masked is None else values[~masked]) + intercept
     if line is None:
         return GaussianNoise((level * factor) ** 0.5, correlation=correlation), doubt

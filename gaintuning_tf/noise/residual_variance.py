@@ -65,6 +65,9 @@ def refined_noise(noise: NoiseModel, results: Sequence[FirstResult]) -> tuple[No
     """
     values = np.concatenate([result.denoised[_counted(result)] for result in results])
     squares = np.concatenate([(np.square(r.residual) + r.probe * r.response)[_counted(r)] for r in results])
+    if not squares.mean() > 0:
+        # A denoiser that answers to noise the wrong way says nothing of its level.
+        return noise, 1.0
     found = _model(noise, *_line(noise, values, squares))
     before, after = (float(np.mean(model.variance(values))) for model in (noise, found))
     return found, abs(after / before - 1) / 2
@@ -88,8 +91,6 @@ def _line(noise, values, squares):
 
 def _model(noise, slope, intercept):
     if slope == 0:
-        # A denoiser that answers to noise the wrong way could make the level negative.
-        level = intercept if intercept > 0 else float(np.mean(noise.variance(np.zeros(1))))
-        return GaussianNoise(level**0.5, correlation=noise.correlation)
+        return GaussianNoise(intercept**0.5, correlation=noise.correlation)
     sigma, offset = max(intercept, 0) ** 0.5, max(-intercept, 0) / slope
     return PoissonGaussianNoise(slope, sigma, offset, correlation=noise.correlation)

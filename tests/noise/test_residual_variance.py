@@ -70,3 +70,9 @@ def test_noise_that_grows_with_the_signal_keeps_a_line():
     found, _ = refined_noise(PoissonGaussianNoise(1.0, 1.0, correlation=correlations.GREY), [first])
     at = np.array([50.0, 150.0])
     assert found.variance(at) == pytest.approx(noise.variance(at), rel=0.1)
+
+
+def test_a_denoiser_that_answers_the_wrong_way_leaves_the_estimate_and_says_nothing():
+    noise = GaussianNoise(10.0, correlation=correlations.BLURRED)
+    none, probe = np.zeros((32, 32, 1)), np.ones((32, 32, 1))
+    assert refined_noise(noise, [FirstResult(none, none, probe, -probe)]) == (noise, 1.0)
