@@ -9,5 +9,16 @@ from gaintuning_tf.networks.architectures import (
     dncnn,
     unet,
 )
+from gaintuning_tf.networks.drunet import MirrorToMultiple, drunet
 
-__all__ = ["BiasFreeBatchNormalization", "CropLike", "PadToMultiple", "Rotate90", "blind_spot", "dncnn", "unet"]
+__all__ = [
+    "BiasFreeBatchNormalization",
+    "CropLike",
+    "MirrorToMultiple",
+    "PadToMultiple",
+    "Rotate90",
+    "blind_spot",
+    "dncnn",
+    "drunet",
+    "unet",
+]

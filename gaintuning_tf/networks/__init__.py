@@ -3,6 +3,7 @@
 May import: `support`, `gains`.
 
 - `architectures`: DnCNN, UNet, blind-spot network.
+- `drunet`: a UNet of residual blocks.
 - `file_check`: files of networks, looked through before they are loaded.
 - `kept_networks`: networks that were read from files, kept as long as these stay as
   they are.

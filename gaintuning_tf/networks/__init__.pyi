@@ -1,4 +1,5 @@
 from .architectures import blind_spot as blind_spot, dncnn as dncnn, unet as unet
+from .drunet import drunet as drunet
 from .file_check import check_network_file as check_network_file
 from .kept_networks import network_in as network_in
 from .memory import bytes_per_pixel as bytes_per_pixel

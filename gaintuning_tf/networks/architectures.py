@@ -195,19 +195,19 @@ def dncnn(
     if depth < 2:
         raise ValueError(f"dncnn expects a depth of at least 2, received {depth}")
 
-    def convolve(x, filters, number):
-        options = {"padding": "same", "use_bias": not bias_free, "kernel_initializer": "he_normal"}
+    def convolve(x, filters, number, dtype=None):
+        options = {"padding": "same", "use_bias": not bias_free, "kernel_initializer": "he_normal", "dtype": dtype}
         return layers.Conv2D(filters, 3, name=f"conv{number}", **options)(x)
 
     norm = BiasFreeBatchNormalization if bias_free else lambda **names: layers.BatchNormalization(epsilon=1e-5, **names)
     noisy = keras.Input((None, None, image_channels), name="noisy")
-    x = layers.ReLU(name="relu1")(convolve(noisy, width, 1))
+    x = layers.ReLU(name="relu1")(convolve(noisy, width, 1, exact_dtype()))
     for number in range(2, depth):
         x = convolve(x, width, number)
         x = norm(name=f"norm{number}")(x) if normalised else x
         x = layers.ReLU(name=f"relu{number}")(x)
-    noise = convolve(x, image_channels, depth)
-    denoised = layers.Subtract(dtype=_exact(), name="denoised")([noisy, noise])
+    noise = convolve(x, image_channels, depth, exact_dtype())
+    denoised = layers.Subtract(dtype=exact_dtype(), name="denoised")([noisy, noise])
     return keras.Model(noisy, denoised, name=name or "dncnn")
 
 
@@ -257,8 +257,8 @@ def unet(
         return layers.ReLU(name=f"relu{number}")(x)
 
     noisy = keras.Input((None, None, image_channels), name="noisy")
-    x = PadToMultiple(2, name="pad")(noisy)
-    saved = convolve(convolve(x, width, 5, 1), width, 3, 2)
+    x = PadToMultiple(2, dtype=exact_dtype(), name="pad")(noisy)
+    saved = convolve(convolve(x, width, 5, 1, dtype=exact_dtype()), width, 3, 2)
     # Padding of one on every side, as PyTorch does; "same" would pad the end alone.
     x = layers.ZeroPadding2D(1, name="pad3")(saved)
     x = convolve(x, 2 * width, 3, 3, strides=2, padding="valid")
@@ -270,8 +270,8 @@ def unet(
     x = layers.ReLU(name=f"relu{number + 1}")(x)
     x = layers.Concatenate(name="skip")([x, saved])
     x = convolve(x, width, 3, number + 2)
-    x = layers.Conv2D(image_channels, 5, padding="same", use_bias=False, dtype=_exact(), name=f"conv{number + 3}")(x)
-    x = CropLike(dtype=_exact(), name="denoised")([x, noisy])
+    x = layers.Conv2D(image_channels, 5, padding="same", use_bias=False, dtype=exact_dtype(), name=f"conv{number + 3}")(x)
+    x = CropLike(dtype=exact_dtype(), name="denoised")([x, noisy])
     return keras.Model(noisy, x, name=name or ("unet_bf" if bias_free else "unet"))
 
 
@@ -323,11 +323,20 @@ def blind_spot(
     x = layers.Concatenate(name="join")(views)
     for number, filters in ((8, 2 * width), (9, width)):
         x = layers.ReLU(name=f"relu{number}")(layers.Conv2D(filters, 1, name=f"conv{number}", **options)(x))
-    denoised = layers.Conv2D(image_channels, 1, use_bias=not bias_free, dtype=_exact(), name="denoised")(x)
+    denoised = layers.Conv2D(image_channels, 1, use_bias=not bias_free, dtype=exact_dtype(), name="denoised")(x)
     return keras.Model(noisy, denoised, name=name or ("blind_spot_bf" if bias_free else "blind_spot"))
 
 
-def _exact():
-    """Choose the dtype of the output: the eight bits of mixed precision are too few for an image."""
+def exact_dtype() -> str | None:
+    """Choose the dtype of what touches the image: the eight bits of mixed precision are too few for it.
+
+    Returns:
+        The dtype of the weights under a policy of mixed precision, else None: the policy's.
+
+    Example:
+
+    >>> exact_dtype() is None
+    True
+    """
     policy = keras.config.dtype_policy()
     return policy.variable_dtype if policy.name.startswith("mixed") else None

@@ -128,7 +128,7 @@ def register_classes() -> None:
     A file names the classes of its layers, and Keras imports none by itself.
     """
     from gaintuning_tf.gains import contrast, custom_layers, graph_network, layers  # noqa: F401
-    from gaintuning_tf.networks import architectures, stein_risk_model  # noqa: F401
+    from gaintuning_tf.networks import architectures, drunet, stein_risk_model  # noqa: F401
 
 
 def _reason(error):
