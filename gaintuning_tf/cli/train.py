@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ _SETTINGS = {
         "what is drawn on the images; camera: white, correlated and signal-dependent; none if they are noisy already",
     ),
     "white": (float, None, "share of the crops that get white Gaussian noise, of --noise camera"),
+    "sigma_weighting": (float, None, "crops with more noise weigh less, by this power of its standard deviation"),
+    "batches": (str, training_config.MAKERS, "where batches are made: by NumPy, or by JAX on the accelerator"),
     "crop": (int, None, "side of the training crops, pixels"),
     "batch": (int, None, "crops per step"),
     "steps": (int, None, "steps of the whole run"),
@@ -77,13 +80,16 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
         low, high = _FIELDS[name].default
         text = f"lowest and highest {text} [{low:g} {high:g}]"
         option(f"--{name}", type=float, nargs=2, metavar=("LOW", "HIGH"), help=text)
+    option("--scales", type=float, nargs="+", metavar="X", help="learn from the images at these sizes, 1 and below [1]")
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
 
 def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> None:
     """Check everything, then train."""
     output, folder, config = _checked(options)
-    start_tensorflow()
+    # Under another backend of Keras, a machine for training needs no TensorFlow.
+    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+        start_tensorflow()
     import keras
 
     from gaintuning_tf.training.image_sources import load_images
@@ -128,7 +134,7 @@ def _checked(options):
         image_sources.check_source(source)
     if options.start:
         pretrained.find_denoiser(options.start)
-    overrides = {name: getattr(options, name) for name in (*_SETTINGS, "sigma", "dose")}
+    overrides = {name: getattr(options, name) for name in (*_SETTINGS, "sigma", "dose", "scales")}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     if options.clean:
         overrides = {"noise": "none", **overrides}

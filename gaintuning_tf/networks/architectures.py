@@ -270,7 +270,8 @@ def unet(
     x = layers.ReLU(name=f"relu{number + 1}")(x)
     x = layers.Concatenate(name="skip")([x, saved])
     x = convolve(x, width, 3, number + 2)
-    x = layers.Conv2D(image_channels, 5, padding="same", use_bias=False, dtype=exact_dtype(), name=f"conv{number + 3}")(x)
+    last = {"padding": "same", "use_bias": False, "dtype": exact_dtype()}
+    x = layers.Conv2D(image_channels, 5, name=f"conv{number + 3}", **last)(x)
     x = CropLike(dtype=exact_dtype(), name="denoised")([x, noisy])
     return keras.Model(noisy, x, name=name or ("unet_bf" if bias_free else "unet"))
 

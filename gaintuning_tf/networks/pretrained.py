@@ -127,8 +127,14 @@ def register_classes() -> None:
 
     A file names the classes of its layers, and Keras imports none by itself.
     """
-    from gaintuning_tf.gains import contrast, custom_layers, graph_network, layers  # noqa: F401
+    import keras
+
     from gaintuning_tf.networks import architectures, drunet, stein_risk_model  # noqa: F401
+
+    # Gains and contrasts are of tuned networks, and tuning is TensorFlow's: a machine for
+    # training may not have it.
+    if keras.backend.backend() == "tensorflow":
+        from gaintuning_tf.gains import contrast, custom_layers, graph_network, layers  # noqa: F401
 
 
 def _reason(error):

@@ -7,6 +7,7 @@ May import: `support`, `images`, `noise`, `gains`, `networks`.
 - `config`: the settings of a run.
 - `image_pairs`: a TensorFlow Datasets builder of one's own images.
 - `image_sources`: images to train on: folders, TensorFlow Datasets, by rule.
+- `jax_batches`: the same batches, made on an accelerator.
 - `muon`: the optimizer of kernels.
 - `run`: the run.
 - `synthetic`: images made by rule.

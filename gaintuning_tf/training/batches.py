@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NOISES = ("gaussian", "poisson", "poisson-gaussian", "camera", "none")
 OBJECTIVES = ("supervised", "blind-spot", "masking", "sure")
 MASKED = 1 / 64  # share of the pixels that masking hides in each crop
+# Below this standard deviation all crops weigh the same, and at the second they weigh one, on the 0-255 scale.
+LEVELLED, MIDDLE = 4.0, 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Batches:
     Keras's backends. Each crop is taken uniformly over the images, then over positions, turned by one of the
     eight symmetries of the square, and gets its noise. What a batch holds is the objective's:
 
-    - `"supervised"`: (noisy, clean).
+    - `"supervised"`: (noisy, clean), with `sigma_weighting` (noisy, clean, weights (N, 1, 1)).
     - `"blind-spot"`: (noisy, noisy), for a network that does not see the pixel it predicts (Laine et al.,
       "High-quality self-supervised deep image denoising", NeurIPS 2019).
     - `"masking"`: (masked, noisy, weights): a 64th of the pixels take the value of a random neighbour within
@@ -136,6 +138,9 @@ class Batches:
         sigmas: For `"sure"`, if `images` are noisy already: the standard deviation of each image's noise, as a
             fraction of its full scale.
         seed: Seed of all random choices.
+        sigma_weighting: For `"supervised"`: crops with noise of standard deviation s weigh `1 / s` to this power
+            (about: `(s^2 + 4^2)^(-p / 2)`, on the 0-255 scale, one at 30). A squared error grows by about
+            s^1.2, so that without, networks learn what matters at high noise alone.
 
     Raises:
         InputError: An image is smaller than the crop, the pairs do not match, or the objective is not one for
@@ -157,6 +162,7 @@ class Batches:
     targets: Sequence[np.ndarray] | None = None
     sigmas: Sequence[float] | None = None
     seed: int = 0
+    sigma_weighting: float = 0.0
 
     def __post_init__(self):
         if self.objective not in OBJECTIVES:
@@ -178,6 +184,20 @@ class Batches:
         crops = [self._crop(rng) for _ in range(self.batch)]
         return tuple(np.stack(part) for part in zip(*crops, strict=True))
 
+    def weights(self, sigma: Any) -> tuple[Any, ...]:
+        """Weigh crops by their noise, see `sigma_weighting`.
+
+        Args:
+            sigma: Standard deviations as fractions of the full scale, (N, 1, 1, 1) or one: an array of NumPy or JAX.
+
+        Returns:
+            Nothing without a weighting, else the weights, (N, 1, 1) or one.
+        """
+        if not self.sigma_weighting:
+            return ()
+        relative = ((255 * sigma) ** 2 + LEVELLED**2) / (MIDDLE**2 + LEVELLED**2)
+        return ((relative ** (-self.sigma_weighting / 2))[..., 0],)
+
     def _crop(self, rng):
         which = rng.integers(len(self.images))
         image = self.images[which]
@@ -185,12 +205,12 @@ class Batches:
         turn = rng.integers(8)
 
         def cut(whole):
-            return _symmetry(_unit(whole[top : top + self.crop, left : left + self.crop]), turn)
+            return _symmetry(unit(whole[top : top + self.crop, left : left + self.crop]), turn)
 
         clean = cut(image if self.targets is None else self.targets[which])
         noisy, sigma = self.noise.draw(rng, clean if self.targets is None else cut(image))
         if self.objective == "supervised":
-            return noisy, clean
+            return noisy, clean, *self.weights(np.full((1, 1, 1), sigma, np.float32))
         if self.objective == "masking":
             return _masked(rng, noisy)
         if self.objective == "sure":
@@ -249,8 +269,14 @@ def _check_pairs(images, targets):
         raise InputError(f"expected a clean image of the same shape for each noisy one, received {found}")
 
 
-def _unit(values):
-    """float32, with the full scale of integers as one."""
+def unit(values: np.ndarray) -> np.ndarray:
+    """Make values float32, with the full scale of integers as one.
+
+    Example:
+
+    >>> unit(np.array([0, 255], "uint8")).tolist()
+    [0.0, 1.0]
+    """
     if values.dtype.kind in "iu":
         return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
     return values.astype(np.float32)

@@ -90,18 +90,31 @@ def draw_camera_noise(rng: np.random.Generator, sigma: float, channels: int) -> 
     correlated, dependent = ((True, False), (False, True), (True, True))[rng.integers(3)]
     tilt = rng.uniform(*TILT) if dependent else 0.0
     filters = _filters(rng, channels) if correlated else np.ones((1, 1, channels))
-    return CameraNoise(2 * tilt * sigma**2, (1 - tilt) * sigma**2, filters, _mixing(rng, channels))
+    return CameraNoise(2 * tilt * sigma**2, (1 - tilt) * sigma**2, filters, draw_mixing(rng, channels))
 
 
 def _filters(rng, channels):
     """Draw a filter for all channels, or one for each."""
     if channels == 1 or rng.random() < 0.5:
-        return np.repeat(_filter(rng)[..., None], channels, axis=-1)
-    return np.stack([_filter(rng) for _ in range(channels)], axis=-1)
+        return np.repeat(draw_filter(rng)[..., None], channels, axis=-1)
+    return np.stack([draw_filter(rng) for _ in range(channels)], axis=-1)
 
 
-def _filter(rng):
-    """Draw a filter, with a sum of squares of one."""
+def draw_filter(rng: np.random.Generator) -> np.ndarray:
+    """Draw a filter as `draw_camera_noise` does.
+
+    Args:
+        rng: Where the random numbers come from.
+
+    Returns:
+        (7, 7), with a sum of squares of one.
+
+    Example:
+
+    >>> drawn = draw_filter(np.random.default_rng(0))
+    >>> drawn.shape, round(float(np.sum(drawn**2)), 6)
+    ((7, 7), 1.0)
+    """
     shape, widths = _SHAPES[rng.integers(len(_SHAPES))]
     first = rng.uniform(0, NEIGHBOUR)
     second = first if rng.random() < 0.5 else rng.uniform(0, NEIGHBOUR)
@@ -147,8 +160,21 @@ _SHAPES = tuple(
 )
 
 
-def _mixing(rng, channels):
-    """Draw how white noise of so many sources enters the channels."""
+def draw_mixing(rng: np.random.Generator, channels: int) -> np.ndarray:
+    """Draw how white noise of as many sources enters the channels, as `draw_camera_noise` does.
+
+    Args:
+        rng: Where the random numbers come from.
+        channels: Of the image.
+
+    Returns:
+        (channels, channels), its rows with a sum of squares of one on average.
+
+    Example:
+
+    >>> draw_mixing(np.random.default_rng(0), 1).tolist()
+    [[1.0]]
+    """
     if channels == 1:
         return np.ones((1, 1))
     common = rng.random()

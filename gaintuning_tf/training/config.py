@@ -10,7 +10,8 @@ from typing import Any
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.training.batches import NOISES, OBJECTIVES, DrawnNoise, check_objective
 
-ARCHITECTURES = ("unet", "dncnn", "blind-spot")
+ARCHITECTURES = ("unet", "dncnn", "drunet", "blind-spot")
+MAKERS = ("host", "device")  # where batches are made
 OPTIMIZERS = ("muon", "adam")
 CHECKPOINT, RUN = "checkpoint.keras", "run.json"  # in the folder of a run
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -21,7 +22,7 @@ class TrainingConfig:
     """What a training run depends on, apart from the images.
 
     Attributes:
-        architecture: `"unet"`, `"dncnn"` or `"blind-spot"`, of `models`.
+        architecture: `"unet"`, `"dncnn"`, `"drunet"` or `"blind-spot"`, of `models`.
         architecture_options: Keyword arguments of the architecture.
         channels: Channels of the images, 1 or 3.
         objective: `"supervised"`, or, for images with noise and no clean ones, `"blind-spot"`, `"masking"` or
@@ -32,6 +33,10 @@ class TrainingConfig:
             mid-grey.
         dose: Lowest and highest dose of Poisson noise, in counts per pixel where the image is 1.
         white: Share of the crops that get white Gaussian noise, where the noise is `"camera"`.
+        sigma_weighting: Crops with more noise weigh less, by this power of its standard deviation; see
+            `batches.Batches`.
+        scales: Each image is learnt from at these sizes, at most 1 each; 0.7 shrinks it to 0.7 of its sides.
+        batches: Where batches are made: `"host"`, by NumPy, or `"device"`, by JAX, see `jax_batches.JaxBatches`.
         crop: Side of the training crops, pixels.
         batch: Crops per step.
         steps: Steps of the whole run; the learning rate falls to zero at its end, along a cosine.
@@ -56,6 +61,9 @@ class TrainingConfig:
     sigma: tuple[float, float] = (0.0, 55.0)
     dose: tuple[float, float] = (1.0, 10.0)
     white: float = 0.5
+    sigma_weighting: float = 0.0
+    scales: tuple[float, ...] = (1.0,)
+    batches: str = "host"
     crop: int = 64
     batch: int = 8
     steps: int = 20_000
@@ -76,6 +84,7 @@ class TrainingConfig:
             "optimizer": OPTIMIZERS,
             "precision": PRECISIONS,
             "channels": (1, 3),
+            "batches": MAKERS,
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -93,6 +102,15 @@ class TrainingConfig:
             raise InputError(f"expected a warmup shorter than the {self.steps} steps, received {self.warmup}")
         if not 0 < self.learning_rate < 1:
             raise InputError(f"expected a learning rate between 0 and 1, received {self.learning_rate!r}")
+        if not 0 <= self.sigma_weighting <= 4:
+            raise InputError(f"expected a sigma_weighting from 0 to 4, received {self.sigma_weighting!r}")
+        if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
+            raise InputError(f"expected scales above 0, at most 1, received {list(self.scales)}")
+        if self.objective != "supervised" and (self.batches == "device" or tuple(self.scales) != (1.0,)):
+            raise InputError(
+                f"expected the objective supervised for scales and batches made on the device, received "
+                f"{self.objective!r}: shrinking would average away noise that is in the images"
+            )
         self.drawn_noise()  # refuses what is no range
 
     @classmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,44 @@ def load_images(source: str | Path, *, channels: int = 1, data_dir: str | Path |
         return _synthetic(source)
     if source.startswith(TFDS):
         return [_channels(image, channels, source) for image in _tfds(source, data_dir)]
-    return [_channels(_frame(load_image(file), file), channels, file) for file in image_files(source)]
+    with ThreadPoolExecutor() as threads:
+        read = threads.map(lambda file: _channels(_frame(load_image(file), file), channels, file), image_files(source))
+        return list(read)
+
+
+def at_scales(images: Sequence[np.ndarray], scales: Sequence[float], least: int) -> list[np.ndarray]:
+    """Shrink images to each of the scales, as far as they stay large enough.
+
+    Args:
+        images: Arrays (H, W, C).
+        scales: Factors of the sides, above 0 and at most 1; 1 is the image as it is.
+        least: Side in pixels below which a shrunk image is left out.
+
+    Returns:
+        All images of the first scale, then of the next; in their dtype.
+
+    Example:
+
+    >>> [image.shape for image in at_scales([np.zeros((40, 30, 1), "uint8")], (1, 0.5), 15)]
+    [(40, 30, 1), (20, 15, 1)]
+    """
+    with ThreadPoolExecutor() as threads:
+        jobs = [(image, scale) for scale in scales for image in images]
+        shrunk = threads.map(lambda job: _shrunk(*job, least), jobs)
+        return [image for image in shrunk if image is not None]
+
+
+def _shrunk(image, scale, least):
+    from skimage.transform import resize
+
+    if scale == 1:
+        return image
+    sides = [round(side * scale) for side in image.shape[:2]]
+    if min(sides) < least:
+        return None
+    # Values between the ends of the range stay there: the filter against aliasing is an average.
+    smaller = resize(image.astype(np.float32), sides, order=1, anti_aliasing=True, preserve_range=True)
+    return np.rint(smaller).astype(image.dtype) if image.dtype.kind in "iu" else smaller
 
 
 def check_source(source: str | Path) -> None:

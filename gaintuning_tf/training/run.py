@@ -17,16 +17,24 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import architectures
+from gaintuning_tf.networks.drunet import drunet
 from gaintuning_tf.networks.stein_risk_model import RiskMinimised
 from gaintuning_tf.support.atomic_files import replacing
 from gaintuning_tf.training.batches import Batches
 from gaintuning_tf.training.config import CHECKPOINT, RUN, TrainingConfig
+from gaintuning_tf.training.image_sources import at_scales
+from gaintuning_tf.training.jax_batches import JaxBatches
 from gaintuning_tf.training.muon import ConvMuon
 
 # The statistics of batch norm are measured anew on so many batches, for averaged
 # weights need their own: docs/log/2026-11-23-averaged-weights-and-batch-norm.md.
 STATISTICS_BATCHES = 50
-_ARCHITECTURES = {"unet": architectures.unet, "dncnn": architectures.dncnn, "blind-spot": architectures.blind_spot}
+_ARCHITECTURES = {
+    "unet": architectures.unet,
+    "dncnn": architectures.dncnn,
+    "drunet": drunet,
+    "blind-spot": architectures.blind_spot,
+}
 _OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": ConvMuon}
 
 
@@ -120,8 +128,13 @@ def _batches(config, images, targets):
         sigmas = [float(estimate_noise(image).sigma) / _full_scale(image) for image in images]
     elif config.objective == "sure" and config.noise != "gaussian":
         raise InputError(f"the objective sure is for Gaussian noise, received {config.noise!r}")
-    return Batches(
-        images,
+    if targets is not None and (config.batches == "device" or tuple(config.scales) != (1.0,)):
+        raise InputError(
+            "expected batches made on the host at the scale 1 for pairs of noisy and clean images, received batches "
+            f"{config.batches!r} and scales {list(config.scales)}; shrinking would average the noise away"
+        )
+    batches = Batches(
+        at_scales(images, config.scales, config.crop),
         crop=config.crop,
         batch=config.batch,
         noise=config.drawn_noise(),
@@ -129,7 +142,9 @@ def _batches(config, images, targets):
         targets=targets,
         sigmas=sigmas,
         seed=config.seed,
+        sigma_weighting=config.sigma_weighting,
     )
+    return JaxBatches(batches) if config.batches == "device" else batches
 
 
 def _full_scale(image):
@@ -221,7 +236,7 @@ def _on_jax():
 
 
 def _stream(batches, first, last):
-    if keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow" and isinstance(batches, Batches):
         return batches.as_dataset(first, last)
     return batches.between(first, last)
 

@@ -1,5 +1,7 @@
 """DRUNet."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ def test_the_published_size_has_the_published_number_of_weights():
     # Zhang et al., TPAMI 2021: two 3x3 convolutions in a block, four blocks a scale on either way, none with a bias.
     widths, blocks = (64, 128, 256, 512), 4
     expected = 9 * (4 + 3) * 64 + blocks * 2 * 9 * 512**2
-    for fine, coarse in zip(widths, widths[1:], strict=False):
+    for fine, coarse in itertools.pairwise(widths):
         expected += 2 * (blocks * 2 * 9 * fine**2 + 4 * fine * coarse)
     assert drunet(3, widths=widths, blocks=blocks, noise_map=True).count_params() == expected
 

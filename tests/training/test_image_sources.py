@@ -6,7 +6,7 @@ from skimage.io import imsave
 
 from gaintuning_tf import InputError
 from gaintuning_tf.images.files import image_files
-from gaintuning_tf.training.image_sources import check_source, load_images
+from gaintuning_tf.training.image_sources import at_scales, check_source, load_images
 
 
 def test_image_files_are_sorted_and_others_left_out(tmp_path):
@@ -49,3 +49,14 @@ def test_synthetic_images_are_counted_and_checked():
                 function(source)
     with pytest.raises(InputError, match="COUNT"):
         load_images("synthetic:nanoparticles:many")
+
+
+def test_images_are_shrunk_to_scales_within_their_range_and_dtype():
+    image = np.zeros((40, 60, 1), "uint8")
+    image[:, 30:] = 255
+    whole, small = at_scales([image], (1, 0.5), least=16)
+    assert whole is image and small.shape == (20, 30, 1) and small.dtype == "uint8"
+    assert small[:, :13].max() == 0 and small[:, 17:].min() == 255
+    # The mean stays: shrinking averages.
+    assert abs(float(small.mean()) - float(image.mean())) < 1
+    assert [len(at_scales([image], scales, least=16)) for scales in [(1,), (0.3,), (1, 0.3)]] == [1, 0, 1]

@@ -218,26 +218,36 @@ ON_JAX = """
 import sys
 sys.modules["tensorflow"] = None  # an accelerator without it
 import numpy as np
-from gaintuning_tf.training.image_sources import load_images
-from gaintuning_tf.training.batches import Batches
-from gaintuning_tf.training.config import TrainingConfig
-from gaintuning_tf.training.run import train
-config = TrainingConfig(architecture=sys.argv[2], architecture_options={"bias_free": True, "width": 4}, crop=16,
-                        batch=2, objective=sys.argv[3], noise=sys.argv[4], steps=6, warmup=1, checkpoint_every=3)
-model = train(config, load_images("synthetic:piecewise-constant:2"), sys.argv[1] + "/run", verbose=0)
-model.save(sys.argv[1] + "/m.keras")
-image = np.random.default_rng(0).random((1, 13, 10, 1)).astype("float32")
-np.save(sys.argv[1] + "/out.npy", np.asarray(model(image)))
+from gaintuning_tf.cli.program import main
+status = main(["train", "synthetic:piecewise-constant:2", "-o", "m.keras", "--quiet", *sys.argv[1:]])
+if status == 0:
+    from gaintuning_tf.networks.pretrained import load_denoiser
+    image = np.random.default_rng(0).random((1, 13, 10, 1)).astype("float32")
+    np.save("out.npy", np.asarray(load_denoiser("m.keras")(image)))
+sys.exit(status)
 """
+SHORT = {"crop": 16, "batch": 2, "steps": 6, "warmup": 1, "checkpoint_every": 3}
+SLIM = {"bias_free": True, "width": 4}
+ON_DEVICE = {"noise": "camera", "batches": "device", "sigma_weighting": 1.2, "scales": [1, 0.5]}
 
 
 @pytest.mark.parametrize(
-    ("architecture", "objective", "noise"), [("unet", "supervised", "camera"), ("dncnn", "sure", "gaussian")]
+    "settings",
+    [
+        {"architecture": "dncnn", "architecture_options": SLIM, "objective": "sure"},
+        {"architecture": "drunet", "architecture_options": {"widths": [4, 6]}, **ON_DEVICE},
+    ],
 )
-def test_it_trains_on_jax_and_the_file_loads_here_with_the_same_outputs(tmp_path, architecture, objective, noise):
+def test_the_command_trains_on_jax_and_the_file_loads_here_with_the_same_outputs(tmp_path, settings):
     pytest.importorskip("jax")
-    command = [sys.executable, "-c", ON_JAX, str(tmp_path), architecture, objective, noise]
-    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    (tmp_path / "settings.json").write_text(json.dumps({**SHORT, **settings}))
+    start = build(TrainingConfig(**{**SHORT, **settings}))
+    start.save(tmp_path / "start.keras")
+    command = [sys.executable, "-c", ON_JAX, "--config", "settings.json", "--start", "start.keras"]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     image = np.random.default_rng(0).random((1, 13, 10, 1)).astype("float32")
-    np.testing.assert_allclose(load_denoiser(tmp_path / "m.keras")(image), np.load(tmp_path / "out.npy"), atol=1e-5)
+    trained = load_denoiser(tmp_path / "m.keras")
+    np.testing.assert_allclose(trained(image), np.load(tmp_path / "out.npy"), atol=1e-5)
+    assert np.abs(trained(image) - start(image).numpy()).max() > 0
