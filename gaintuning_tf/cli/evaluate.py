@@ -69,7 +69,7 @@ def _add_settings(add):
         "folders",
         nargs="+",
         metavar="SOURCE",
-        help="a folder of clean images, 8 bits or floats in [0, 1], or tfds:NAME; colour is taken as grey",
+        help="a folder of clean images, 8 bits or floats in [0, 1], or tfds:NAME; a grey network takes colour as grey",
     )
     add("--channel", choices=CHANNELS, help="of colour pictures take this channel [grey, which mixes their noise]")
     add("--clean", metavar="FOLDER", help="clean images of the same names as those in SOURCE, which are noisy")

@@ -61,8 +61,8 @@ def methods(
         iterations: Those of `scratch`, by default `self2self.ITERATIONS`.
 
     Returns:
-        For each name a function of the noisy image, (H, W), float32 in [0, 1] but for the noise, and of the noise in
-        the same units, a model or a standard deviation, to the denoised image, (H, W).
+        For each name a function of the noisy image, (H, W) or (H, W, 3), float32 in [0, 1] but for the noise, and of
+        the noise in the same units, a model or a standard deviation, to the denoised image of the same shape.
 
     Raises:
         InputError: A name is unknown, a package is missing, or the model's weights cannot be tuned.
@@ -89,18 +89,19 @@ def denoise_bm3d(noisy: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
     """Denoise by BM3D of its authors, both stages, their standard profile, told all that is known of the noise.
 
     Of correlated noise it is told the power spectral density, see `power_spectrum`. Noise that
-    depends on the signal is made the same everywhere first, see `VarianceStabilisation`.
+    depends on the signal is made the same everywhere first, see `VarianceStabilisation`. Colour goes through its
+    authors' `bm3d_rgb`, which takes the noise of the channels to be independent.
 
     Y. Makinen, L. Azzari, A. Foi, "Collaborative filtering of correlated noise", IEEE TIP 2020; Dabov, Foi,
     Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative filtering", IEEE TIP 2007.
     The package is licensed for non-commercial use only.
 
     Args:
-        noisy: (H, W), of a range of about 1, which BM3D compares blocks by.
+        noisy: (H, W) or (H, W, 3), of a range of about 1, which BM3D compares blocks by.
         noise: Its noise in the same units: a standard deviation, or a model.
 
     Returns:
-        (H, W), float32.
+        float32 of the same shape.
 
     Raises:
         InputError: The package is not installed.
@@ -113,8 +114,8 @@ def denoise_bm3d(noisy: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
     """
     check_baselines(["bm3d"])
     noise = noise if isinstance(noise, NoiseModel) else GaussianNoise(noise)
-    (slope,), (intercept,) = noise.level(1)
     noisy = np.asarray(noisy, np.float64)
+    (slope,), (intercept,) = noise.level(1)
     if slope <= 0:
         return _bm3d(noisy, noise.correlation, float(intercept)).astype(np.float32)
     way = VarianceStabilisation(float(slope), float(intercept))
@@ -126,13 +127,20 @@ def denoise_bm3d(noisy: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
 
 def _bm3d(noisy, correlation, variance):
     """Denoise by BM3D; the noise has the same variance everywhere."""
-    from bm3d import bm3d
+    import bm3d
 
-    filtered: Any = bm3d  # which is typed for all that it may return
+    filtered: Any = bm3d.bm3d if noisy.ndim == 2 else bm3d.bm3d_rgb  # typed for all that they may return
     if correlation is None:
         return filtered(noisy, variance**0.5)
+    if noisy.ndim == 3:
+        # Of each channel its own, and those between channels are left out: it has no place for them.
+        each = correlation if correlation.ndim == 4 else correlation[..., None, None] * np.eye(noisy.shape[2])
+        density = [power_spectrum(each[..., c, c], noisy.shape[:2]) for c in range(noisy.shape[2])]
+        density = np.stack(density, axis=-1)
+    else:
+        density = power_spectrum(correlation, noisy.shape)
     with _trapz():
-        return filtered(noisy, variance * power_spectrum(correlation, noisy.shape))
+        return filtered(noisy, variance * density)
 
 
 @contextlib.contextmanager
@@ -208,11 +216,11 @@ def denoise_nlm(noisy: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
     CVPR 2005; the fast mode: Froment, IPOL 2014).
 
     Args:
-        noisy: (H, W).
+        noisy: (H, W) or (H, W, 3).
         noise: Its noise in the same units: a standard deviation, or a model.
 
     Returns:
-        (H, W), float32.
+        float32 of the same shape.
 
     Example:
 
@@ -224,6 +232,7 @@ def denoise_nlm(noisy: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
 
     sigma = mean_variance(noise, noisy) ** 0.5 if isinstance(noise, NoiseModel) else noise
     options = {"patch_size": 5, "patch_distance": 6, "fast_mode": True}
+    options["channel_axis"] = -1 if noisy.ndim == 3 else None
     denoised = denoise_nl_means(np.asarray(noisy, np.float64), h=0.6 * sigma, sigma=sigma, **options)
     return denoised.astype(np.float32)
 
@@ -235,7 +244,8 @@ def _weights(which, model, loss, steps, seed):
     tuner = WeightTuner(model, loss_named(loss) if isinstance(loss, str) else loss, which)
 
     def denoise(noisy, noise):
-        return tuner.denoise(noisy[None, ..., None], sigma=noise, steps=steps, seed=seed)[0, ..., 0]
+        images = noisy.reshape(1, *noisy.shape[:2], -1)
+        return tuner.denoise(images, sigma=noise, steps=steps, seed=seed).reshape(noisy.shape)
 
     return denoise
 
@@ -244,4 +254,10 @@ def _scratch(iterations, seed):
     from gaintuning_tf.evaluation import self2self
 
     count = self2self.ITERATIONS if iterations is None else iterations
-    return lambda noisy, noise: self2self.denoise_from_scratch(noisy, iterations=count, seed=seed)
+
+    def denoise(noisy, noise):
+        if noisy.ndim != 2:
+            raise InputError("expected grey images for the method scratch, received colour; leave it out")
+        return self2self.denoise_from_scratch(noisy, iterations=count, seed=seed)
+
+    return denoise

@@ -43,7 +43,7 @@ def evaluate(
     Args:
         source: Clean images, on which noise is drawn, or with `clean` noisy ones; see
             `samples.samples`.
-        model: A grey denoiser.
+        model: A denoiser of grey or of colour pictures, which are taken accordingly.
         sigma: Noise level on the 0-255 scale, which is given to tuning: white Gaussian noise. For
             pairs it may be left out; the noise, of whatever kind, is then found in each image.
         clean: Folder of the clean images that belong to noisy ones.
@@ -52,7 +52,7 @@ def evaluate(
         tune: Whether to tune; without, `psnr_tuned` and `ssim_tuned` are those of the
             pretrained network.
         compare: Other methods by name, such as `baselines.methods` makes them: each is
-            called with the noisy image, (H, W), and the `NoiseModel` that tuning was given or
+            called with the noisy image, (H, W) or (H, W, 3), and the `NoiseModel` that tuning was given or
             found, in its units, and returns the denoised image. Adds `psnr_NAME`, `ssim_NAME` and `seconds_NAME`.
         oracle: Also measure gains that were tuned on the clean image, see `oracle.Oracle`.
         rows: Rows of an earlier call that was interrupted: these images are not measured again.
@@ -62,21 +62,26 @@ def evaluate(
 
     Returns:
         `images`: a row per image with its name and `MEASURES`, and those of the other
-        methods; `mean` and `spread`: see `summary`. PSNR and SSIM on [0, 1] after clipping.
+        methods; `mean` and `spread`: see `summary`. PSNR and SSIM on [0, 1] after clipping, over all
+        channels.
 
     Raises:
-        InputError: There is no image, the network is not grey, or `rows` are of other images.
+        InputError: There is no image, the network takes neither one channel nor three, or `rows` are of other images.
         KeyboardInterrupt: Ctrl-C; an image whose tuning it ended is not reported.
     """
-    channels = network_of(model).channels
-    if channels != 1:
-        raise InputError(f"evaluate expects a grey network, {model.name!r} takes {channels} channels")
+    network = network_of(model)
+    if network.channels not in (1, 3):
+        raise InputError(
+            f"evaluate expects a network of grey or colour pictures, {network.model.name!r} takes {network.channels} "
+            "channels"
+        )
     measured = list(rows)
     methods = dict(compare or {})
     # By the recipe that it is compared with.
     recipe = {key: options[key] for key in ("steps", "seed", "prior") if key in options}
     ideal = Oracle(model, **recipe) if oracle else None
-    images = itertools.islice(samples(source, sigma, clean=clean, channel=channel, data_dir=data_dir), limit)
+    sources = {"clean": clean, "channel": channel, "colour": network.channels == 3, "data_dir": data_dir}
+    images = itertools.islice(samples(source, sigma, **sources), limit)
     for index, (name, noisy, truth) in enumerate(images):
         if index < len(rows):
             _check_same(rows[index], name)
@@ -153,8 +158,8 @@ def _timed(name, clean, method, *arguments):
 
 def _scores(name, clean, image):
     image = np.clip(image, 0, 1)
-    measures = {"psnr": psnr, "ssim": ssim}
-    return {f"{key}_{name}": measure(clean, image, data_range=1.0) for key, measure in measures.items()}
+    similarity = ssim(clean, image, data_range=1.0, channel_axis=-1 if clean.ndim == 3 else None)
+    return {f"psnr_{name}": psnr(clean, image, data_range=1.0), f"ssim_{name}": similarity}
 
 
 def _check_same(row, name):

@@ -18,7 +18,7 @@ class Oracle:
     kind and level, so it cannot fit that noise: a fair bound, on average, for the gains of this network.
 
     Args:
-        model: A grey denoiser; copied, never changed.
+        model: A denoiser of grey or colour pictures; copied, never changed.
         steps: Steps of optimisation, as many as tuning's own by default.
         seed: Same seed, same machine: same gains.
         prior: As for `GainTuner`: the recipe of the tuning that it is compared with.
@@ -39,18 +39,19 @@ class Oracle:
         """Denoise `noisy` with the gains for `clean`.
 
         Args:
-            noisy: (H, W), float32 in [0, 1] but for the noise.
-            clean: (H, W), float32 in [0, 1].
+            noisy: (H, W) or (H, W, C), float32 in [0, 1] but for the noise.
+            clean: Of the same shape, float32 in [0, 1].
             noise: That of the noisy image, in its units: a standard deviation, or a model.
 
         Returns:
-            (H, W), float32.
+            float32 of the same shape.
 
         Raises:
             KeyboardInterrupt: Ctrl-C while tuning.
         """
         self._tuner.reset()
-        history = self._tuner.tune(clean[None, ..., None], sigma=noise, **self._options)
+        shape = (1, *noisy.shape[:2], -1)
+        history = self._tuner.tune(clean.reshape(shape), sigma=noise, **self._options)
         if history.interrupted:
             raise KeyboardInterrupt
-        return self._tuner.denoise(noisy[None, ..., None])[0, ..., 0]
+        return self._tuner.denoise(noisy.reshape(shape)).reshape(noisy.shape)

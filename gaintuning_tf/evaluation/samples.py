@@ -18,16 +18,16 @@ CHANNELS = ("red", "green", "blue")
 def noisy_version(clean: np.ndarray, sigma: float, index: int) -> np.ndarray:
     """Add to `clean` in [0, 1] the noise of the image at `index` of a sorted folder, not clipped.
 
-    The noise of the peers' protocol: `numpy.random.RandomState(index).randn(H, W) *
+    The noise of the peers' protocol: `numpy.random.RandomState(index).randn(*shape) *
     sigma / 255` in float32, so that everybody measures on the same pixels.
 
     Args:
-        clean: (H, W), float32 in [0, 1].
+        clean: (H, W) or (H, W, 3), float32 in [0, 1].
         sigma: Standard deviation on the 0-255 scale.
         index: Position of the image in its folder.
 
     Returns:
-        (H, W), float32.
+        float32 of the same shape.
 
     Example:
 
@@ -44,6 +44,7 @@ def samples(
     *,
     clean: str | Path | None = None,
     channel: str | None = None,
+    colour: bool = False,
     data_dir: str | Path | None = None,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield the name, the noisy and the clean version of each image, in the order of the names.
@@ -55,6 +56,7 @@ def samples(
         clean: Folder of clean images of the same names. It may have more of them.
         channel: Of colour pictures, one of `CHANNELS`; by default they are taken as grey, which
             changes the noise of real ones: it mixes that of three channels.
+        colour: Take them in colour, (H, W, 3) in place of (H, W) below; grey pictures are refused.
         data_dir: Where TensorFlow Datasets keeps its data sets.
 
     Yields:
@@ -66,15 +68,17 @@ def samples(
     """
     if channel not in (None, *CHANNELS):
         raise InputError(f"expected channel to be one of {', '.join(CHANNELS)}, received {channel!r}")
+    if channel is not None and colour:
+        raise InputError(f"expected colour, or the channel {channel}: a network of colour pictures sees all three")
     if channel is not None and str(source).startswith(TFDS):
         raise InputError(f"expected a folder with channel {channel}: data sets of TensorFlow are taken as grey")
     if clean is not None:
         check_pairs(source, clean)
-        yield from _pairs(source, clean, channel)
+        yield from _pairs(source, clean, channel, colour)
         return
     if sigma is None:
         raise InputError("expected the level of the noise to draw on clean images; it is estimated for pairs only")
-    for index, (name, image) in enumerate(_clean_images(source, channel, data_dir)):
+    for index, (name, image) in enumerate(_clean_images(source, channel, colour, data_dir)):
         yield name, noisy_version(image, sigma, index), image
 
 
@@ -93,26 +97,31 @@ def check_pairs(noisy: str | Path, clean: str | Path) -> None:
         )
 
 
-def _pairs(noisy, clean, channel):
+def _pairs(noisy, clean, channel, colour):
     for file in image_files(noisy):
         counterpart = Path(clean) / file.name
-        one, other = _grey(file, channel), _checked(_grey(counterpart, channel), counterpart)
+        one, other = _read(file, channel, colour), _checked(_read(counterpart, channel, colour), counterpart)
         if one.shape != other.shape:
             raise InputError(f"expected pairs of one shape, {file.name} is {one.shape} noisy and {other.shape} clean")
         yield file.name, one, other
 
 
-def _clean_images(source, channel, data_dir):
+def _clean_images(source, channel, colour, data_dir):
     if str(source).startswith(TFDS):
-        for index, image in enumerate(load_images(source, data_dir=data_dir)):
-            yield str(index), _checked(_unit(image, source)[..., 0], source)
+        for index, image in enumerate(load_images(source, channels=3 if colour else 1, data_dir=data_dir)):
+            image = _unit(image, source)
+            yield str(index), _checked(image if colour else image[..., 0], source)
         return
     for file in image_files(source):
-        yield file.name, _checked(_grey(file, channel), file)
+        yield file.name, _checked(_read(file, channel, colour), file)
 
 
-def _grey(file: Path, channel: str | None) -> np.ndarray:
+def _read(file: Path, channel: str | None, colour: bool) -> np.ndarray:
     image = _unit(load_image(file), file)
+    if colour:
+        if image.ndim != 3 or image.shape[-1] not in (3, 4):
+            raise InputError(f"expected colour pictures for a network of three channels, {file} is {image.shape}")
+        return image[..., :3]
     if image.ndim == 3:
         if channel is not None and image.shape[-1] == len(CHANNELS):
             return image[..., CHANNELS.index(channel)]

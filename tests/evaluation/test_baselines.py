@@ -110,3 +110,37 @@ def test_refusals(monkeypatch, tiny):
     check_baselines([name for name in BASELINES if name != "bm3d"])
     with pytest.raises(InputError, match=r"gaintuning-tf\[evaluate\]"):
         check_baselines(["bm3d"])
+
+
+def colour_picture():
+    """A smooth picture of three different channels, and white noise."""
+    y, x = np.mgrid[:64, :64] / 64
+    clean = np.stack([0.2 + 0.6 * y, 0.8 - 0.5 * x, 0.3 + 0.4 * x * y], axis=-1).astype("float32")
+    return clean, (clean + 0.1 * np.random.default_rng(0).standard_normal(clean.shape)).astype("float32")
+
+
+@pytest.mark.parametrize("name", ["nlm", "bm3d"])
+def test_colour_is_denoised_as_colour(name):
+    if name == "bm3d":
+        pytest.importorskip("bm3d")
+    clean, noisy = colour_picture()
+    denoised = methods([name], model=None)[name](noisy, GaussianNoise(0.1))
+    assert denoised.shape == clean.shape and denoised.dtype == "float32"
+    # A 64x64 gradient is easy: the noise of 20 dB falls by 6 dB and more.
+    assert psnr(clean, denoised, data_range=1) > 26
+
+
+def test_correlated_colour_is_denoised_better_when_its_spectrum_is_given():
+    pytest.importorskip("bm3d")
+    clean, _ = colour_picture()
+    correlation = np.einsum("ij,cd->ijcd", gaussian(1.0), np.eye(3))
+    noise = GaussianNoise(0.1, correlation=correlation)
+    noisy = noise.sample(clean[None], np.random.default_rng(1))[0]
+    told = methods(["bm3d"], model=None)["bm3d"](noisy, noise)
+    untold = methods(["bm3d"], model=None)["bm3d"](noisy, GaussianNoise(0.1))
+    assert psnr(clean, told, data_range=1) > psnr(clean, untold, data_range=1) + 1
+
+
+def test_training_from_scratch_is_for_grey_images():
+    with pytest.raises(InputError, match="scratch"):
+        methods(["scratch"], model=None)["scratch"](colour_picture()[1], 0.1)

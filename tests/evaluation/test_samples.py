@@ -70,3 +70,22 @@ def test_refusals(pairs):
     imsave(clean / "a.png", camera()[:21, :24])
     with pytest.raises(InputError, match="pairs of one shape"):
         list(samples(noisy, clean=clean))
+
+
+def test_colour_is_taken_as_it_is_where_asked_for(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (8, 9, 3), dtype=np.uint8)
+    imsave(tmp_path / "a.png", picture, check_contrast=False)
+    ((name, noisy, clean),) = samples(tmp_path, 25, colour=True)
+    np.testing.assert_allclose(clean, picture / 255, atol=1e-6)
+    drawn = np.random.RandomState(0).randn(8, 9, 3).astype("float32") * np.float32(25 / 255)
+    np.testing.assert_allclose(noisy - clean, drawn, atol=1e-6)
+    ((_, pair, same),) = samples(tmp_path, clean=tmp_path, colour=True)
+    assert name == "a.png" and pair.shape == (8, 9, 3) and np.array_equal(pair, same)
+
+
+def test_grey_pictures_are_refused_by_colour(tmp_path):
+    imsave(tmp_path / "a.png", np.zeros((8, 9), np.uint8), check_contrast=False)
+    with pytest.raises(InputError, match="three channels"):
+        list(samples(tmp_path, 25, colour=True))
+    with pytest.raises(InputError, match="green"):
+        list(samples(tmp_path, 25, colour=True, channel="green"))
