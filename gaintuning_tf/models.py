@@ -10,15 +10,19 @@ from gaintuning_tf.networks.architectures import (
     unet,
 )
 from gaintuning_tf.networks.drunet import MirrorToMultiple, drunet
+from gaintuning_tf.networks.half_resolution import PixelShuffle, PixelUnshuffle, ffdnet
 
 __all__ = [
     "BiasFreeBatchNormalization",
     "CropLike",
     "MirrorToMultiple",
     "PadToMultiple",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "Rotate90",
     "blind_spot",
     "dncnn",
     "drunet",
+    "ffdnet",
     "unet",
 ]

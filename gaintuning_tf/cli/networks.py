@@ -18,12 +18,15 @@ def add_import(commands: argparse._SubParsersAction, start_tensorflow: Callable[
     command = commands.add_parser(
         "import-torch",
         help="turn a PyTorch checkpoint into a .keras file",
-        description="Read a PyTorch checkpoint of a DnCNN or UNet into a Keras model with the same outputs.",
+        description="Read a PyTorch checkpoint of a DnCNN, UNet, FFDNet or DRUNet into a Keras model with the same "
+        "outputs.",
     )
     command.add_argument("checkpoint", metavar="CHECKPOINT", help="a .pt or .pth file")
     command.add_argument("output", metavar="OUT.keras", help="the Keras model")
     trust = "read a file that holds more than tensors, which runs code from it: only if you trust its maker"
     command.add_argument("--allow-pickle", action="store_true", help=trust)
+    epsilon = "the epsilon of batch norm, which is not in the file: PyTorch's is 1e-5, KAIR's 1e-4"
+    command.add_argument("--norm-epsilon", type=float, metavar="E", help=epsilon)
     command.set_defaults(run=lambda options: _import_torch(options, start_tensorflow))
 
 
@@ -58,7 +61,8 @@ def _import_torch(options, start_tensorflow):
     start_tensorflow()
     from gaintuning_tf.networks.torch_checkpoints import import_torch
 
-    model = import_torch(options.checkpoint, allow_pickle=options.allow_pickle)
+    model = import_torch(options.checkpoint, allow_pickle=options.allow_pickle, norm_epsilon=options.norm_epsilon)
     with atomic_files.replacing(options.output) as temporary:
         model.save(temporary)
-    print(f"{options.output}: {model.name}, {model.count_params():,} weights", file=sys.stderr)
+    noise_map = ", with the noise level as a second input" if len(model.inputs) == 2 else ""
+    print(f"{options.output}: {model.name}, {model.count_params():,} weights{noise_map}", file=sys.stderr)

@@ -5,6 +5,8 @@ May import: `support`, `gains`.
 - `architectures`: DnCNN, UNet, blind-spot network.
 - `drunet`: a UNet of residual blocks.
 - `file_check`: files of networks, looked through before they are loaded.
+- `half_resolution`: FFDNet, a stack of convolutions at half the resolution that is given
+  the noise level.
 - `kept_networks`: networks that were read from files, kept as long as these stay as
   they are.
 - `memory`: how much memory a network needs to be tuned.

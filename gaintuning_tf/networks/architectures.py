@@ -166,6 +166,7 @@ def dncnn(
     depth: int = 20,
     width: int = 64,
     normalised: bool = True,
+    epsilon: float = 1e-5,
     name: str | None = None,
 ) -> keras.Model:
     """Make a DnCNN, which predicts the noise: the image less the output of a plain stack of 3x3 convolutions.
@@ -182,6 +183,7 @@ def dncnn(
         depth: Number of convolutions, at least 2.
         width: Channels between them.
         normalised: Whether there is batch norm.
+        epsilon: Of batch norm, see `keras.layers.BatchNormalization` and `BiasFreeBatchNormalization`.
         name: Name of the model.
 
     Returns:
@@ -199,12 +201,12 @@ def dncnn(
         options = {"padding": "same", "use_bias": not bias_free, "kernel_initializer": "he_normal", "dtype": dtype}
         return layers.Conv2D(filters, 3, name=f"conv{number}", **options)(x)
 
-    norm = BiasFreeBatchNormalization if bias_free else lambda **names: layers.BatchNormalization(epsilon=1e-5, **names)
+    norm = BiasFreeBatchNormalization if bias_free else layers.BatchNormalization
     noisy = keras.Input((None, None, image_channels), name="noisy")
     x = layers.ReLU(name="relu1")(convolve(noisy, width, 1, exact_dtype()))
     for number in range(2, depth):
         x = convolve(x, width, number)
-        x = norm(name=f"norm{number}")(x) if normalised else x
+        x = norm(epsilon=epsilon, name=f"norm{number}")(x) if normalised else x
         x = layers.ReLU(name=f"relu{number}")(x)
     noise = convolve(x, image_channels, depth, exact_dtype())
     denoised = layers.Subtract(dtype=exact_dtype(), name="denoised")([noisy, noise])

@@ -2,11 +2,12 @@
 
 import argparse
 import importlib.util
+import itertools
 
 import numpy as np
 import pytest
 
-from gaintuning_tf import InputError, gain_layers, insert_gains
+from gaintuning_tf import GainTuningWarning, InputError, gain_layers, insert_gains, load_denoiser
 from gaintuning_tf.cli.program import main
 from gaintuning_tf.networks.torch_checkpoints import import_torch
 
@@ -36,54 +37,191 @@ def test_published_checkpoints_agree_with_the_peer(shared, name):
     assert len(gain_layers(insert_gains(ours))) == len([m for m in theirs.modules() if isinstance(m, peer.GainConv)])
 
 
-def stack(depth, width, channels, normalised, bias=True):
-    """A DnCNN as KAIR builds it: one Sequential called `model`, the noise subtracted."""
-    layers = [torch.nn.Conv2d(channels, width, 3, padding=1, bias=bias), torch.nn.ReLU()]
-    for _ in range(depth - 2):
-        layers.append(torch.nn.Conv2d(width, width, 3, padding=1, bias=bias))
-        if normalised:
-            norm = torch.nn.BatchNorm2d(width)
+def stack(depth, width, channels, normalised, bias=True, *, given=None, epsilon=1e-5):
+    """A plain stack of convolutions; `bias` is for all of them, or one for each."""
+    biases = [bias] * depth if isinstance(bias, bool) else bias
+    sides = [given or channels, *[width] * (depth - 1), channels]
+    layers = []
+    for number, (before, after, biased) in enumerate(zip(sides, sides[1:], biases, strict=False)):
+        layers.append(torch.nn.Conv2d(before, after, 3, padding=1, bias=biased))
+        if normalised and 0 < number < depth - 1:
+            norm = torch.nn.BatchNorm2d(width, eps=epsilon)
             torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
             torch.nn.init.normal_(norm.bias)
             norm.running_mean.normal_()
-            norm.running_var.uniform_(0.5, 2)
+            norm.running_var.uniform_(0.01, 2)
             layers.append(norm)
         layers.append(torch.nn.ReLU())
-
-    class Network(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.model = torch.nn.Sequential(*layers, torch.nn.Conv2d(width, channels, 3, padding=1, bias=bias))
-
-        def forward(self, x):
-            return x - self.model(x)
-
-    return Network().eval()
+    return torch.nn.Sequential(*layers[:-1])
 
 
-@pytest.mark.parametrize(
-    ("depth", "width", "channels", "normalised", "bias"),
-    [(17, 8, 1, False, True), (5, 12, 3, True, True), (2, 4, 1, False, True), (6, 4, 1, False, False)],
-)
-def test_plain_stacks_of_any_depth_and_width(tmp_path, depth, width, channels, normalised, bias):
+class Subtracted(torch.nn.Module):
+    """A DnCNN: what the stack says is the noise. The stack's name differs by who wrote it."""
+
+    def __init__(self, name, *arguments, **options):
+        super().__init__()
+        self.add_module(name, stack(*arguments, **options))
+        self.eval()
+
+    def forward(self, x):
+        return x - next(self.children())(x)
+
+
+class Conditioned(torch.nn.Module):
+    """FFDNet: blocks of pixels as channels beside the noise level, for pixel-by-pixel FDnCNN blocks of one."""
+
+    def __init__(self, depth, width, channels, scale):
+        super().__init__()
+        self.scale = scale
+        self.model = stack(depth, width, channels * scale**2, False, given=channels * scale**2 + 1)
+
+    def forward(self, x, sigma):
+        height, width = x.shape[-2:]
+        x = torch.nn.functional.pad(x, (0, -width % self.scale, 0, -height % self.scale), "replicate")
+        x = torch.nn.functional.pixel_unshuffle(x, self.scale)
+        level = torch.as_tensor(sigma).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[-2:])
+        x = torch.nn.functional.pixel_shuffle(self.model(torch.cat([x, level], 1)), self.scale)
+        return x[..., :height, :width]
+
+
+class Block(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.res = stack(2, width, width, False, bias=False)
+
+    def forward(self, x):
+        return x + self.res(x)
+
+
+class ResidualUNet(torch.nn.Module):
+    """DRUNet, with the names that its authors' code gives."""
+
+    def __init__(self, given, channels, widths, blocks):
+        super().__init__()
+        self.m_head = torch.nn.Conv2d(given, widths[0], 3, padding=1, bias=False)
+        self.scales = range(1, len(widths))
+        for scale, (fine, coarse) in enumerate(itertools.pairwise(widths), start=1):
+            down = torch.nn.Conv2d(fine, coarse, 2, 2, bias=False)
+            up = torch.nn.ConvTranspose2d(coarse, fine, 2, 2, bias=False)
+            self.add_module(f"m_down{scale}", torch.nn.Sequential(*(Block(fine) for _ in range(blocks)), down))
+            self.add_module(f"m_up{scale}", torch.nn.Sequential(up, *(Block(fine) for _ in range(blocks))))
+        body = [Block(widths[-1]) for _ in range(blocks)]
+        # The authors' code does not wrap what is alone.
+        self.m_body = torch.nn.Sequential(*body) if blocks > 1 else body[0]
+        self.m_tail = torch.nn.Conv2d(widths[0], channels, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        saved = [self.m_head(x)]
+        for scale in self.scales:
+            saved.append(getattr(self, f"m_down{scale}")(saved[-1]))
+        x = self.m_body(saved[-1])
+        for scale in reversed(self.scales):
+            x = getattr(self, f"m_up{scale}")(x + saved[scale])
+        return self.m_tail(x + saved[0])
+
+
+# Who wrote it shows in the stack's name, in which convolutions have a bias, and in batch norm's epsilon.
+STACKS = [
+    ("model", (17, 8, 1, False), {}),
+    ("model", (5, 12, 3, True), {}),
+    ("model", (2, 4, 1, False), {}),
+    ("model", (6, 4, 1, False), {"bias": False}),
+    ("dncnn", (6, 8, 1, True), {"bias": False}),
+    ("dncnn", (5, 8, 3, True), {"bias": [True, *[False] * 4], "epsilon": 1e-4}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "options"), STACKS)
+@pytest.mark.filterwarnings("ignore:the epsilon of batch norm")
+def test_plain_stacks_of_any_depth_and_width(tmp_path, name, arguments, options):
     torch.manual_seed(0)
-    network = stack(depth, width, channels, normalised, bias)
-    for content in (network.state_dict(), {"params": network.state_dict()}):
+    network = Subtracted(name, *arguments, **options)
+    state = network.state_dict()
+    x = image((13, 10), arguments[2])
+    # As it is, as training scripts wrap it, and as one for several devices names it.
+    parallel = {f"module.{key}": value for key, value in state.items()}
+    for content in (state, {"params": state}, {"net": parallel, "epoch": 3}):
         torch.save(content, tmp_path / "d.pth")
         model = import_torch(tmp_path / "d.pth")
-        x = image((13, 10), channels)
         np.testing.assert_allclose(model(x), in_torch(network, x), atol=1e-4)
+
+
+def test_the_epsilon_of_batch_norm_is_asked_for_where_it_matters(tmp_path, capsys):
+    torch.manual_seed(0)
+    network = Subtracted("model", 5, 8, 1, True, epsilon=1e-4)
+    for norm in network.model:
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_var.fill_(1e-3)
+    torch.save(network.state_dict(), tmp_path / "k.pth")
+    x = image((9, 8))
+    expected = in_torch(network, x)
+    with pytest.warns(GainTuningWarning, match="--norm-epsilon 0.0001"):
+        assumed = import_torch(tmp_path / "k.pth")(x)
+    exact = import_torch(tmp_path / "k.pth", norm_epsilon=1e-4)(x)
+    # Three layers, each off by the root of 1.1e-3 to 1.01e-3: 4 %.
+    assert np.abs(assumed - expected).max() > 0.04 * np.abs(x - expected).max()
+    np.testing.assert_allclose(exact, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())
+    command = ["import-torch", str(tmp_path / "k.pth"), str(tmp_path / "k.keras"), "--norm-epsilon"]
+    assert main([*command, "0"]) == 2
+    assert "epsilon of batch norm above 0" in capsys.readouterr().err
+    assert main([*command, "1e-4"]) == 0
+    np.testing.assert_array_equal(load_denoiser(tmp_path / "k.keras")(x), exact)
+
+
+@pytest.mark.parametrize(("channels", "scale"), [(1, 2), (3, 2), (1, 1), (3, 1)])
+@pytest.mark.parametrize("size", SIZES)
+def test_stacks_with_a_noise_map_by_the_shapes_alone(tmp_path, channels, scale, size):
+    torch.manual_seed(0)
+    network = Conditioned(4, 8, channels, scale)
+    torch.save(network.state_dict(), tmp_path / "f.pth")
+    model = import_torch(tmp_path / "f.pth")
+    x, sigma = image(size, channels), np.array([0.1, 0.3], "float32")
+    expected = in_torch(lambda images: network(images, sigma), x)
+    noise_map = np.broadcast_to(sigma[:, None, None, None], (2, *size, 1))
+    np.testing.assert_allclose(model([x, noise_map]), expected, atol=1e-4)
+    assert model.name == ("ffdnet" if scale == 2 else "fdncnn")
+
+
+@pytest.mark.parametrize("noise_map", [True, False])
+@pytest.mark.parametrize(("widths", "blocks", "channels"), [((4, 6, 8, 10), 2, 1), ((6, 4), 1, 3), ((4, 4, 4), 3, 1)])
+def test_residual_unets_of_any_widths_and_blocks(tmp_path, widths, blocks, channels, noise_map):
+    torch.manual_seed(0)
+    network = ResidualUNet(channels + noise_map, channels, widths, blocks)
+    torch.save({"params": network.state_dict()}, tmp_path / "r.pth")
+    model = import_torch(tmp_path / "r.pth")
+    multiple = 2 ** (len(widths) - 1)
+    for size in SIZES:
+        x, level = image(size, channels), image(size, 1)
+        given = np.concatenate([x, level], -1) if noise_map else x
+        added = [(0, 0), *((0, -side % multiple) for side in size), (0, 0)]
+        expected = in_torch(network, np.pad(given, added, "symmetric"))[:, : size[0], : size[1]]
+        np.testing.assert_allclose(model([x, level] if noise_map else x), expected, atol=1e-4)
+    assert model.count_params() == sum(tensor.numel() for tensor in network.parameters())
+
+
+def test_the_command_says_that_a_network_takes_the_noise_level(tmp_path, capsys):
+    network = ResidualUNet(2, 1, (4, 6), 1)
+    torch.save(network.state_dict(), tmp_path / "r.pth")
+    assert main(["import-torch", str(tmp_path / "r.pth"), str(tmp_path / "r.keras")]) == 0
+    weights = sum(tensor.numel() for tensor in network.parameters())
+    assert f"drunet, {weights:,} weights, with the noise level as a second input" in capsys.readouterr().err
 
 
 def test_unknown_layouts_are_refused_by_name(tmp_path):
     cases = [
         ({"encoder.weight": torch.zeros(3)}, "not understood: encoder"),
-        ({**stack(4, 4, 1, False).state_dict(), "model.attention": torch.zeros(3)}, "model.attention"),
+        ({**Subtracted("model", 4, 4, 1, False).state_dict(), "model.attention": torch.zeros(3)}, "model.attention"),
         ({"conv9.weight": torch.zeros(1, 4, 5, 5), "conv1.weight": torch.zeros(4, 1, 5, 5)}, r"conv2\.weight"),
         (
             {"model.0.weight": torch.zeros(4, 1, 5, 5), "model.2.weight": torch.zeros(1, 4, 3, 3)},
             "expected model.0.weight",
         ),
+        (Subtracted("model", 3, 4, 1, False, given=3).state_dict(), "3 channels in and 1 out without"),
+        (Subtracted("model", 3, 4, 4, True, given=5).state_dict(), "5 channels in and 4 out with batch norm"),
+        ({**ResidualUNet(1, 1, (4, 6), 2).state_dict(), "m_down1.3.weight": torch.zeros(3)}, r"m_down1\.3\.weight"),
+        (ResidualUNet(3, 1, (4, 6), 2).state_dict(), "1 channels in, or one more"),
+        ({"m_head.weight": torch.zeros(4, 1, 3, 3), "m_tail.weight": torch.zeros(3)}, r"m_tail\.weight of shape \(out"),
+        ({"dncnn.0.weight": torch.zeros(4)}, "two or more convolutions"),
         ([1, 2], "state dict"),
     ]
     for state, message in cases:
@@ -93,7 +231,7 @@ def test_unknown_layouts_are_refused_by_name(tmp_path):
 
 
 def test_the_options_of_a_training_are_no_code(tmp_path):
-    content = {"args": argparse.Namespace(depth=3), "model": [stack(3, 4, 1, False).state_dict()]}
+    content = {"args": argparse.Namespace(depth=3), "model": [Subtracted("model", 3, 4, 1, False).state_dict()]}
     for legacy in (False, True):
         torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy)
         assert import_torch(tmp_path / "a.pt").name == "dncnn"
@@ -104,7 +242,7 @@ class Harmless:
 
 
 def test_files_that_need_pickle_need_a_word(tmp_path, capsys):
-    torch.save({"model": stack(3, 4, 1, False).state_dict(), "arguments": Harmless()}, tmp_path / "p.pt")
+    torch.save({"model": Subtracted("model", 3, 4, 1, False).state_dict(), "arguments": Harmless()}, tmp_path / "p.pt")
     with pytest.raises(InputError, match="--allow-pickle"):
         import_torch(tmp_path / "p.pt")
     assert import_torch(tmp_path / "p.pt", allow_pickle=True).count_params() > 0
@@ -128,7 +266,7 @@ class Trap:
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_code_in_a_checkpoint_is_not_run_without_a_word(tmp_path, capsys, legacy):
-    content = {"model": stack(3, 4, 1, False).state_dict(), "trap": Trap(tmp_path / "sprung")}
+    content = {"model": Subtracted("model", 3, 4, 1, False).state_dict(), "trap": Trap(tmp_path / "sprung")}
     torch.save(content, tmp_path / "p.pt", _use_new_zipfile_serialization=not legacy)
     (tmp_path / "m.keras").write_text("previous")
     assert main(["import-torch", str(tmp_path / "p.pt"), str(tmp_path / "m.keras")]) == 2
