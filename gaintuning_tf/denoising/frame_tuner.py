@@ -264,10 +264,10 @@ class FrameTuner:
         return options if mask is None else {**options, "mask": mask}
 
 
-def _windows(frame, model):
+def _windows(frame):
     """Parts of a frame to look at noise in: the whole, or of a large one some in its corners and middle."""
     height, width = frame.shape[:2]
-    if height * width <= TILED_PIXELS or None not in model.inputs[0].shape[1:3]:
+    if height * width <= TILED_PIXELS:
         return [np.s_[:, :]]
     side = min(WINDOW, height, width)
     places = [(0, 0), (0, 1), (0.5, 0.5), (1, 0), (1, 1)]
@@ -285,7 +285,6 @@ class _Denoiser:
 
     def __init__(self, tuner):
         self.tuner = tuner
-        self._receptive_field: int | None = None
         self._lock = threading.Lock()
 
     def tune(self, frame, start, **options):
@@ -316,21 +315,19 @@ class _Denoiser:
         """Estimate correlated noise (H, W, C) once more; returns the model and its uncertainty."""
         with self._lock:
             self.tuner.reset()
-            parts = [frame[window] for window in _windows(frame, self.tuner.model)]
-            masks = [None if mask is None else mask[window] for window in _windows(frame, self.tuner.model)]
+            parts = [frame[window] for window in _windows(frame)]
+            masks = [None if mask is None else mask[window] for window in _windows(frame)]
             results = [self.tuner.first_result(part[None], noise, seed=seed) for part in parts]
             results = [result._replace(mask=one) for result, one in zip(results, masks, strict=True)]
             return refined_noise(noise, results)
 
     def _denoise(self, frame):
-        if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or None not in self.tuner.model.inputs[0].shape[1:3]:
+        network = self.tuner.network
+        # A network of fixed size sees tiles of that size, one after the other.
+        if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or any(network.fixed_sides):
             return self.tuner.denoise(frame)
-        if self._receptive_field is None:
-            self._receptive_field = tiles.receptive_field(self.tuner.model)
-        return mean_over(
-            tiles.denoise_tiled(self.tuner.denoise_once, copy, receptive_field=self._receptive_field)
-            for copy in self.tuner.copies(frame)
-        )
+        how = {"receptive_field": network.receptive_field, "multiple": network.multiple}
+        return mean_over(tiles.denoise_tiled(self.tuner.denoise_once, copy, **how) for copy in self.tuner.copies(frame))
 
 
 # A tuner per model and loss, so that image after image finds its step compiled. Weak, and no

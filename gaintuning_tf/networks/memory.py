@@ -7,8 +7,8 @@ import math
 import keras
 import tensorflow as tf
 
-from gaintuning_tf.networks.sizes import MULTIPLES
-
+# A network is looked at with sides of this length, or the next that it takes.
+SIDE = 128
 # The gradient of the gains needs the output of each convolution and what comes of that,
 # and a loss runs the network on two images at once: four copies.
 COPIES = 4
@@ -21,13 +21,14 @@ _CONVOLUTIONS = (
 )
 
 
-def bytes_per_pixel(model: keras.Model) -> float:
+def bytes_per_pixel(model: keras.Model, multiple: int = 1) -> float:
     """Estimate how many bytes a step of tuning keeps for each pixel, until the gradient has been found.
 
     `COPIES` times the outputs of all convolutions, found in the network's graph.
 
     Args:
         model: A denoiser of images (N, ..., C).
+        multiple: The number whose multiples it takes as sides, see `sizes.size_multiple`.
 
     Example:
 
@@ -35,7 +36,7 @@ def bytes_per_pixel(model: keras.Model) -> float:
     128.0
     """
     given = model.inputs[0]
-    side = MULTIPLES[-1]
+    side = -(-SIDE // multiple) * multiple
     shape = [1, *(side if fixed is None else fixed for fixed in given.shape[1:-1]), given.shape[-1]]
     function = tf.function(lambda image: model(image, training=False), autograph=False)
     graph = function.get_concrete_function(tf.TensorSpec(shape, given.dtype)).graph.as_graph_def(add_shapes=True)

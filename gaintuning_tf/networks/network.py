@@ -46,8 +46,13 @@ class Network:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """The shape of an image, (..., C): None for a side that may be any."""
-        return tuple(self.model.inputs[0].shape[1:])
+        """The shape of an image, (..., C): None for its sides, which may be any."""
+        return (*(None for _ in self.fixed_sides), self.channels)
+
+    @property
+    def fixed_sides(self) -> tuple[int | None, ...]:
+        """The sides that the model fixes: a larger image is cut into tiles, see `sizes.at_any_size`."""
+        return sizes.fixed_sides(self.model)
 
     @property
     def channels(self) -> int:
@@ -72,7 +77,7 @@ class Network:
     @functools.cached_property
     def bytes_per_pixel(self) -> float:
         """What a step of tuning keeps for a pixel, see `memory.bytes_per_pixel`."""
-        return memory.bytes_per_pixel(self.model)
+        return memory.bytes_per_pixel(self.model, self.multiple)
 
     @functools.cached_property
     def receptive_field(self) -> int:
@@ -87,7 +92,7 @@ class Network:
         """Refuse images that the network cannot take.
 
         Raises:
-            InputError: A side that it fixes is another one.
+            InputError: They have another number of axes or channels.
         """
         sizes.check_size(self.model, shape)
 

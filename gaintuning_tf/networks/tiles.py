@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import keras
@@ -9,11 +10,23 @@ import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.networks.sizes import size_multiple
 
 # Tiles start at multiples of this, so that a network that halves the resolution up to
-# six times halves every tile where it would halve the image.
+# six times halves every tile where it would halve the image; see `alignment` for others.
 ALIGNMENT = 64
 LARGEST_FIELD = 512
+
+
+def alignment(multiple: int) -> int:
+    """Find what the places of tiles are multiples of, for a network whose sides are multiples of this.
+
+    Example:
+
+    >>> alignment(1), alignment(32), alignment(6)
+    (64, 64, 192)
+    """
+    return math.lcm(ALIGNMENT, multiple)
 
 
 def receptive_field(model: keras.Model) -> int:
@@ -32,16 +45,18 @@ def receptive_field(model: keras.Model) -> int:
 
     Raises:
         InputError: The network sees more than 512 pixels in each direction, as one
-            with global pooling or attention does.
+            with global pooling or attention does; or it fixes a side.
 
     Example:
 
     >>> receptive_field(keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 7, padding="same")]))
     3
     """
-    radius = 64
+    if any(model.inputs[0].shape[1:-1]):
+        raise InputError(f"{model.name!r} fixes a side; images are cut into tiles of its own size")
+    unit = radius = alignment(size_multiple(model))
     while radius <= LARGEST_FIELD:
-        found = _field_within(model, radius)
+        found = _field_within(model, radius, unit)
         if found < radius:
             return found
         radius *= 2
@@ -49,7 +64,12 @@ def receptive_field(model: keras.Model) -> int:
 
 
 def denoise_tiled(
-    denoise: Callable[[np.ndarray], np.ndarray], images: np.ndarray, *, receptive_field: int, tile: int = 1024
+    denoise: Callable[[np.ndarray], np.ndarray],
+    images: np.ndarray,
+    *,
+    receptive_field: int,
+    tile: int = 1024,
+    multiple: int = 1,
 ) -> np.ndarray:
     """Denoise images piece by piece, in bounded memory.
 
@@ -60,7 +80,8 @@ def denoise_tiled(
         denoise: Images (N, H, W, C) to the same shape.
         images: (N, H, W, C).
         receptive_field: How far the denoiser sees, see `receptive_field`.
-        tile: Side of a tile without its margin, a multiple of 64.
+        tile: Side of a tile without its margin, a multiple of 64; or the next that `multiple` divides, too.
+        multiple: The number whose multiples the network takes as sides.
 
     Returns:
         The denoised images, (N, H, W, C).
@@ -76,7 +97,8 @@ def denoise_tiled(
     """
     if tile < ALIGNMENT or tile % ALIGNMENT:
         raise InputError(f"expected tile to be a multiple of {ALIGNMENT}, received {tile}")
-    margin = -(-receptive_field // ALIGNMENT) * ALIGNMENT
+    unit = alignment(multiple)
+    margin, tile = (-(-side // unit) * unit for side in (receptive_field, tile))
     height, width = images.shape[1:3]
     denoised = np.empty_like(images)
     for top in range(0, height, tile):
@@ -95,14 +117,14 @@ def _span(start, tile, margin, side):
     return slice(first, min(stop + margin, side)), slice(start - first, stop - first)
 
 
-def _field_within(model, radius):
+def _field_within(model, radius, unit):
     """Measure the receptive field if it is less than `radius`, else at least `radius`."""
-    side = 2 * radius + ALIGNMENT
+    side = 2 * radius + unit
     shape = (1, side, side, model.inputs[0].shape[-1])
     noisy = tf.random.stateless_uniform(shape, (0, 0), alg="philox")
     with tf.GradientTape() as tape:
         tape.watch(noisy)
-        block = model(noisy, training=False)[:, radius : radius + ALIGNMENT, radius : radius + ALIGNMENT]
+        block = model(noisy, training=False)[:, radius : radius + unit, radius : radius + unit]
         # Weights of random sign, lest the parts of a sum cancel.
         total = tf.reduce_sum(block * tf.random.stateless_normal(tf.shape(block), (0, 1), alg="philox"))
     seen = np.any(tf.convert_to_tensor(tape.gradient(total, noisy)).numpy() != 0, axis=(0, 3))
@@ -110,5 +132,5 @@ def _field_within(model, radius):
     for axis in (0, 1):
         (positions,) = np.nonzero(seen.any(axis=1 - axis))
         if len(positions):
-            farthest += [radius - positions[0], positions[-1] - (radius + ALIGNMENT - 1)]
+            farthest += [radius - positions[0], positions[-1] - (radius + unit - 1)]
     return int(max(farthest))

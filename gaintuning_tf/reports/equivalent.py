@@ -164,7 +164,8 @@ def equivalent_filter(
     if not 0 <= channel < image.shape[-1]:
         raise InputError(f"expected a channel from 0 to {image.shape[-1] - 1}, received {channel}")
     radius = sight(model, image.shape[1:3]) if radius is None else radius
-    rows, columns = (_seen(p, p + 1, radius, side) for p, side in zip(pixel, image.shape[1:3], strict=True))
+    unit = _unit(model, image.shape[1:3])
+    rows, columns = (_seen(p, p + 1, radius, side, unit) for p, side in zip(pixel, image.shape[1:3], strict=True))
     window = tf.convert_to_tensor(image[:, rows, columns])
     row, column = int(pixel[0]) - rows.start, int(pixel[1]) - columns.start
     with tf.GradientTape() as tape:
@@ -214,7 +215,8 @@ def net_bias(
     if window is None:
         window, radius = (slice(0, size[0]), slice(0, size[1])), max(size)
     radius = sight(model, size) if radius is None else radius
-    seen = [_seen(w.start, w.stop, radius, side) for w, side in zip(window, size, strict=True)]
+    unit = _unit(model, size)
+    seen = [_seen(w.start, w.stop, radius, side, unit) for w, side in zip(window, size, strict=True)]
     part = tf.convert_to_tensor(image[:, seen[0], seen[1]])
     denoised, product = _linear_part(model, part)
     rows, columns = (slice(w.start - s.start, w.stop - s.start) for w, s in zip(window, seen, strict=True))
@@ -239,7 +241,7 @@ def sight(model: keras.Model, size: tuple[int, int]) -> int:
     (50, 2)
     """
     side = max(size)
-    if side <= SMALL or None not in model.inputs[0].shape[1:3]:
+    if side <= SMALL or any(sizes.fixed_sides(model)):
         return side
     try:
         field = tiles.receptive_field(model)
@@ -278,9 +280,13 @@ def _checked(model, noisy) -> tuple[keras.Model, Any]:
     return model, tf.cast(noisy, model.inputs[0].dtype)
 
 
-def _seen(start, stop, radius, side):
+def _unit(model, size):
+    """Find at which multiples an image can be cut: nowhere, where it is cut into the tiles of a network already."""
+    return max(size) if any(sizes.fixed_sides(model)) else tiles.alignment(sizes.size_multiple(model))
+
+
+def _seen(start, stop, radius, side, unit):
     """Find the slice that outputs from `start` to `stop` see; a network that halves the sides can cut at its ends."""
-    unit = tiles.ALIGNMENT
     return slice(max(start - radius, 0) // unit * unit, min(-(-(stop + radius) // unit) * unit, side))
 
 

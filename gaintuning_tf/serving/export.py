@@ -102,7 +102,8 @@ class _Served:
     """The signatures of a network."""
 
     def __init__(self, model, adaptive):
-        self._shape = model.inputs[0].shape[1:]
+        # Sides that the network fixes are those of tiles.
+        self._shape = [*(None for _ in sizes.fixed_sides(model)), model.inputs[0].shape[-1]]
         self._dtype = tf.as_dtype(model.inputs[0].dtype)
         self._denoised = sizes.at_any_size(model)
         self.adaptive = adaptive

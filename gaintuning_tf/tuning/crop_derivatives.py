@@ -26,7 +26,7 @@ class PerCropNetwork:
 
     def __init__(self, network: TunableNetwork, plain: keras.Model | None = None):
         self._images = network.images
-        self._crops = gauss_newton.CROPS * network.groups
+        self._crops = gauss_newton.crops_in_a_pass(network.network.fixed_sides) * network.groups
         model = insert_gains(strip_gains(network.network.model if plain is None else plain), images=self._crops)
         self._gains = [layer.gain for layer in gain_layers(model)]
         self._run = at_any_size(model, network.network.multiple)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -13,6 +14,9 @@ from gaintuning_tf.tuning import windows
 # (docs/log/2026-11-23-gauss-newton-steps.md).
 CROPS = 16
 SIDE = 48
+# Where the network fixes larger sides, crops have these, and a pass takes fewer: so many
+# pixels in all, four times those of crops of 48, unless one crop alone has more.
+PASS_PIXELS = 2**17
 # Twice as many passes gain nothing worth their time:
 # docs/log/2026-11-25-smaller-steps-and-more-rows-of-the-curvature.md.
 PASSES = 8
@@ -31,7 +35,11 @@ _GROWTH = 1.6
 
 
 def curvature_samples(
-    derivative: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], noisy: tf.Tensor, images: int | None, seed: windows.Integer
+    derivative: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    noisy: tf.Tensor,
+    images: int | None,
+    seed: windows.Integer,
+    fixed: Sequence[int | None] = (),
 ) -> tf.Tensor:
     """Draw random samples whose products are the Gauss-Newton curvature of the mean squared error.
 
@@ -41,40 +49,59 @@ def curvature_samples(
     pass over fewer pixels than a small image has gives `CROPS` of them.
 
     Args:
-        derivative: Crops (CROPS * images, h, w, C) and cotangents of the same shape to `J^T v` of
-            each crop, (CROPS * images, gains); item i belongs to image i modulo `images`.
+        derivative: Crops (crops * images, h, w, C) and cotangents of the same shape to `J^T v` of
+            each crop, (crops * images, gains), `crops_in_a_pass` of each image; item i belongs to image
+            i modulo `images`.
         noisy: (N, H, W, C).
         images: The number of images with gains of their own, N; None if they share them: then each
             crop is of one of them in turn.
         seed: The seed of the whole tuning, ().
+        fixed: The sides that the network fixes, see `sizes.fixed_sides`.
 
     Returns:
         (images or 1, PASSES * CROPS, gains).
     """
-    size = windows.window_size(noisy, SIDE)
-    shape = [CROPS * (images or 1), *noisy.shape[1:-1], noisy.shape[-1]]
+    size = windows.window_size(noisy, [side or SIDE for side in fixed] or SIDE)
+    crops_each = crops_in_a_pass(fixed)
+    shape = [crops_each * (images or 1), *noisy.shape[1:-1], noisy.shape[-1]]
 
     def crop(number):
         window = windows.random_window(noisy, windows.step_seed(seed, STREAM + number), size)
         return window if images else tf.gather(window, [tf.cast(number, tf.int32) % tf.shape(noisy)[0]])
 
     def one_pass(number):
-        numbers = number * CROPS + tf.range(CROPS, dtype=tf.int64)
+        numbers = number * crops_each + tf.range(crops_each, dtype=tf.int64)
         crops = tf.map_fn(crop, numbers, fn_output_signature=noisy.dtype)
         crops = tf.reshape(crops, tf.concat([shape[:1], size, shape[-1:]], 0))
         key = windows.step_seed(seed, STREAM + PASSES * CROPS + number)
         # The same for each image, so that an image in a batch gets what it would get alone.
-        one = tf.concat([[CROPS], tf.shape(crops)[1:]], 0)
+        one = tf.concat([[crops_each], tf.shape(crops)[1:]], 0)
         cotangents = tf.random.stateless_normal(one, key, dtype=crops.dtype, alg="philox")
         cotangents = tf.reshape(tf.repeat(cotangents[:, None], images or 1, axis=1), tf.shape(crops))
         pixels = tf.cast(tf.reduce_prod(tf.shape(crops)[1:]), crops.dtype)
         return derivative(crops, cotangents / tf.sqrt(pixels))
 
     samples = tf.map_fn(
-        one_pass, tf.range(PASSES, dtype=tf.int64), fn_output_signature=tf.float32, parallel_iterations=1
+        one_pass,
+        tf.range(PASSES * CROPS // crops_each, dtype=tf.int64),
+        fn_output_signature=tf.float32,
+        parallel_iterations=1,
     )
     samples = tf.reshape(samples, [PASSES * CROPS, images or 1, samples.shape[-1]])
     return tf.transpose(samples, [1, 0, 2])
+
+
+def crops_in_a_pass(fixed: Sequence[int | None]) -> int:
+    """Choose how many crops of each image a pass takes, by the sides that the network fixes.
+
+    Example:
+
+    >>> crops_in_a_pass((None, None)), crops_in_a_pass((64, 64)), crops_in_a_pass((256, 256))
+    (16, 16, 2)
+    """
+    pixels = math.prod(side or SIDE for side in fixed)
+    fitting = max(PASS_PIXELS // pixels, 1)
+    return min(CROPS, 2 ** int(math.log2(fitting)))
 
 
 def newton_step(

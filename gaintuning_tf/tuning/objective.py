@@ -32,8 +32,8 @@ MEMORY = 1.75e9
 RESULT_COPIES, JUDGED_COPIES = 16, 2
 # The copies of the result draw from this stream of random numbers.
 RESULT = 1 << 28
-# The sides of windows are multiples of this, so that networks that halve the resolution
-# up to six times see them without padding.
+# The sides of windows are multiples of this, and of what the network takes, so that those
+# that halve the resolution up to six times see them without padding.
 SIDE_UNIT = 64
 
 
@@ -182,12 +182,19 @@ class Objective:
         Args:
             noisy: (N, ..., C).
             side: As many pixels are seen as a square of this side has, in one piece if
-                memory allows; None for the whole image at once.
+                memory allows; None for the whole image at once. Where the network fixes the size, in
+                windows of that size: of a larger one it would see tiles, which share pixels.
         """
+        fixed = self.network.network.fixed_sides
+        if any(fixed):
+            sides = [own or max(filter(None, fixed)) for own in fixed]
+            return windows_of(noisy, math.inf if side is None else side**2, sides, whole=0)
         if side is None:
             return windows_of(noisy, math.inf, SIDE_UNIT, whole=math.inf)
         fitting = MEMORY / max((noisy.shape[0] or 1) * self.network.network.bytes_per_pixel, 1)
-        fitting_side = max(int(fitting ** (1 / (len(noisy.shape) - 2)) / SIDE_UNIT), 1) * SIDE_UNIT
+        multiple = self.network.network.multiple
+        unit, side = math.lcm(SIDE_UNIT, multiple), side - side % multiple or side
+        fitting_side = max(int(fitting ** (1 / (len(noisy.shape) - 2)) / unit), 1) * unit
         return windows_of(noisy, side**2, min(side, fitting_side), whole=min(side**2, fitting))
 
     def _alike(self):

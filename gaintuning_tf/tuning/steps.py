@@ -243,7 +243,8 @@ class Steps:
         derivative = functools.partial(self._per_crop.derivative, values)
         # What the network sees: the image, noise added if its own is correlated.
         seen = inputs.noise.shown(tf.identity, inputs.noisy, step_seed(seed, gauss_newton.STREAM))(inputs.noisy)
-        samples = gauss_newton.curvature_samples(derivative, seen, self._network.images, seed)
+        fixed = self._network.network.fixed_sides
+        samples = gauss_newton.curvature_samples(derivative, seen, self._network.images, seed, fixed)
         return inputs._replace(curvature=samples)
 
     def _at_best_contrast(self, values, inputs, seed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
@@ -37,18 +38,21 @@ def step_seed(seed: Integer, number: Integer) -> tf.Tensor:
     return tf.stack([tf.cast(seed, tf.int64), tf.cast(number, tf.int64)])
 
 
-def window_size(noisy: tf.Tensor, window: int) -> tf.Tensor:
-    """Find the sides of the part of `noisy` (N, ..., C) that a step looks at: `window`, or the image's if smaller."""
+def window_size(noisy: tf.Tensor, window: int | Sequence[int]) -> tf.Tensor:
+    """Find the sides of the part of `noisy` (N, ..., C) that a step looks at: `window`, or the image's if smaller.
+
+    `window` is one number, or one for each axis.
+    """
     return tf.minimum(tf.shape(noisy)[1:-1], window)
 
 
-def windows_of(noisy: tf.Tensor, pixels: float, side: int, whole: float) -> Windows:
+def windows_of(noisy: tf.Tensor, pixels: float, side: int | Sequence[int], whole: float) -> Windows:
     """Choose what a step sees of `noisy`: all of it, or several windows.
 
     Args:
         noisy: (N, ..., C).
         pixels: About so many pixels are seen, or as many as the image has.
-        side: The largest side of a window.
+        side: The largest side of a window, or that along each axis.
         whole: An image of at most this many pixels is seen whole.
 
     Example:

@@ -20,6 +20,7 @@ from gaintuning_tf import (
 )
 from gaintuning_tf.denoising import frame_tuner
 from gaintuning_tf.gains.contrast import with_contrast
+from gaintuning_tf.networks.network import Network
 from gaintuning_tf.noise.tensors import noise_tensors
 
 SIGMA = 25
@@ -171,6 +172,17 @@ def test_large_images_go_through_windows_and_tiles_without_a_seam(network, noisy
     monkeypatch.setattr(frame_tuner, "TILED_PIXELS", 1000)
     monkeypatch.setattr(frame_tuner.tiles.denoise_tiled, "__kwdefaults__", {"tile": 64})
     np.testing.assert_allclose(quick(noisy, network, sigma=0.1, steps=0).denoised, whole, atol=1e-5)
+
+
+def test_a_network_of_fixed_size_is_tuned_on_images_of_any(tiny, noisy):
+    inputs = keras.Input((32, 32, 1))
+    fixed = keras.Model(inputs, tiny(inputs))
+    for image in (noisy, noisy[:20]):
+        result = quick(image, fixed, sigma=0.1)
+        expected = Network(fixed)(image[None, ..., None])[0, ..., 0]
+        np.testing.assert_allclose(result.pretrained, expected, atol=1e-5)
+        assert result.history["risk_after"] <= result.history["risk_before"]
+        assert np.any(result.denoised != result.pretrained)
 
 
 def test_an_interruption_gives_the_image_of_the_best_gains_and_skips_the_rest(network, noisy):

@@ -5,6 +5,7 @@ import pytest
 
 from gaintuning_tf.networks.architectures import dncnn, unet
 from gaintuning_tf.networks.memory import COPIES, bytes_per_pixel
+from gaintuning_tf.networks.network import Network
 from gaintuning_tf.networks.pretrained import load_denoiser
 
 
@@ -32,6 +33,14 @@ def test_a_size_that_a_graph_does_not_tell_is_taken_for_the_image(tmp_path):
     network.export(tmp_path / "saved", verbose=False)
     loaded = load_denoiser(tmp_path / "saved")
     assert bytes_per_pixel(network) <= bytes_per_pixel(loaded) <= 4 * bytes_per_pixel(network)
+
+
+def test_a_size_that_the_network_takes_is_used():
+    inputs = keras.Input((None, None, 1))
+    x = keras.layers.UpSampling2D(3)(keras.layers.Conv2D(8, 3, strides=3, padding="same")(inputs))
+    network = Network(keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same")(x + inputs)))
+    assert network.multiple == 3
+    assert network.bytes_per_pixel == pytest.approx(COPIES * 4 * (8 / 9 + 1))
 
 
 def test_a_fixed_size_is_used():

@@ -23,9 +23,12 @@ def test_it_says_what_it_takes():
     assert (network.dtype, network.multiple) == (tf.float64, 2)
     assert network.contrast.tolist() == [1.0]
     volume = keras.Sequential([keras.Input((8, None, None, 1)), keras.layers.Conv3D(1, 3, padding="same")])
-    assert (Network(volume).shape, Network(volume).dimensions) == ((8, None, None, 1), 3)
-    with pytest.raises(InputError, match="8"):
-        Network(volume).check((1, 7, 9, 9, 1))
+    assert (Network(volume).shape, Network(volume).dimensions) == ((None, None, None, 1), 3)
+    # Of a side that it fixes it sees tiles.
+    assert Network(volume).fixed_sides == (8, None, None)
+    Network(volume).check((1, 7, 9, 9, 1))
+    with pytest.raises(InputError, match="expects images of shape"):
+        Network(volume).check((1, 9, 9, 1))
 
 
 def test_it_is_asked_once(monkeypatch):

@@ -7,6 +7,7 @@ from keras import layers
 
 from gaintuning_tf import InputError
 from gaintuning_tf.networks.architectures import unet
+from gaintuning_tf.networks.network import Network
 from gaintuning_tf.networks.tiles import denoise_tiled, receptive_field
 
 
@@ -31,6 +32,28 @@ def same(*arguments, **options):
 )
 def test_measures_the_receptive_field(model, expected):
     assert receptive_field(model) == expected
+
+
+def test_tiles_of_a_network_that_divides_by_three_begin_where_it_divides():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, None, 1))
+    x = layers.Conv2D(4, 3, strides=3, padding="same")(same(4, 3)(inputs))
+    network = Network(keras.Model(inputs, layers.Conv2DTranspose(1, 3, strides=3, padding="same")(x)))
+    assert network.multiple == 3
+    # A third of the pixels beyond the border of a block of three, and the two others of that block.
+    assert 1 <= network.receptive_field <= 4
+    noisy = np.random.default_rng(0).random((1, 200, 230, 1)).astype("float32")
+    pieces = []
+
+    def denoise(piece):
+        pieces.append(piece.shape[1:3])
+        return network(piece).numpy()
+
+    how = {"receptive_field": network.receptive_field, "multiple": 3}
+    np.testing.assert_allclose(denoise_tiled(denoise, noisy, tile=64, **how), network(noisy), atol=1e-5)
+    assert pieces == [(200, 230)] * 4, "192 and what is left, with margins of 192"
+    with pytest.raises(InputError, match="fixes a side"):
+        receptive_field(keras.Sequential([keras.Input((8, None, 1)), layers.Conv2D(1, 3, padding="same")]))
 
 
 def test_a_network_that_sees_everything_is_refused():

@@ -21,6 +21,7 @@ from gaintuning_tf import (
     save_gains,
 )
 from gaintuning_tf.cli.program import main
+from gaintuning_tf.networks.network import Network
 from gaintuning_tf.serving import export as export_module
 from gaintuning_tf.serving.versions import check_version, next_version
 from helpers.correlations import BLURRED
@@ -201,6 +202,8 @@ def test_networks_of_colour_float64_even_or_fixed_sizes(options, tmp_path):
     expected = gaintune(images(shape)[1], model, sigma=0.1, steps=2, data_range=1.0, axes="YXC", progress=False)
     np.testing.assert_allclose(result["denoised"][1], expected.denoised, atol=1e-4)
     np.testing.assert_allclose(denoised(folder, images(shape))[1], expected.pretrained, atol=1e-6)
+    other = images((1, 37, 11, shape[-1]))
+    np.testing.assert_allclose(denoised(folder, other), Network(model)(other), atol=1e-6)
 
 
 def test_versions_count_up_and_are_never_overwritten(tiny, tmp_path):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gaintuning_tf import GainTuner, GaussianNoise, MonteCarloSURE, insert_gains
 from gaintuning_tf.noise.tensors import noise_of_batch
-from gaintuning_tf.tuning.gauss_newton import CROPS, DIAGONAL, LIMIT, PASSES, freedom, newton_step
+from gaintuning_tf.tuning.gauss_newton import CROPS, DIAGONAL, LIMIT, PASSES, crops_in_a_pass, freedom, newton_step
 from gaintuning_tf.tuning.steps import gain_steps
 
 
@@ -59,9 +59,9 @@ def test_the_freedom_is_the_trace_of_what_the_image_decides():
     np.testing.assert_allclose(freedom(rows, np.array([1e-9, 1e9])), [7, 0], atol=1e-6)
 
 
-def scaling(channels=1):
+def scaling(channels=1, side=None):
     """f(y) = gain * y: J^T J / n is the mean square of the image."""
-    model = keras.Sequential([keras.Input((None, None, channels)), keras.layers.Conv2D(channels, 1, use_bias=False)])
+    model = keras.Sequential([keras.Input((side, side, channels)), keras.layers.Conv2D(channels, 1, use_bias=False)])
     model.layers[0].kernel.assign(np.eye(channels)[None, None])
     return model
 
@@ -82,6 +82,19 @@ def test_the_sampled_curvature_is_that_of_the_error_to_the_monte_carlo_error():
     # Each squared row has the mean m = mean(y^2), and as the square of a normal number the variance 2 m^2.
     expected = float(np.mean(noisy**2))
     assert np.mean(rows**2) == pytest.approx(expected, abs=4 * expected * (2 / rows.size) ** 0.5)
+
+
+@pytest.mark.parametrize(("side", "crops"), [(40, 16), (100, 8)])
+def test_a_network_of_fixed_size_has_the_curvature_of_crops_of_that_size(side, crops):
+    noisy = np.random.default_rng(0).uniform(0.5, 1, (1, 120, 90, 1)).astype("float32")
+    steps = gain_steps(scaling(side=side), MonteCarloSURE(), contrast=False)
+    assert crops_in_a_pass((side, side)) == crops
+    rows = curvature(steps, noisy)
+    assert rows.shape == (1, PASSES * CROPS, 1)
+    expected = float(np.mean(noisy**2))
+    assert np.mean(rows**2) == pytest.approx(expected, abs=4 * expected * (2 / rows.size) ** 0.5)
+    size, count = steps.objective.windows(noisy, None)
+    assert size.numpy().tolist() == [side, min(side, 90)] and count == round(120 * 90 / (side * min(side, 90)))
 
 
 def test_each_image_has_the_curvature_it_has_alone():
