@@ -2,6 +2,7 @@
 
 May import: `support`.
 
+- `channels_last`: networks whose channels come first, with their channels last.
 - `contrast`: the contrast at which a network sees the image.
 - `convolutions`: what Keras's convolutions have in common.
 - `custom_layers`: gains inside layers that call convolutions of their own.

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gaintuning_tf.gains.channels_last import with_channels_last
 from gaintuning_tf.gains.contrast import take_contrast, with_contrast
 from gaintuning_tf.gains.graph_models import as_keras_model
 from gaintuning_tf.networks import memory, sizes, tiles
@@ -114,7 +115,7 @@ def network_of(model: NetworkLike) -> Network:
             Keras, tf_keras or TensorFlow. It is never changed.
 
     Returns:
-        The network, its contrast layers taken off.
+        The network, its contrast layers taken off, and with its channels last, see `with_channels_last`.
 
     Raises:
         InputError: It cannot be used.
@@ -122,4 +123,5 @@ def network_of(model: NetworkLike) -> Network:
     if isinstance(model, Network):
         return model
     model = network_in(model) if isinstance(model, (str, os.PathLike)) else model
-    return Network(*take_contrast(as_keras_model(model)))
+    model, contrast = take_contrast(as_keras_model(model))
+    return Network(with_channels_last(model), contrast)

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.gains.channels_last import with_channels_last
 from gaintuning_tf.gains.convolutions import sublayers
 from gaintuning_tf.gains.graph_models import as_keras_model
 from gaintuning_tf.gains.graph_network import GraphNetwork
@@ -273,7 +274,7 @@ def _renamed(radius, reach):
 
 
 def _checked(model, noisy) -> tuple[keras.Model, Any]:
-    model = as_keras_model(model)
+    model = with_channels_last(as_keras_model(model))
     sizes.check_denoiser(model)
     noisy = np.asarray(noisy)
     sizes.check_size(model, noisy.shape)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gaintuning_tf.gains.channels_last import with_channels_last
 from gaintuning_tf.gains.graph_models import as_keras_model
 from gaintuning_tf.gains.surgery import fold_gains
 from gaintuning_tf.losses.coupled_bootstrap import CoupledBootstrap
@@ -82,7 +83,7 @@ def export_saved_model(
     """
     path = Path(path)
     versions.check_version(path, version)
-    model = as_keras_model(model)
+    model = with_channels_last(as_keras_model(model))
     sizes.check_denoiser(model)
     served = _Served(fold_gains(model), adaptive)
     with _made(path):

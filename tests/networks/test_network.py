@@ -58,6 +58,16 @@ def test_layers_of_a_contrast_are_taken_off_and_put_back(tiny):
     np.testing.assert_allclose(network(image), tiny(image), atol=1e-6)
 
 
+def test_channels_may_come_first():
+    stack = [keras.layers.Conv2D(n, 3, padding="same", data_format="channels_first") for n in (4, 2)]
+    model = keras.Sequential([keras.Input((2, None, None)), *stack])
+    images = np.random.default_rng(0).random((1, 7, 9, 2)).astype("float32")
+    network = network_of(model)
+    assert network.shape == (None, None, 2)
+    expected = np.moveaxis(model(np.moveaxis(images, -1, 1)).numpy(), 1, -1)
+    np.testing.assert_allclose(network(images), expected, atol=1e-5)
+
+
 def test_what_is_no_denoiser_is_refused():
     shrinks = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3, padding="same")])
     with pytest.raises(InputError, match="output has its input's shape"):

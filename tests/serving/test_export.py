@@ -206,6 +206,14 @@ def test_networks_of_colour_float64_even_or_fixed_sizes(options, tmp_path):
     np.testing.assert_allclose(denoised(folder, other), Network(model)(other), atol=1e-6)
 
 
+def test_a_network_whose_channels_come_first_is_served_with_them_last(tmp_path):
+    layer = keras.layers.Conv2D(1, 3, padding="same", data_format="channels_first")
+    model = keras.Sequential([keras.Input((1, None, None)), layer])
+    folder = export_saved_model(model, tmp_path, adaptive=False)
+    expected = np.moveaxis(model(np.moveaxis(images(), -1, 1)).numpy(), 1, -1)
+    np.testing.assert_allclose(denoised(folder, images()), expected, atol=1e-6)
+
+
 def test_versions_count_up_and_are_never_overwritten(tiny, tmp_path):
     folder = tmp_path / "a" / "tiny"
     assert export_saved_model(tiny, folder, adaptive=False) == folder / "1"
