@@ -1,10 +1,10 @@
-"""Gains into any network and out again: one number per channel of every convolution.
+"""Gains into any network and out again: one number per channel of every convolution and dense layer.
 
 May import: `support`.
 
 - `channels_last`: networks whose channels come first, with their channels last.
 - `contrast`: the contrast at which a network sees the image.
-- `convolutions`: what Keras's convolutions have in common.
+- `convolutions`: what Keras's convolutions and dense layers have in common.
 - `custom_layers`: gains inside layers that call convolutions of their own.
 - `gain_files`: gains in a file.
 - `graph_messages`: TensorFlow's messages.
@@ -13,6 +13,7 @@ May import: `support`.
 - `graph_nodes`: the graph, edited.
 - `keras_types`: names for what Keras has no types for.
 - `layers`: `Gain`, the per-channel layer.
+- `places`: where gains go by default.
 - `rewriting`: a copy of a model with a say in what stands for each layer.
 - `surgery`: gains inserted, found, folded.
 """

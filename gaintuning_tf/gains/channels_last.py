@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.gains.convolutions import with_self
+from gaintuning_tf.gains.convolutions import convolutions, with_self
 from gaintuning_tf.gains.keras_types import as_array
 from gaintuning_tf.gains.rewriting import Rewriter, clone_layer, copy_variables_of, is_graph
 
@@ -49,7 +49,7 @@ def has_channels_first(model: keras.Model) -> bool:
     >>> has_channels_first(keras.Sequential([keras.Input((1, None, None)), layer]))
     True
     """
-    formats = {layer.data_format for layer in with_self(model)}
+    formats = {layer.data_format for layer in convolutions(model)}
     return is_graph(model) and len(model.inputs) == 1 and len(model.inputs[0].shape) > 2 and FIRST in formats
 
 
@@ -167,7 +167,7 @@ class _Mover(Rewriter):
 
     def _check(self, layer):
         """Refuse convolutions that are called where nobody sees."""
-        inside = [found for found in with_self(layer) if found.data_format == FIRST]
+        inside = [found for found in with_self(layer) if getattr(found, "data_format", None) == FIRST]
         if inside:
             raise InputError(
                 f"expected a network with its channels last, in {layer.name!r}, a {type(layer).__name__}, "

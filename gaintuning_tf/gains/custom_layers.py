@@ -1,4 +1,4 @@
-"""Gains inside layers that call convolutions of their own."""
+"""Gains inside layers that call convolutions or dense layers of their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WithGains(keras.layers.Layer):
     Args:
         layer: The custom layer: it contains convolutions, or is one with a `call` of
             its own. It is changed; hand over a copy.
-        chosen: Positions, among `convolutions(layer)`, of those to give a gain to.
+        chosen: Positions, among `with_self(layer)`, of those to give a gain to.
         images: See `Gain`.
     """
 
@@ -69,4 +69,5 @@ class WithGains(keras.layers.Layer):
 
 def new_gain(convolution: keras.layers.Layer, images: int | None, name: str) -> Gain:
     """Make a gain that fits a convolution: its channels' axis and its dtype."""
-    return Gain(images, convolution.data_format, dtype=convolution.dtype_policy, name=name)
+    data_format = getattr(convolution, "data_format", "channels_last")
+    return Gain(images, data_format, dtype=convolution.dtype_policy, name=name)

@@ -71,6 +71,7 @@ class GraphNetwork(keras.layers.Layer):
         found = graph_nodes.find_convolutions(graph)
         graph, found = graph_nodes.with_own_biases(graph, found)
         graph, arrays = graph_nodes.take_out_constants(graph)
+        found = [dataclasses.replace(c, fixed=_is_blur(arrays.get(c.kernel or ""), c.kernel_axes)) for c in found]
         packed = base64.b64encode(zlib.compress(graph.SerializeToString(deterministic=True))).decode()
         constants = [(key, value.shape, value.dtype.name) for key, value in arrays.items()]
         layer = cls(packed, source, output, constants, [dataclasses.asdict(c) for c in found], dtype=dtype)
@@ -236,6 +237,13 @@ def _scale(variable, gain, axes):
         return
     sides = [side if axis - value.ndim in axes else 1 for axis, side in enumerate(value.shape)]
     variable.assign(value * np.reshape(gain, sides))
+
+
+def _is_blur(kernel, axes):
+    """Whether a depthwise kernel of more than one pixel is the same for each of several channels."""
+    if kernel is None or len(axes) < 2 or kernel.shape[-2] < 2 or kernel[..., 0, 0].size < 2:
+        return False
+    return bool(np.all(kernel == kernel[..., :1, :1]))
 
 
 def _restored(fields):

@@ -71,6 +71,7 @@ class Convolution:
         axis: Which axis of that output they are.
         rank: Axes of that output.
         dtype: The dtype of that output.
+        fixed: Whether the kernel is a blur: the same for each channel, which no training makes.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Convolution:
     axis: int
     rank: int
     dtype: str
+    fixed: bool = False
 
 
 def prepared(graph: GraphDef, source: str, output: str) -> GraphDef:

@@ -1,6 +1,6 @@
 """Gains into a Keras model and out of it again, always as a new model.
 
-Two ways lead to a gain. Where a convolution is a node of a Functional or
+Two ways lead to a gain. Where a convolution, or a dense layer, is a node of a Functional or
 Sequential model, the new model has the node, a `Gain`, and, if one was fused into
 the convolution, its activation. Where a convolution is called by somebody's own
 `call`, inside a custom layer or a subclass of a convolution, there is no such
@@ -16,19 +16,20 @@ import keras
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.gains.convolutions import CONVOLUTIONS, convolutions, has_own_call, scale, sublayers, with_self
+from gaintuning_tf.gains.convolutions import CONVOLUTIONS, DENSE, has_own_call, scale, sublayers, with_self
 from gaintuning_tf.gains.custom_layers import WithGains, new_gain
 from gaintuning_tf.gains.graph_models import as_keras_model
 from gaintuning_tf.gains.graph_network import GraphNetwork
 from gaintuning_tf.gains.keras_types import as_array
 from gaintuning_tf.gains.layers import Gain, SplitActivation
+from gaintuning_tf.gains.places import DefaultPlaces
 from gaintuning_tf.gains.rewriting import Rewriter, clone_layer, copy_variables_of, is_graph
 
 
 def insert_gains(
     model: keras.Model, where: Callable[[keras.layers.Layer], bool] | None = None, *, images: int | None = None
 ) -> keras.Model:
-    """Copy `model` with a `Gain` after every convolution; `model` is left untouched.
+    """Copy `model` with a `Gain` after every convolution, and dense layer on channels; `model` is left untouched.
 
     The gain scales a channel's linear output, bias included, before the activation:
     `activation(gain * (kernel * x + bias))` (Mohan et al., "Adaptive denoising via
@@ -40,8 +41,9 @@ def insert_gains(
         model: A built Functional or Sequential model, nested to any depth. Custom
             layers may call convolutions of their own; they need a `get_config`. A
             subclassed or a `tf_keras` model is taken as the graph that it computes.
-        where: Which of the convolution layers get a gain, as a predicate; all by default.
-            In graphs it is called with a `graph_nodes.Convolution`.
+        where: Which of the convolutions, `Dense` and `EinsumDense` layers get a gain, as a predicate. By default
+            all, but for kernels that are fixed by design and dense layers that do not see the channels of
+            images, see `DefaultPlaces`. In graphs it is called with a `graph_nodes.Convolution`.
         images: Gains of their own for each of this many images of a batch, see `Gain`.
 
     Returns:
@@ -64,12 +66,13 @@ def insert_gains(
     _check_built(model)
     if gain_layers(model):
         return model
-    inserter = _Inserter(where, images)
+    inserter = _Inserter(where or DefaultPlaces(model), images)
     gained = inserter.rewrite(model)
     gains = gain_layers(gained)
     if not gains:
-        found = [layer.name for layer in convolutions(model)]
-        what = f"`where` chose none of {found}" if found else f"{model.name!r} has no convolution"
+        found = [layer.name for layer in with_self(model)]
+        why = "none of {} sees the channels of images" if where is None else "`where` chose none of {}"
+        what = why.format(found) if found else f"{model.name!r} has no convolution"
         raise InputError(f"insert_gains expects at least one convolution to give a gain to: {what}")
     inserter.check(gains)
     inserter.copy_variables()
@@ -161,7 +164,7 @@ def strip_gains(model: keras.Model) -> keras.Model:
 class _Inserter(Rewriter):
     def __init__(self, where, images):
         super().__init__()
-        self.where = where or (lambda layer: True)
+        self.where = where
         self.images = images
         self.expected = 0
         self._following = {}
@@ -179,7 +182,9 @@ class _Inserter(Rewriter):
         self.expected += len(chosen)
         if not chosen:
             return copy
-        if not isinstance(layer, CONVOLUTIONS) or (has_own_call(layer) and _applies_activation(layer)):
+        if not isinstance(layer, (*CONVOLUTIONS, *DENSE)) or (has_own_call(layer) and _applies_activation(layer)):
+            if len(with_self(copy)) < len(with_self(layer)):
+                copy.build_from_config(layer.get_build_config())  # it makes its layers when it is built
             return WithGains(copy, chosen, self.images, name=self._unique(layer.name + "_with_gains"))
         self._following[id(copy)] = self._split(copy)
         return copy
@@ -272,7 +277,7 @@ def _gains_by_convolution(model):
     for wrapper in sublayers(model, (WithGains, GraphNetwork)):
         for gain in wrapper.gains:
             del free[id(gain)]
-    for convolution in convolutions(model):
+    for convolution in with_self(model):
         consumers = _consumers(convolution)
         gains = [layer for layer in consumers if isinstance(layer, Gain)]
         if gains and len(consumers) == 1:
@@ -295,15 +300,21 @@ def _consumers(layer):
 
 def _check_same(gained, folded):
     """Try what folding did: a custom layer may do anything with its kernel."""
-    shape = [16 if side is None else side for side in folded.get_build_config()["input_shape"]]
-    shape[0] = 1
-    probe = np.random.default_rng(0).random(shape, "float32")
-    expected, received = (as_array(layer(probe)) for layer in (gained, folded))
+    config = folded.get_build_config()
+    shapes = config.get("shapes_dict") or {"inputs": config["input_shape"]}
+    # In the order in which they are called with, such as query and value.
+    probes = [_probe(shape) for shape in shapes.values()]
+    expected, received = (as_array(layer(*probes)) for layer in (gained, folded))
     if not np.allclose(received, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()):
         raise InputError(
             f"fold_gains cannot fold into {folded.name!r}: {type(folded).__name__}.call() does not scale with its "
             "kernel and bias; keep the gains, or leave this layer out of insert_gains with `where`"
         )
+
+
+def _probe(shape):
+    shape = [1, *(16 if side is None else side for side in shape[1:])]
+    return np.random.default_rng(0).random(shape, "float32")
 
 
 def _check_open(model):

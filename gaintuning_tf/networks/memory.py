@@ -19,12 +19,14 @@ _CONVOLUTIONS = (
     "Conv2DBackpropInput",
     "Conv3DBackpropInputV2",
 )
+# Dense layers, whose outputs may have other axes than the image.
+_PRODUCTS = ("MatMul", "BatchMatMulV2", "Einsum")
 
 
 def bytes_per_pixel(model: keras.Model, multiple: int = 1) -> float:
     """Estimate how many bytes a step of tuning keeps for each pixel, until the gradient has been found.
 
-    `COPIES` times the outputs of all convolutions, found in the network's graph.
+    `COPIES` times the outputs of all convolutions and dense layers, found in the network's graph.
 
     Args:
         model: A denoiser of images (N, ..., C).
@@ -41,12 +43,14 @@ def bytes_per_pixel(model: keras.Model, multiple: int = 1) -> float:
     function = tf.function(lambda image: model(image, training=False), autograph=False)
     graph = function.get_concrete_function(tf.TensorSpec(shape, given.dtype)).graph.as_graph_def(add_shapes=True)
     nodes = [*graph.node, *(node for called in graph.library.function for node in called.node_def)]
-    sizes = [_bytes(node, shape) for node in nodes if node.op in _CONVOLUTIONS]
+    sizes = [_bytes(node, shape) for node in nodes if node.op in (*_CONVOLUTIONS, *_PRODUCTS)]
     return COPIES * sum(sizes) / math.prod(shape[1:-1])
 
 
 def _bytes(node, shape):
     found = tf.TensorShape(node.attr["_output_shapes"].list.shape[0])
+    if node.op in _PRODUCTS:
+        return (found.num_elements() or 0) * tf.as_dtype(node.attr["T"].type).size
     if found.rank != len(shape):
         return 0
     # What a graph knows only while it runs is taken to be as large as the image.

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from gaintuning_tf.gains.convolutions import convolutions, sublayers
+from gaintuning_tf.gains.convolutions import sublayers, with_self
 from gaintuning_tf.gains.graph_network import GraphNetwork
 from gaintuning_tf.losses.base import Loss, as_risk_estimate
 from gaintuning_tf.losses.divergence import probe_step
@@ -274,6 +274,6 @@ def _window(inputs, seed, number):
 
 def _visible_step(model):
     """Choose the length of a finite difference that can be seen at the network's precision."""
-    dtypes = {layer.compute_dtype for layer in convolutions(model)}
+    dtypes = {layer.compute_dtype for layer in with_self(model)}
     dtypes |= {found.dtype for graph in sublayers(model, GraphNetwork) for found in graph.convolutions}
     return max(probe_step(dtype=dtype) for dtype in dtypes)

@@ -219,7 +219,7 @@ def test_a_model_that_is_built_in_part_is_refused():
 
 def test_refusals():
     with refused("no convolution"):
-        insert_gains(sequential(layers.Dense(3)))
+        insert_gains(sequential(layers.ReLU()))
     with refused("chose none of .*conv"):
         insert_gains(build("Conv2D"), where=lambda layer: False)
     with refused("expected a Keras model"):

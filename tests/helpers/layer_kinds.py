@@ -108,6 +108,39 @@ def with_batch_norm():
     return model
 
 
+@keras.saving.register_keras_serializable("test_surgery")
+class Mixed(layers.Layer):
+    """A custom layer of dense layers, such as a block of ConvNeXt."""
+
+    def __init__(self, width, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+        self.depthwise = layers.DepthwiseConv2D(3, padding="same")
+        self.norm = layers.LayerNormalization(epsilon=1e-2)
+        self.widened = layers.Dense(4 * width, activation="gelu")
+        self.narrowed = layers.EinsumDense("abcd,de->abce", (None, None, width), bias_axes="e")
+
+    def call(self, inputs):
+        return inputs + self.narrowed(self.widened(self.norm(self.depthwise(inputs))))
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width}
+
+
+def products():
+    heads = layers.EinsumDense("abcd,def->abcef", (None, None, 3, 4), bias_axes="ef", activation="tanh")
+    return sequential(heads, layers.EinsumDense("abcef,efg->abcg", (None, None, 2)))
+
+
+def attention():
+    def build(x):
+        tokens = layers.Reshape((-1, 2))(x)
+        attended = layers.MultiHeadAttention(2, 3)(tokens, tokens)
+        return layers.Dense(2)(layers.Add()([tokens, attended]))
+
+    return functional(build, (5, 5, 2))
+
+
 line, volume = (None, 2), (None, None, None, 2)
 # Name in the README's table: (model, number of gains).
 KINDS = {
@@ -157,4 +190,8 @@ KINDS = {
     "shared layer": (shared_layer, 2),
     "several inputs and outputs": (several_inputs_and_outputs, 4),
     "batch norm and dropout": (with_batch_norm, 2),
+    "Dense on channels": (lambda: sequential(layers.Dense(4, activation="tanh"), layers.Dense(2)), 2),
+    "EinsumDense": (products, 2),
+    "custom layer of dense layers": (lambda: sequential(Mixed(2), layers.Dense(1)), 4),
+    "MultiHeadAttention": (attention, 5),
 }

@@ -35,6 +35,11 @@ def test_a_size_that_a_graph_does_not_tell_is_taken_for_the_image(tmp_path):
     assert bytes_per_pixel(network) <= bytes_per_pixel(loaded) <= 4 * bytes_per_pixel(network)
 
 
+def test_dense_layers_on_channels_count():
+    stack = [keras.layers.Dense(8), keras.layers.EinsumDense("abcd,de->abce", (None, None, 2))]
+    assert bytes_per_pixel(keras.Sequential([keras.Input((None, None, 1)), *stack])) == COPIES * 4 * (8 + 2)
+
+
 def test_a_size_that_the_network_takes_is_used():
     inputs = keras.Input((None, None, 1))
     x = keras.layers.UpSampling2D(3)(keras.layers.Conv2D(8, 3, strides=3, padding="same")(inputs))

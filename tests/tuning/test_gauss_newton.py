@@ -97,6 +97,14 @@ def test_a_network_of_fixed_size_has_the_curvature_of_crops_of_that_size(side, c
     assert size.numpy().tolist() == [side, min(side, 90)] and count == round(120 * 90 / (side * min(side, 90)))
 
 
+def test_a_dense_layer_on_channels_has_the_curvature_of_a_convolution():
+    noisy = np.random.default_rng(0).uniform(0.5, 1, (1, 60, 50, 2)).astype("float32")
+    dense = keras.Sequential([keras.Input((None, None, 2)), keras.layers.Dense(2, use_bias=False)])
+    dense.layers[0].kernel.assign(np.eye(2))
+    steps = [gain_steps(model, MonteCarloSURE(), contrast=False) for model in (dense, scaling(2))]
+    np.testing.assert_allclose(*(curvature(one, noisy) for one in steps), rtol=1e-5)
+
+
 def test_each_image_has_the_curvature_it_has_alone():
     images = np.random.default_rng(0).uniform(0, 1, (2, 60, 50, 1)).astype("float32")
     images[1] *= 0.3
