@@ -14,7 +14,9 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.contrast import take_contrast, with_contrast
+from gaintuning_tf.gains.convolutions import with_self
 from gaintuning_tf.gains.keras_types import as_array
+from gaintuning_tf.gains.places import is_convolution
 from gaintuning_tf.gains.surgery import gain_layers, insert_gains
 from gaintuning_tf.support.atomic_files import replacing
 from gaintuning_tf.support.hdf5_check import check_hdf5
@@ -76,7 +78,7 @@ def load_gains(model: keras.Model, path: str | os.PathLike[str]) -> keras.Model:
     """
     fingerprint_then, names, values, contrast = _read(Path(path))
     images = values[0].shape[0] if values[0].ndim == 2 else None
-    model = insert_gains(take_contrast(model)[0], images=images)
+    model = _with_gains(take_contrast(model)[0], len(values), images)
     gains = gain_layers(model)
     if len(gains) != len(values):
         raise InputError(f"{path} holds the gains of {len(values)} layers, {model.name!r} has {len(gains)}")
@@ -91,6 +93,14 @@ def load_gains(model: keras.Model, path: str | os.PathLike[str]) -> keras.Model:
     for gain, value in zip(gains, values, strict=True):
         gain.gain.assign(value)
     return with_contrast(model, contrast)
+
+
+def _with_gains(model, count, images):
+    """Insert gains by default; if a file has another number of them, those of every convolution, as it once was."""
+    gained = insert_gains(model, images=images)
+    if len(gain_layers(gained)) == count or gain_layers(model) or not any(map(is_convolution, with_self(model))):
+        return gained
+    return insert_gains(model, is_convolution, images=images)
 
 
 def fingerprint(model: keras.Model) -> str:

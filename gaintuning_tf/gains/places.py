@@ -48,6 +48,11 @@ class DefaultPlaces:
         return spatial and spatial & _see_whole_images(model)
 
 
+def is_convolution(layer: keras.layers.Layer | Convolution) -> bool:
+    """Say whether a layer had a gain by default before dense layers did: as a convolution, whatever its kernel."""
+    return not isinstance(layer, DENSE)
+
+
 def _is_trainable(layer):
     if not layer.built:
         return layer.trainable

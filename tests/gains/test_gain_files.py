@@ -19,6 +19,16 @@ def values(model):
     return [gain.gain.numpy() for gain in gain_layers(model)]
 
 
+def test_a_file_from_before_dense_layers_had_gains_is_read(tmp_path):
+    stack = [keras.layers.Conv2D(3, 3, name="conv"), keras.layers.Dense(2, name="dense")]
+    model = keras.Sequential([keras.Input((None, None, 1)), *stack])
+    earlier = insert_gains(model, lambda layer: layer.name == "conv")
+    gain_layers(earlier)[0].gain.assign([0.5, 1.0, 1.5])
+    save_gains(earlier, tmp_path / "a.gains.h5")
+    loaded = load_gains(model, tmp_path / "a.gains.h5")
+    assert [gain.gain.numpy().tolist() for gain in gain_layers(loaded)] == [[0.5, 1.0, 1.5]]
+
+
 @pytest.mark.parametrize("images", [None, 3])
 def test_gains_come_back_exactly(tiny, tmp_path, images):
     gained = tuned(tiny, images)
