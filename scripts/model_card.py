@@ -3,6 +3,7 @@
 
     python scripts/model_card.py unet-bf-natural --data FOLDER/set12 --sigmas 25 30 50
     python scripts/model_card.py unet-bf-natural --data FOLDER/set12 --sigmas 30 70 --tune
+    python scripts/model_card.py drunet-color --data FOLDER/colour --title "three photographs" --sigmas 25 50
     python scripts/model_card.py unet-tem --data FOLDER/tem --doses 1 5
     python scripts/model_card.py unet-bf-natural --data FOLDER/set12 --config scripts/recipes/unet-bf-natural-3.json
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
-def measure(card, model, data, sigmas, tune):
+def measure(card, model, data, sigmas, tune, title):
     """Add the figures of each noise level to the card."""
     gains = gain_layers(insert_gains(model))
     card["parameters"] = model.count_params()
@@ -39,7 +40,7 @@ def measure(card, model, data, sigmas, tune):
     card.setdefault("measured", {})
     for sigma in sigmas:
         table = evaluate(data, model, sigma=sigma, tune=tune, report=lambda row: print(row, flush=True))
-        mean, name = table["mean"], f"Set12, sigma {sigma:g}"
+        mean, name = table["mean"], f"{title}, sigma {sigma:g}"
         card["psnr"][name] = round(mean["psnr_pretrained"], 3)
         row = card["measured"].setdefault(name, {})
         row.update(psnr=round(mean["psnr_pretrained"], 3), ssim=round(mean["ssim_pretrained"], 4))
@@ -92,6 +93,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="folder under saved_models/")
     parser.add_argument("--data", required=True, help="folder of clean images: Set12, or micrographs")
+    parser.add_argument("--title", default="Set12", help="what the card calls the images [%(default)s]")
     parser.add_argument("--sigmas", type=float, nargs="+", default=[], help="noise levels, on the 0-255 scale")
     parser.add_argument("--doses", type=float, nargs="+", default=[], help="counts per pixel where the image is 1")
     parser.add_argument("--config", help="configuration of its training, of which the card says the noise")
@@ -102,7 +104,7 @@ def main():
     if args.config:
         card["noise"] = TrainingConfig.read(args.config).drawn_noise().words()
     model = load_denoiser(folder / card["file"])
-    measure(card, model, args.data, args.sigmas, args.tune)
+    measure(card, model, args.data, args.sigmas, args.tune, args.title)
     measure_counts(card, model, args.data, args.doses)
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     before, _, rest = (folder / "README.md").read_text().partition(BEGIN)

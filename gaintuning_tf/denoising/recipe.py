@@ -35,11 +35,14 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        # What kind "auto" is, is seen with the image; with a sigma it is Gaussian.
+        if self.example is not None:
+            as_risk_estimate(as_loss(self.loss, counts=False)).check_noise(self.example)
+
+    @property
+    def example(self) -> NoiseModel | None:
+        """Some noise of the kind that is assumed; None if that kind is seen with the image."""
         kind = "gaussian" if self.noise == "auto" and self.sigma is not None else self.kind
-        known = kind if isinstance(kind, NoiseModel) else _of_kind(kind)
-        if known is not None:
-            as_risk_estimate(as_loss(self.loss, counts=False)).check_noise(known)
+        return kind if isinstance(kind, NoiseModel) else _of_kind(kind)
 
     @property
     def kind(self) -> str | NoiseModel:
