@@ -130,13 +130,13 @@ def loss_of(options: argparse.Namespace) -> str:
     return options.loss or (PLAIN_LOSS if options.plain else next(iter(LOSSES)))
 
 
-def log_of(options: argparse.Namespace, frames: int = 1) -> TensorBoardLog | None:
+def log_of(options: argparse.Namespace, frames: int = 1, dimensions: int = 2) -> TensorBoardLog | None:
     """Open the TensorBoard log that was asked for; None if none was."""
     if not options.tensorboard:
         return None
     from gaintuning_tf.reports.tensorboard import TensorBoardLog
 
-    return TensorBoardLog(options.tensorboard, frames=frames)
+    return TensorBoardLog(options.tensorboard, frames=frames, dimensions=dimensions)
 
 
 def network_of(options: argparse.Namespace) -> keras.Model:

@@ -17,7 +17,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import array_layout, files, formats
 from gaintuning_tf.images.bad_pixels import PixelRules
 from gaintuning_tf.images.formats import READABLE
-from gaintuning_tf.images.stack_files import open_stack
+from gaintuning_tf.images.stack_files import may_be_volume, open_stack
 from gaintuning_tf.losses.names import LOSSES, check_noise_kind
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.noise.models import KINDS
@@ -76,7 +76,8 @@ def _add_settings(add):
     add(
         "--axes",
         metavar="AXES",
-        help="a letter per axis of the image, such as YX, YXC, TYX [what the file says, or found from the shape]",
+        help="a letter per axis of the image, such as YX, YXC, TYX; to a network of volumes, ZYX is one volume and "
+        "TZYX a movie of them [what the file says, or found from the shape]",
     )
     add(
         "--data-range",
@@ -111,17 +112,33 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
     """Check everything, then denoise: a stack frame by frame, an image whole."""
     check_noise_kind(loss_of(options), options.noise)
     _check_files(options)
-    known = pretrained.list_denoisers().get(options.model)
-    # A file of the user's own has to be loaded by TensorFlow before its channels are known.
-    channels = known.channels if known else 1
-    with open_stack(options.input, axes=options.axes, model_channels=channels) as stack:
+    channels, dimensions = _frames_of(options, start_tensorflow)
+    with open_stack(options.input, axes=options.axes, model_channels=channels, dimensions=dimensions) as stack:
         # A colour picture stays whole, though a grey network sees its channels one by one.
         picture = stack.frame_count == 1 or (stack.axes == "YXC" and stack.shape[-1] == 3)
         if not picture or denoise_stack.wanted(options):
             return denoise_stack.run(options, stack, start_tensorflow)
-        image, reference, pixels = _read(options, stack, channels)
+        image, reference, pixels = _read(options, stack, channels, dimensions)
     start_tensorflow(options.threads)
-    return _denoise(options, image, reference, pixels, stack.axes)
+    # Of a single image as ever only the pixels are kept; a volume without the sizes of its voxels is of little use.
+    same = dimensions == 3 and formats.module_of(options.output) is formats.module_of(options.input)
+    return _denoise(options, image, reference, pixels, stack.axes, stack.metadata if same else None)
+
+
+def _frames_of(options, start_tensorflow):
+    """Find the channels and the spatial axes of what the network takes.
+
+    A file of the user's own has to be loaded by TensorFlow before they are known. That is put off where the input
+    can be no volume: then frames are images, and one channel says how many there are at most.
+    """
+    known = pretrained.list_denoisers().get(options.model)
+    if known or not may_be_volume(options.input, options.axes):
+        return known.channels if known else 1, 2
+    start_tensorflow(options.threads)
+    from gaintuning_tf.networks.network import network_of
+
+    network = network_of(common.network_of(options))
+    return network.channels if network.dimensions == 3 else 1, network.dimensions
 
 
 def _check_files(options):
@@ -145,10 +162,14 @@ def _check_files(options):
         atomic_files.check_folder(folder)
 
 
-def _read(options, stack, channels):
+def _read(options, stack, channels, dimensions):
     """Read the image, its reference and its mask, and check them."""
     pixels = common.pixels_of(options)
-    stack = open_stack(stack, model_channels=channels, mask=pixels["mask"])
+    stack = open_stack(stack, model_channels=channels, mask=pixels["mask"], dimensions=dimensions)
+    if dimensions == 3 and not formats.holds_volumes(options.output):
+        raise InputError(
+            f"expected an output that holds a volume, such as .tif, .npy or .zarr, received {options.output}"
+        )
     image = stack.array()
     array_layout.check_finite(image, PixelRules(options.nodata, options.nan).missing(stack.with_mask(image)))
     array_layout.check_data_range(options.data_range)
@@ -158,7 +179,7 @@ def _read(options, stack, channels):
     return image, reference, pixels
 
 
-def _denoise(options, image, reference, pixels, axes):
+def _denoise(options, image, reference, pixels, axes, metadata):
     start = time.perf_counter()
     from gaintuning_tf.denoising.pipeline import gaintune
     from gaintuning_tf.gains.gain_files import save_gains
@@ -195,7 +216,7 @@ def _denoise(options, image, reference, pixels, axes):
         log.close()
     if options.save_gains:
         save_gains(result.model, options.save_gains)
-    files.save_image(options.output, result.denoised, result.layout)
+    files.save_image(options.output, result.denoised, result.layout, metadata)
     warn_if_coarse(summary, result.layout.dtype)
     summary.update({f"{key}_{name}": value for name, row in scores.items() for key, value in row.items()})
     if options.json:

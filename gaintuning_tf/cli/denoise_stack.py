@@ -137,7 +137,8 @@ def _write_pages(options, result, stack, summary):
     from gaintuning_tf.reports.stack_report import write_stack_figures, write_stack_report
 
     if options.report:
-        noisy = open_stack(stack, model_channels=result.layout.channels)
+        like = {"model_channels": result.layout.channels, "dimensions": result.layout.dimensions}
+        noisy = open_stack(stack, **like)
         write_stack_report(options.report, result, noisy, facts=_few(summary))
     if options.figures:
         write_stack_figures(options.figures, result)
@@ -148,7 +149,7 @@ def _run(options, stack, reference):
 
     model = network_of(options)
     with contextlib.ExitStack() as opened:
-        log = log_of(options, stack.frame_count)
+        log = log_of(options, stack.frame_count, stack.order.dimensions)
         if log:
             opened.callback(log.close)
         client = None

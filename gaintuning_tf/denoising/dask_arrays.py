@@ -88,7 +88,7 @@ def gaintune_array(
     # Loaded once: the file may change before the network is sent.
     network = network_of(model)
     channels = network.channels
-    order = FrameOrder(axes, noisy.shape, channels)
+    order = FrameOrder(axes, noisy.shape, channels, network.dimensions)
     whole = [letter in order.frame_axes for letter in axes]
     noisy = noisy.rechunk(tuple(-1 if kept else 1 for kept in whole))
     dtype = np.dtype(noisy.dtype if dtype is None else dtype)
@@ -128,8 +128,8 @@ def _extent(array, order, rules):
 
 
 def _extent_of(block, order, rules):
-    own = FrameOrder(order.axes, block.shape, order.model_channels)
-    return frame_extent(own.frame(block[own.index(0)]), rules)
+    own = dataclasses.replace(order, shape=block.shape)
+    return frame_extent(own.frame(block[own.index(0)]), rules, own.own)
 
 
 def _joined(parts):
@@ -143,7 +143,7 @@ def _block(frames, recipe, channels, how, block, *, extent, network, block_id):
     frames = dataclasses.replace(frames, limits=tuple(extent))
     job = frame_job(frames, recipe, channels, **how)
     number = frames.order.number(block_id)
-    order = FrameOrder(frames.order.axes, block.shape, channels)
+    order = dataclasses.replace(frames.order, shape=block.shape)
     index = order.index(0)
     result = run_frame(network, job, number, order.frame(block[index]))
     if result.row["failed"]:

@@ -44,7 +44,8 @@ class FrameResult:
 
     Attributes:
         number: Which.
-        image: Denoised, (H, W) or (H, W, C), in the output's dtype and the image's units.
+        image: Denoised, (H, W) or (H, W, C), of volumes with a depth in front, in the output's dtype and the image's
+            units.
         gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
         row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`; if it did not fail, `noise`
             (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in
@@ -293,7 +294,7 @@ def _prepared(job, tuner, number, image):
     reason = unusable(image, job.white, job.rules.missing(image))
     if reason:
         raise InputError(reason)
-    bad = find_bad_pixels(image, rules=job.rules)
+    bad = find_bad_pixels(image, job.layout.order, job.rules)
     frame = job.layout.frames(bad.filled)[0]
     mask = None if bad.mask is None else bad.mask.reshape(frame.shape)
     return _Prepared(number, frame, tuner.noise(frame, number, mask), bad)
@@ -366,5 +367,5 @@ def frame_job(
         if white is not None and stack.dtype.kind == "u" and offset == 0:
             white = min(white, scale)
     axes, shape = stack.order.frame_axes, stack.order.frame_shape
-    layout = Layout(axes, shape, dtype, offset, scale, channels if "C" in axes else 1)
+    layout = Layout(axes, shape, dtype, offset, scale, channels if "C" in axes else 1, stack.order.dimensions)
     return FrameJob(recipe, layout, stack.order.frame_count, white, rules=rules, **options)

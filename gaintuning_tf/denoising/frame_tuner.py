@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import threading
 import warnings
 import weakref
@@ -19,7 +20,8 @@ from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.gains.gain_files import fingerprint
 from gaintuning_tf.gains.surgery import gain_layers, gain_names, insert_gains, strip_gains
 from gaintuning_tf.losses.base import as_risk_estimate
-from gaintuning_tf.networks import tiles
+from gaintuning_tf.networks import tiles, volume_tiles
+from gaintuning_tf.networks.memory import COPIES
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
 from gaintuning_tf.noise.details import detail_level
@@ -27,6 +29,7 @@ from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
 from gaintuning_tf.noise.residual_variance import refined_noise
 from gaintuning_tf.noise.residuals import Residual, examine_residual, exceeds_noise, mean_variance
+from gaintuning_tf.noise.volumes import depth_correlation, depth_words, side_by_side
 from gaintuning_tf.tuning.defaults import WINDOW
 from gaintuning_tf.tuning.tuner import GainTuner, TuningHistory, mean_over
 
@@ -45,6 +48,8 @@ UNLIKE = 2**0.5
 # Beyond this many pixels, the denoised image is put together from tiles, so that memory
 # does not grow with the image.
 TILED_PIXELS = 1536 * 1536
+# Of a large volume, the noise is looked at once more in parts of this side.
+VOLUME_PART = 64
 
 
 class Judgement(NamedTuple):
@@ -69,7 +74,7 @@ class TunedFrame:
     """What tuning made of one frame, in the units of the network.
 
     Attributes:
-        denoised: After tuning, (1, H, W, C) float32.
+        denoised: After tuning, (1, H, W, C) float32, of a volume (1, D, H, W, C).
         pretrained: The network's output before tuning, likewise.
         gains: As `GainTuner.gains` has them: of each layer, and the contrast.
         history: What happened.
@@ -134,6 +139,8 @@ class FrameTuner:
         Raises:
             InputError: It cannot be estimated.
         """
+        if frame.ndim == 4 and not number:
+            self._doubt_depth(frame, mask)
         if self._given:
             if self.recipe.sigma is not None and not number:
                 self._doubt_sigma(frame, float(np.mean(self.recipe.sigma)), mask)
@@ -142,7 +149,7 @@ class FrameTuner:
         kind = self.recipe.kind
         assert isinstance(kind, str), "a model would have been given"
         image = frame * self.scale + self.offset
-        if kind == "auto" and min(frame.shape[:2]) < SMALLEST:
+        if kind == "auto" and min(frame.shape[-3:-1]) < SMALLEST:
             kind = "gaussian"  # there is too little to see more
         if kind == "auto":
             return self._examined(frame, image, number, mask)
@@ -150,10 +157,10 @@ class FrameTuner:
 
     def _doubt_sigma(self, frame, given, mask):
         """Warn where the sigma that was given is plainly not that of the frame."""
-        if min(frame.shape[:2]) < SMALLEST:
+        if min(frame.shape[-3:-1]) < SMALLEST:
             return
         try:
-            level, _ = detail_level(np.asarray(frame, np.float64), mask)
+            level, _ = detail_level(np.asarray(side_by_side(frame), np.float64), side_by_side(mask))
         except InputError:
             return  # an image without noise: that sigma was given is all there is
         found = level**0.5 * self.scale
@@ -164,6 +171,12 @@ class FrameTuner:
                 GainTuningWarning,
                 stacklevel=5,
             )
+
+    def _doubt_depth(self, volume, mask):
+        """Warn where the noise of a volume goes on from plane to plane, of which there is no model."""
+        words = depth_words(depth_correlation(volume, mask))
+        if words:
+            warnings.warn(words, GainTuningWarning, stacklevel=5)
 
     def _examined(self, frame, image, number, mask):
         """Find noise of any kind; if it is correlated, once more with the network's help."""
@@ -210,7 +223,7 @@ class FrameTuner:
         """Tune on one frame.
 
         Args:
-            frame: (H, W, C), in the units of the network.
+            frame: (H, W, C) or (D, H, W, C), in the units of the network.
             noise: Its noise in the same units.
             start: Gains and contrast to start from; ones if empty.
             mask: True where a pixel does not count, of the frame's shape.
@@ -249,13 +262,18 @@ class FrameTuner:
             tuned: What `tune` made of it.
             mask: True where a pixel does not count, of the frame's shape.
         """
-        image, denoised = (self.scale * one.astype(np.float64) + self.offset for one in (frame, tuned.denoised[0]))
+        image, denoised = (self._as_image(one) for one in (frame, tuned.denoised[0]))
         known, risk = noise.scaled(self.scale, self.offset), float(tuned.history.risk_after) * self.scale**2
         loss = as_risk_estimate(as_loss(self.recipe.loss, counts=_is_of_counts(noise)))
         factor = loss.criterion.noise_factor
         worse = factor is not None and exceeds_noise(risk, known, image, mask, factor=factor)
         residual = examine_residual(image, denoised, known, mask)
         return Judgement(residual, risk, mean_variance(known, image, mask), worse)
+
+    def _as_image(self, frame):
+        """Bring a frame into the units of the image: of volumes in 32 bits, which are many."""
+        image = frame.astype(np.float32 if frame.ndim == 4 else np.float64)
+        return self.scale * image + self.offset
 
     def _options(self, noise, steps, mask, callbacks, progress):
         steps = self.recipe.steps if steps is None else steps
@@ -266,6 +284,8 @@ class FrameTuner:
 
 def _windows(frame):
     """Parts of a frame to look at noise in: the whole, or of a large one some in its corners and middle."""
+    if frame.ndim == 4:
+        return _parts_of_volume(frame.shape[:3])
     height, width = frame.shape[:2]
     if height * width <= TILED_PIXELS:
         return [np.s_[:, :]]
@@ -273,6 +293,17 @@ def _windows(frame):
     places = [(0, 0), (0, 1), (0.5, 0.5), (1, 0), (1, 1)]
     starts = [(int(y * (height - side)), int(x * (width - side))) for y, x in places]
     return [np.s_[top : top + side, left : left + side] for top, left in starts]
+
+
+def _parts_of_volume(sides):
+    """Parts of a volume: the whole, or of a large one some in its corners and middle."""
+    if math.prod(sides) <= VOLUME_PART**3:
+        return [np.s_[:, :, :]]
+    places = [(0, 0, 1), (0, 1, 0), (0.5, 0.5, 0.5), (1, 0, 0), (1, 1, 1)]
+    starts = [
+        [int(share * max(side - VOLUME_PART, 0)) for share, side in zip(place, sides, strict=True)] for place in places
+    ]
+    return [tuple(slice(first, first + VOLUME_PART) for first in start) for start in starts]
 
 
 def _is_of_counts(noise):
@@ -322,12 +353,25 @@ class _Denoiser:
             return refined_noise(noise, results)
 
     def _denoise(self, frame):
+        if frame.ndim == 5:
+            return self._denoise_volume(frame)
         network = self.tuner.network
         # A network of fixed size sees tiles of that size, one after the other.
         if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or any(network.fixed_sides):
             return self.tuner.denoise(frame)
         how = {"receptive_field": network.receptive_field, "multiple": network.multiple}
         return mean_over(tiles.denoise_tiled(self.tuner.denoise_once, copy, **how) for copy in self.tuner.copies(frame))
+
+    def _denoise_volume(self, frame):
+        network = self.tuner.network
+        fitting = volume_tiles.voxels_that_fit(network.bytes_per_pixel, COPIES) / len(frame)
+        if math.prod(frame.shape[1:4]) <= fitting or network.shape[:3] != (None,) * 3:
+            return self.tuner.denoise(frame)
+        how = {"receptive_field": network.receptive_field, "alignment": network.stride, "voxels": fitting}
+        blocks = (
+            volume_tiles.denoise_in_blocks(self.tuner.denoise_once, copy, **how) for copy in self.tuner.copies(frame)
+        )
+        return mean_over(blocks)
 
 
 # A tuner per model and loss, so that image after image finds its step compiled. Weak, and no

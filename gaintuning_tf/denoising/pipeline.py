@@ -112,7 +112,7 @@ def gaintune(
     risk is larger than the noise: it is worse than the input.
 
     Args:
-        image: Noisy; (H, W), (H, W, 1), (H, W, 3), or what `axes` describes; any
+        image: Noisy; (H, W), (H, W, 1), (H, W, 3), for a network of volumes (D, H, W), or what `axes` describes; any
             integer or float dtype. Every frame of a stack, and every channel if the
             network is grey, is tuned by itself. Of an `np.ma.MaskedArray`, masked pixels do not count.
         model: A Keras denoiser for images in [0, 1] (subclassed and `tf_keras` models too),
@@ -132,7 +132,8 @@ def gaintune(
             whose loss is `"monte-carlo-sure"`.
         contrast: Whether to look for a better contrast first, see `GainTuner`; by default with a prior and biases.
         steps: Steps of optimisation; 0 for the network as it is; by default see `GainTuner.tune`.
-        axes: A letter per axis, such as `"TYX"` or `"YXC"`.
+        axes: A letter per axis, such as `"TYX"` or `"YXC"`. To a network of three dimensions, `"ZYX"` is one volume and
+            `"TZYX"` a movie of volumes; to others, every plane is an image.
         data_range: Value of the image that the network is to see as 1; see
             `gaintuning_tf.images.array_layout.layout` for the default.
         mask: Not zero where a pixel does not count, of the image's shape, or (H, W) for every frame and channel;
@@ -162,7 +163,7 @@ def gaintune(
     rules = PixelRules(nodata, nan, hot)
     noisy = np.asarray(image)
     network = network_of(model)
-    order = order_of(noisy, network.channels, axes=axes)
+    order = order_of(noisy, network.channels, axes=axes, dimensions=network.dimensions)
     missing = np.ma.getmaskarray(image) if np.ma.isMaskedArray(image) else np.zeros((), bool)
     if mask is not None:
         missing = missing | whole_mask(mask, order.axes, noisy.shape)
@@ -170,7 +171,8 @@ def gaintune(
     check_finite(noisy, rules.missing(masked))
     bad = find_bad_pixels(masked, order, rules)
     _say(bad, noisy, hot)
-    arrangement = layout(noisy, network.channels, axes=axes, data_range=data_range, bad=bad, from_zero=recipe.of_counts)
+    how = {"data_range": data_range, "from_zero": recipe.of_counts, "dimensions": network.dimensions}
+    arrangement = layout(noisy, network.channels, axes=axes, bad=bad, **how)
     frames = arrangement.frames(bad.filled)
     masks = _masks(bad, order, len(frames))
     tuner = FrameTuner(network, recipe, scale=arrangement.data_range, offset=arrangement.offset, frames=len(frames))
@@ -214,7 +216,7 @@ def _masks(bad, order, count):
     if bad.mask is None:
         return [None] * count
     masks = order.frames(bad.mask)
-    masks = masks[..., None] if masks.ndim == 3 else masks
+    masks = masks if order.frame_axes.endswith("C") else masks[..., None]
     return [mask if mask.any() else None for mask in masks]
 
 

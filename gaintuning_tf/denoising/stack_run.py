@@ -215,8 +215,9 @@ def denoise_stack(
     # Loaded once for the whole run: the file may change meanwhile.
     network = network_of(model)
     with contextlib.ExitStack() as opened:
-        stack = opened.enter_context(open_stack(source, axes=axes, model_channels=network.channels, mask=mask))
-        scores = opened.enter_context(scores_for(reference, stack, network.channels))
+        frames = {"model_channels": network.channels, "dimensions": network.dimensions}
+        stack = opened.enter_context(open_stack(source, axes=axes, mask=mask, **frames))
+        scores = opened.enter_context(scores_for(reference, stack, **frames))
         how = {"on_failure": on_failure, "keep_pretrained": reference is not None, "rules": rules}
         job = frame_job(stack, recipe, network.channels, data_range=data_range, dtype=dtype, **how)
         tuner = job.tuner(network)

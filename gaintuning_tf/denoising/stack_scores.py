@@ -45,7 +45,9 @@ class StackScores:
 
 
 @contextlib.contextmanager
-def scores_for(reference: str | Path | Stack | None, stack: Stack, model_channels: int) -> Iterator[StackScores]:
+def scores_for(
+    reference: str | Path | Stack | None, stack: Stack, model_channels: int, dimensions: int = 2
+) -> Iterator[StackScores]:
     """Open the scores of a stack by the clean one, `reference`, as for `open_stack`; by none if it is None.
 
     Raises:
@@ -54,7 +56,7 @@ def scores_for(reference: str | Path | Stack | None, stack: Stack, model_channel
     if reference is None:
         yield StackScores(None)
         return
-    with open_stack(reference, axes=stack.axes, model_channels=model_channels) as clean:
+    with open_stack(reference, axes=stack.axes, model_channels=model_channels, dimensions=dimensions) as clean:
         if clean.shape != stack.shape:
             raise InputError(f"expected a reference of the image's shape {stack.shape}, received {clean.shape}")
         yield StackScores(clean)

@@ -27,5 +27,6 @@ from .stack_files import (
     Stack as Stack,
     StackWriter as StackWriter,
     create_stack as create_stack,
+    may_be_volume as may_be_volume,
     open_stack as open_stack,
 )

@@ -31,6 +31,7 @@ class Layout:
         offset: Value of the array that becomes 0 in the frames.
         data_range: Difference of values that becomes 1.
         channels: Channels per frame.
+        dimensions: Spatial axes of a frame: 3 for a network of volumes.
     """
 
     axes: str
@@ -39,28 +40,33 @@ class Layout:
     offset: float
     data_range: float
     channels: int
+    dimensions: int = 2
+
+    @property
+    def order(self) -> FrameOrder:
+        """Where each frame is in the array."""
+        return FrameOrder(self.axes, self.shape, self.channels, self.dimensions)
 
     def frames(self, image: np.ndarray) -> np.ndarray:
-        """Make the array float32 frames (F, H, W, channels), nominally in [0, 1]."""
-        array = self._order().frames(image)
-        array = array[..., None] if array.ndim == 3 else array
+        """Make the array float32 frames (F, H, W, channels), of volumes (F, D, H, W, channels), nominally in [0, 1]."""
+        array = self.order.frames(image)
+        array = array if self.order.frame_axes.endswith("C") else array[..., None]
         return ((array.astype(np.float64) - self.offset) / self.data_range).astype(np.float32)
 
     def image(self, frames: np.ndarray) -> np.ndarray:
         """Make frames the array again: integers are rounded and clipped to their dtype's range."""
-        array = self._order().array(frames.astype(np.float64) * self.data_range + self.offset)
+        array = self.order.array(frames.astype(np.float64) * self.data_range + self.offset)
         return np.ascontiguousarray(convert(array, self.dtype))
 
     def picture(self, image: np.ndarray) -> np.ndarray:
-        """Make one frame to look at, (H, W) or (H, W, 3), uint8: the first, if there are several."""
+        """Make one frame to look at, (H, W) or (H, W, 3), uint8: the first of several, the middle plane of a volume."""
         colour = "C" in self.axes and image.shape[self.axes.index("C")] == 3
         order = FrameOrder(self.axes, image.shape, 3 if colour else 1)
-        array = order.frame(image[order.index(0)])
+        middle = image.shape[self.axes.index("Z")] // 2 if self.dimensions == 3 else 0
+        places = zip(self.axes, order.index(0), strict=True)
+        array = order.frame(image[tuple(middle if letter == "Z" else place for letter, place in places)])
         scaled = (np.ma.getdata(array).astype(np.float64) - self.offset) / self.data_range
         return np.rint(255 * np.clip(np.nan_to_num(scaled), 0, 1)).astype(np.uint8)
-
-    def _order(self):
-        return FrameOrder(self.axes, self.shape, self.channels)
 
 
 def layout(
@@ -71,6 +77,7 @@ def layout(
     data_range: float | None = None,
     bad: BadPixels | None = None,
     from_zero: bool = False,
+    dimensions: int = 2,
 ) -> Layout:
     """Find out how `image` is to be handed to a network of `model_channels` channels.
 
@@ -92,6 +99,7 @@ def layout(
         data_range: Value that becomes 1; 0 stays 0.
         bad: What `find_bad_pixels` found in it; found here if absent.
         from_zero: Whether unsigned integers are to start at 0 in any case, for they are counts.
+        dimensions: Spatial axes that the network takes: with 3, (D, H, W) is one volume.
 
     Raises:
         InputError: The dtype, shape, axes or range cannot be used, or a pixel that counts is not finite.
@@ -101,7 +109,7 @@ def layout(
     >>> layout(np.zeros((5, 4, 3), np.uint8), 1).frames(np.zeros((5, 4, 3), np.uint8)).shape
     (3, 5, 4, 1)
     """
-    order = order_of(image, model_channels, axes=axes)
+    order = order_of(image, model_channels, axes=axes, dimensions=dimensions)
     if bad is None:
         check_finite(image)
     if data_range is None:
@@ -109,7 +117,7 @@ def layout(
         offset, data_range = nominal_range(image.dtype, *ends, from_zero=from_zero)
     else:
         offset, data_range = 0.0, check_data_range(data_range)
-    return Layout(order.axes, image.shape, image.dtype, float(offset), float(data_range), model_channels)
+    return Layout(order.axes, image.shape, image.dtype, float(offset), float(data_range), model_channels, dimensions)
 
 
 def _extent(bad, order):
@@ -118,7 +126,7 @@ def _extent(bad, order):
     return common_extent(part.extent() for part in parts if part.mask is None or not part.mask.all())
 
 
-def order_of(image: np.ndarray, model_channels: int, *, axes: str | None = None) -> FrameOrder:
+def order_of(image: np.ndarray, model_channels: int, *, axes: str | None = None, dimensions: int = 2) -> FrameOrder:
     """Find which part of an array is a frame for a network, as `layout` does.
 
     Raises:
@@ -131,11 +139,11 @@ def order_of(image: np.ndarray, model_channels: int, *, axes: str | None = None)
     """
     if image.dtype.kind not in "iuf":
         raise InputError(f"expected an image of integers or floats, received dtype {image.dtype}")
-    axes = default_axes(image.shape) if axes is None else check_axes(axes, image.shape)
+    axes = default_axes(image.shape, dimensions) if axes is None else check_axes(axes, image.shape)
     height, width = (image.shape[axes.index(letter)] for letter in "YX")
     if image.size == 0 or height * width < 2:
         raise InputError(f"expected an image of at least 2 pixels, received the shape {image.shape}")
-    return FrameOrder(axes, image.shape, model_channels)
+    return FrameOrder(axes, image.shape, model_channels, dimensions)
 
 
 def check_data_range(data_range: float | None) -> float:
@@ -171,7 +179,7 @@ def check_finite(image: np.ndarray, missing: np.ndarray | None = None) -> None:
         )
 
 
-def default_axes(shape: Sequence[int]) -> str:
+def default_axes(shape: Sequence[int], dimensions: int = 2) -> str:
     """Guess the axes of an image of which only the shape is known.
 
     Raises:
@@ -179,9 +187,11 @@ def default_axes(shape: Sequence[int]) -> str:
 
     Example:
 
-    >>> default_axes((480, 640, 3))
-    'YXC'
+    >>> default_axes((480, 640, 3)), default_axes((32, 480, 640), dimensions=3)
+    ('YXC', 'ZYX')
     """
+    if dimensions == 3:
+        return _axes_of_volume(shape)
     if len(shape) == 2:
         return "YX"
     if len(shape) == 3 and shape[-1] in (1, 3):
@@ -189,6 +199,17 @@ def default_axes(shape: Sequence[int]) -> str:
     raise InputError(
         f"expected an image of shape (H, W), (H, W, 1) or (H, W, 3), received {shape}; "
         "say what its axes are, such as axes='TYX' or axes='YXC'"
+    )
+
+
+def _axes_of_volume(shape):
+    if len(shape) == 3:
+        return "ZYX"
+    if len(shape) == 4 and shape[-1] in (1, 3):
+        return "ZYXC"
+    raise InputError(
+        f"the network takes volumes of shape (D, H, W) or (D, H, W, 3), received {shape}; say what the axes are, such "
+        "as axes='TZYX' or axes='ZCYX'"
     )
 
 

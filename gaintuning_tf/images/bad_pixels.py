@@ -229,14 +229,15 @@ def _percent(share):
 
 
 def find_bad_pixels(image: np.ndarray, order: FrameOrder | None = None, rules: PixelRules = PixelRules()) -> BadPixels:
-    """Find the pixels of an image that do not count, frame by frame and channel by channel.
+    """Find the pixels of an image that do not count, frame by frame and channel by channel; of volumes, plane by plane.
 
     Missing are those that are masked, of the value `nodata`, or NaN by option. Constant is
     an area of one value, as the border of a registered image is, a dead or an overexposed
     region: a band of several rows or columns of equal pixels that is larger than chance
     makes it, from how often neighbours of that value are equal elsewhere. Saturated is such an
     area at the end of the dtype, or of the bits that a camera has. Hot and dead pixels are above or below
-    all their eight neighbours by much more than these differ among each other, and rare.
+    all their eight neighbours by much more than these differ among each other, and rare. A plane of a volume that
+    is all of one value is constant where other planes are not.
 
     Args:
         image: Integers or floats, or such an `np.ma.MaskedArray`.
@@ -255,13 +256,19 @@ def find_bad_pixels(image: np.ndarray, order: FrameOrder | None = None, rules: P
     if missing.all():
         raise InputError("expected pixels that count, received an image of which all are missing")
     data = np.ma.getdata(image)
-    places = [order.index(number) for number in range(order.frame_count)]
-    kinds = order.array(np.stack([_kinds(order.frame(data[part]), order.frame(missing[part])) for part in places]))
+    planes = order.planes
+    places = [planes.index(number) for number in range(planes.frame_count)]
+    kinds = planes.array(np.stack([_kinds(planes.frame(data[part]), planes.frame(missing[part])) for part in places]))
+    volumes = [order.index(number) for number in range(order.frame_count)] if order.dimensions == 3 else []
+    for part in volumes:
+        _mark_constant_planes(order.frame(kinds[part]), order.frame(data[part]))
     if not kinds.any():
         return BadPixels(kinds, data)
     filled = data.astype(np.float64)
     for part in places:
-        filled[part] = order.part(_filled(order.frame(filled[part]), order.frame(kinds[part]) > 0))
+        filled[part] = planes.part(_filled(planes.frame(filled[part]), planes.frame(kinds[part]) > 0))
+    for part in volumes:
+        _fill_planes(order.frame(filled[part]), order.frame(kinds[part]) > 0)
     return BadPixels(kinds, filled)
 
 
@@ -310,15 +317,18 @@ def common_extent(extents: Iterable[tuple[float, float]]) -> tuple[float, float]
     return (min(low for low, _ in chosen), max(high for _, high in chosen)) if chosen else (math.nan, math.nan)
 
 
-def frame_extent(frame: np.ndarray, rules: PixelRules = PixelRules()) -> list[tuple[float, float]]:
+def frame_extent(
+    frame: np.ndarray, rules: PixelRules = PixelRules(), order: FrameOrder | None = None
+) -> list[tuple[float, float]]:
     """Find the extent of the pixels of one frame that count and are finite: a list of one, or of none.
 
     Args:
-        frame: (H, W) or (H, W, C), masked or not.
+        frame: (H, W) or (H, W, C), masked or not; or what `order` says.
         rules: What is known of pixels that do not count.
+        order: That of the frame by itself, see `FrameOrder.own`: of volumes it is needed.
     """
     lenient = dataclasses.replace(rules, nan="missing")
-    return [] if lenient.missing(frame).all() else [find_bad_pixels(frame, rules=lenient).extent()]
+    return [] if lenient.missing(frame).all() else [find_bad_pixels(frame, order, lenient).extent()]
 
 
 def _channels(frame):
@@ -339,6 +349,30 @@ def _kinds(frame, missing):
             kind[areas & (values == values[kind != MISSING].max())] = SATURATED
         _mark_extremes(kind, values)
     return kinds
+
+
+def _mark_constant_planes(kinds, values):
+    """Mark the planes of a volume (D, H, W) or (D, H, W, C) that are of one value, where not all are; in place."""
+    for kind, planes in zip(_channels_of_volume(kinds), _channels_of_volume(values), strict=True):
+        counted = [plane[own == 0] for plane, own in zip(planes, kind, strict=True)]
+        even = [bool(plane.size) and plane.min() == plane.max() for plane in counted]
+        if any(plane.size and not one for plane, one in zip(counted, even, strict=True)):
+            for number in np.flatnonzero(even):
+                kind[number][kind[number] == 0] = CONSTANT
+
+
+def _fill_planes(filled, bad):
+    """Put the nearest plane that has pixels that count in place of planes that have none; in place."""
+    for planes, own in zip(_channels_of_volume(filled), _channels_of_volume(bad), strict=True):
+        empty = own.all((1, 2))
+        for number in np.flatnonzero(empty) if not empty.all() else ():
+            known = np.flatnonzero(~empty)
+            planes[number] = planes[known[np.argmin(np.abs(known - number))]]
+
+
+def _channels_of_volume(volume):
+    """See a volume as its channels, (D, H, W) each."""
+    return [volume] if volume.ndim == 3 else [volume[..., channel] for channel in range(volume.shape[-1])]
 
 
 def _limits(dtype):

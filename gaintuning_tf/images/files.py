@@ -43,7 +43,7 @@ def load_image(path: str | Path) -> np.ndarray:
     return formats.load_array(path)
 
 
-def save_image(path: str | Path, image: np.ndarray, like: Layout) -> None:
+def save_image(path: str | Path, image: np.ndarray, like: Layout, metadata: dict | None = None) -> None:
     """Write an array as an image file, whole or not at all.
 
     TIFF and .npy keep the dtype. PNG keeps uint8, and uint16 for grey; a dtype that PNG
@@ -53,6 +53,7 @@ def save_image(path: str | Path, image: np.ndarray, like: Layout) -> None:
         path: The file; its suffix says the format.
         image: What to write.
         like: Its axes and range.
+        metadata: That of the file it came from, such as sizes of pixels, where that has the same format.
 
     Raises:
         InputError: The suffix is none of those written, or the format cannot hold the image.
@@ -61,7 +62,7 @@ def save_image(path: str | Path, image: np.ndarray, like: Layout) -> None:
     module = formats.module_of(path)
     image = _picture(formats.suffix_of(path), image, like) if module is pictures else image
     with replacing(path) as temporary:
-        formats.save_array(temporary, image, like.axes, module)
+        formats.save_array(temporary, image, like.axes, module, metadata)
 
 
 def _picture(suffix, image, like):

@@ -70,6 +70,18 @@ def is_folder(path: str | Path) -> bool:
     return row is not None and row.folder
 
 
+def holds_volumes(path: str | Path) -> bool:
+    """Tell by its suffix whether an image file can hold a volume.
+
+    Example:
+
+    >>> holds_volumes("a.tif"), holds_volumes("a.png")
+    (True, False)
+    """
+    row = _BY_SUFFIX.get(suffix_of(path))
+    return row is not None and row.module != "pictures"
+
+
 def check_readable(path: str | Path) -> None:
     """Refuse a file that is not there, or whose suffix names no format that can be read.
 
@@ -143,19 +155,22 @@ def load_array(path: str | Path) -> np.ndarray:
         return source.read((slice(None),) * len(source.shape))
 
 
-def save_array(path: str | Path, array: np.ndarray, axes: str, module: ModuleType) -> None:
-    """Write a whole array as an image file, without metadata.
+def save_array(
+    path: str | Path, array: np.ndarray, axes: str, module: ModuleType, metadata: dict | None = None
+) -> None:
+    """Write a whole array as an image file.
 
     Args:
         path: The file; its name need not say the format.
         array: What it is to hold.
         axes: A letter per axis.
         module: The format's, see `module_of`.
+        metadata: That of a file of the same format, such as sizes of pixels.
 
     Raises:
         InputError: The format cannot hold it.
     """
-    target = module.create_target(path, array.shape, array.dtype.newbyteorder("="), axes, {})
+    target = module.create_target(path, array.shape, array.dtype.newbyteorder("="), axes, metadata or {})
     with contextlib.closing(target):
         target.write((slice(None),) * array.ndim, array)
         target.finish()

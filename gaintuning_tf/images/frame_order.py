@@ -1,4 +1,7 @@
-"""Which frames an array of named axes has, in which order: T, then Z, then C count slowest."""
+"""Which frames an array of named axes has, in which order: T, then Z, then C count slowest.
+
+A frame is an image or, for a network of three dimensions, a volume.
+"""
 
 from __future__ import annotations
 
@@ -22,30 +25,38 @@ class FrameOrder:
         axes: A letter per axis of the array, of T, Z, C, Y, X.
         shape: Its shape.
         model_channels: Channels that the network takes. If 1, every channel is a frame of its own.
+        dimensions: Spatial axes that the network takes: 3 for one of volumes, whose frames have Z, too.
 
     Raises:
-        InputError: The network takes another number of channels than the array has.
+        InputError: The network takes another number of channels than the array has, or volumes where there is no
+            depth.
 
     Example:
 
     >>> order = FrameOrder("TCYX", (4, 2, 7, 5), 1)
     >>> order.frame_count, order.frame_axes, order.index(3)
     (8, 'YX', (1, 1, slice(None, None, None), slice(None, None, None)))
+    >>> order = FrameOrder("TZYX", (4, 2, 7, 5), 1, dimensions=3)
+    >>> order.frame_count, order.frame_axes, order.frame_shape
+    (4, 'ZYX', (2, 7, 5))
     """
 
     axes: str
     shape: tuple[int, ...]
     model_channels: int
+    dimensions: int = 2
 
     def __post_init__(self):
+        _check_dimensions(self.axes, self.dimensions)
         channels = self.shape[self.axes.index("C")] if "C" in self.axes else 1
         if self.model_channels not in (1, channels):
             raise InputError(f"the network takes images of {self.model_channels} channels, received {channels}")
 
     @property
     def frame_axes(self) -> str:
-        """`"YX"`, or `"YXC"` where a frame has all channels."""
-        return "YXC" if "C" in self.axes and self.model_channels != 1 else "YX"
+        """`"YX"`, or `"YXC"` where a frame has all channels; of volumes with Z in front."""
+        depth = "Z" if self.dimensions == 3 else ""
+        return f"{depth}YX{'C' if 'C' in self.axes and self.model_channels != 1 else ''}"
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -56,6 +67,16 @@ class FrameOrder:
     def frame_count(self) -> int:
         """How many frames there are."""
         return math.prod(self._counts())
+
+    @property
+    def planes(self) -> FrameOrder:
+        """The same array as images: the planes of volumes one by one."""
+        return dataclasses.replace(self, dimensions=2)
+
+    @property
+    def own(self) -> FrameOrder:
+        """The order of one frame by itself."""
+        return FrameOrder(self.frame_axes, self.frame_shape, self.model_channels, self.dimensions)
 
     def index(self, i: int) -> tuple:
         """Find where frame `i` is in the array.
@@ -77,7 +98,7 @@ class FrameOrder:
         return int(np.ravel_multi_index(place, self._counts())) if place else 0
 
     def frames(self, array: np.ndarray) -> np.ndarray:
-        """Arrange an array of these axes as all its frames, (frames, H, W) or (frames, H, W, C)."""
+        """Arrange an array of these axes as all its frames, (frames, H, W) or (frames, H, W, C), volumes likewise."""
         ordered = array.transpose([self.axes.index(letter) for letter in self._ordered()])
         return ordered.reshape(-1, *ordered.shape[-len(self.frame_axes) :])
 
@@ -106,3 +127,14 @@ class FrameOrder:
 
     def _counts(self):
         return tuple(self.shape[self.axes.index(letter)] for letter in self._others())
+
+
+def _check_dimensions(axes, dimensions):
+    """Refuse networks of other than images or volumes, and arrays without depth for those of volumes."""
+    if dimensions not in (2, 3):
+        raise InputError(f"expected a network of images or volumes, received one of {dimensions} spatial axes")
+    if dimensions == 3 and "Z" not in axes:
+        raise InputError(
+            f"the network takes volumes, received the axes {axes}: say which axis is the depth, such as axes='ZYX' or "
+            "--axes ZYX, or take a network of images"
+        )

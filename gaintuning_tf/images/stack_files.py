@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def open_stack(
-    path: str | Path | Stack, *, axes: str | None = None, model_channels: int = 1, mask: ArrayLike | None = None
+    path: str | Path | Stack,
+    *,
+    axes: str | None = None,
+    model_channels: int = 1,
+    mask: ArrayLike | None = None,
+    dimensions: int = 2,
 ) -> Stack:
     """Open an image file as a sequence of frames.
 
@@ -33,6 +39,7 @@ def open_stack(
             says; if it says nothing, (H, W), (H, W, 1) and (H, W, 3) are understood.
         model_channels: Channels that the network takes. If 1, every channel is a frame of its own.
         mask: Where pixels do not count, see `bad_pixels.whole_mask`; by default that of a stack that is open.
+        dimensions: Spatial axes that the network takes: with 3, frames are volumes.
 
     Returns:
         The stack, to be closed by `with`.
@@ -51,14 +58,39 @@ def open_stack(
     (5, (4, 3), 23.0, (0.0, 59.0))
     """
     if isinstance(path, Stack):
-        return path.seen_by(axes, model_channels, mask)
+        return path.seen_by(axes, model_channels, mask, dimensions)
     path = Path(path)
     source = formats.open_source(path)
     try:
-        return Stack(path, source, axes, model_channels, mask)
+        return Stack(path, source, axes, model_channels, mask, dimensions)
     except BaseException:
         source.close()
         raise
+
+
+def may_be_volume(path: str | Path, axes: str | None = None) -> bool:
+    """Tell whether an image file may hold a volume: it says so, or has three axes or more and says nothing of them.
+
+    Args:
+        path: Any image file that can be read.
+        axes: A letter per axis, if they are known.
+
+    Raises:
+        InputError: The file cannot be read.
+
+    Example:
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.npy"
+    >>> np.save(path, np.zeros((5, 40, 30), "uint16"))
+    >>> may_be_volume(path), may_be_volume(path, "TYX")
+    (True, False)
+    """
+    with contextlib.closing(formats.open_source(Path(path))) as source:
+        given = axes or source.axes or ""
+        if set(given) <= set(AXES) and len(given) == len(source.shape):
+            return "Z" in given.upper()
+        return len(source.shape) > 3 or (len(source.shape) == 3 and source.shape[-1] not in (1, 3))
 
 
 class Stack:
@@ -70,7 +102,7 @@ class Stack:
         shape: Of the array.
         dtype: Of the array and of each frame, in native byte order.
         order: Where each frame is in the array.
-        frame_axes: `"YX"` or `"YXC"`.
+        frame_axes: `"YX"` or `"YXC"`, of volumes with Z in front.
         frame_shape: Of each frame.
         frame_count: How many.
         mask: True where a pixel does not count, of the array's shape; None if there is no mask.
@@ -78,33 +110,42 @@ class Stack:
     """
 
     def __init__(
-        self, path: Path, source: Source, axes: str | None, model_channels: int, mask: ArrayLike | None = None
+        self,
+        path: Path,
+        source: Source,
+        axes: str | None,
+        model_channels: int,
+        mask: ArrayLike | None = None,
+        dimensions: int = 2,
     ):
         if source.dtype.kind not in "iuf":
             raise InputError(f"expected an image of integers or floats, {path} has dtype {source.dtype}")
         self.path, self.shape, self.dtype = path, tuple(source.shape), source.dtype
-        self.axes = _axes(path, source) if axes is None else check_axes(axes, self.shape)
+        self.axes = _axes(path, source, dimensions) if axes is None else check_axes(axes, self.shape)
         sides = [self.shape[self.axes.index(letter)] for letter in "YX"]
         if 0 in self.shape or sides[0] * sides[1] < 2:
             raise InputError(f"expected images of at least 2 pixels, {path} has the shape {self.shape}")
-        self.order = FrameOrder(self.axes, self.shape, model_channels)
+        self.order = FrameOrder(self.axes, self.shape, model_channels, dimensions)
         self.frame_axes, self.frame_shape = self.order.frame_axes, self.order.frame_shape
         self.frame_count = self.order.frame_count
         self.mask = None if mask is None else whole_mask(mask, self.axes, self.shape)
         self.metadata = source.metadata
         self._source = source
 
-    def seen_by(self, axes: str | None, model_channels: int, mask: ArrayLike | None = None) -> Stack:
+    def seen_by(
+        self, axes: str | None, model_channels: int, mask: ArrayLike | None = None, dimensions: int = 2
+    ) -> Stack:
         """See the open file as frames for another network; closing what is returned closes nothing.
 
         Args:
             axes: A letter per axis; by default those of this stack.
             model_channels: Channels that the network takes.
             mask: Where pixels do not count; by default where they do not in this stack.
+            dimensions: Spatial axes that the network takes.
         """
         shared = dataclasses.replace(self._source, close=lambda: None)
         mask = self.mask if mask is None else mask
-        return Stack(self.path, shared, self.axes if axes is None else axes, model_channels, mask)
+        return Stack(self.path, shared, self.axes if axes is None else axes, model_channels, mask, dimensions)
 
     def frame(self, i: int) -> np.ndarray:
         """Read frame `i`, in the axes `frame_axes`; T, then Z, then C (where it is not in the frame) count slowest."""
@@ -136,7 +177,10 @@ class Stack:
         Args:
             rules: What is known of pixels that do not count.
         """
-        return common_extent(extent for i in range(self.frame_count) for extent in frame_extent(self.masked(i), rules))
+        return common_extent(extent for i in range(self.frame_count) for extent in self._extent_of(i, rules))
+
+    def _extent_of(self, i, rules):
+        return frame_extent(self.masked(i), rules, self.order.own)
 
     def identity(self) -> dict:
         """Describe the file, for JSON, so that a later run sees whether it is still the same."""
@@ -272,12 +316,12 @@ def _target(path, partial, like, dtype, resume):
     return module.create_target(partial, like.shape, dtype, like.axes, like.metadata if same else {})
 
 
-def _axes(path, source):
+def _axes(path, source, dimensions):
     given = source.axes or ""
     if {"Y", "X"} <= set(given) <= set(AXES) and len(set(given)) == len(given):
         return given
     try:
-        return default_axes(source.shape)
+        return default_axes(source.shape, dimensions)
     except InputError as error:
         says = f" but {given!r}" if given else ""
         raise InputError(

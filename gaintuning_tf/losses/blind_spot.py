@@ -140,9 +140,9 @@ def _reach(around):
 
 
 def _spread(mask, around):
-    """Find the pixels at these lags from those of a mask (1, H, W, 1): booleans, (N, H, W, 1)."""
+    """Find the pixels at these lags from those of a mask (1, H, W, 1): booleans, (N, H, W, 1); of volumes by planes."""
     rows, columns = tf.unstack(tf.shape(around)[1:] // 2)
-    padded = tf.pad(tf.cast(mask, tf.float32), [[0, 0], [rows, rows], [columns, columns], [0, 0]])
+    padded = tf.pad(tf.cast(mask, tf.float32), _margins(mask, rows, columns))
     return convolved(padded, tf.cast(around, tf.float32)) > 0.5
 
 
@@ -152,9 +152,14 @@ def _surroundings(images, hidden, radius):
     line = tf.exp(-tf.square(lags) / 2)
     kernel = (line[:, None] * line)[None]
     shown = tf.cast(~hidden, images.dtype) * tf.ones_like(images)
-    margins = [[0, 0], [radius, radius], [radius, radius], [0, 0]]
+    margins = _margins(images, radius, radius)
     weighted, weights = (convolved(tf.pad(part, margins), kernel) for part in (shown * images, shown))
     return weighted / weights
+
+
+def _margins(images, rows, columns):
+    """Pad the planes of images or volumes by so much on each side."""
+    return [[0, 0]] * (len(images.shape) - 3) + [[rows, rows], [columns, columns], [0, 0]]
 
 
 def grid_mask(size: tf.Tensor, spacing: int | tf.Tensor, seed: Seed) -> tf.Tensor:

@@ -16,6 +16,9 @@ May import: `support`, `gains`.
 - `stein_risk_model`: a network that minimises Stein's risk in `fit`.
 - `tiles`: receptive field; large images in seamless tiles.
 - `torch_checkpoints`: published PyTorch weights.
+- `unet3d`: a UNet of volumes.
+- `volume_tiles`: receptive field of networks of volumes; large volumes in seamless
+  blocks.
 """
 
 import lazy_loader as _lazy

@@ -17,3 +17,7 @@ from .sizes import check_denoiser as check_denoiser, check_size as check_size, s
 from .stein_risk_model import RiskMinimised as RiskMinimised
 from .tiles import denoise_tiled as denoise_tiled, receptive_field as receptive_field
 from .torch_checkpoints import import_torch as import_torch
+from .volume_tiles import (
+    denoise_in_blocks as denoise_in_blocks,
+    receptive_field_of_volumes as receptive_field_of_volumes,
+)

@@ -57,7 +57,7 @@ class PadToMultiple(layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class CropLike(layers.Layer):
-    """Crop the first input at the bottom and the right to the second's height and width.
+    """Crop the first input at the ends to the second's height and width, or depth, height and width.
 
     Example:
 
@@ -68,12 +68,12 @@ class CropLike(layers.Layer):
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         image, reference = inputs
-        height, width = ops.shape(reference)[1:3]
-        return image[:, :height, :width, :]
+        sides = ops.shape(reference)[1:-1]
+        return image[(slice(None), *(slice(None, side) for side in sides))]
 
     def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         image, reference = input_shape
-        return (image[0], reference[1], reference[2], image[3])
+        return (image[0], *reference[1:-1], image[-1])
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

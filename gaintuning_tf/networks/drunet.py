@@ -19,12 +19,14 @@ BRANCH, TAIL = 0.2, 0.1
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class MirrorToMultiple(layers.Layer):
-    """Mirror the bottom and the right until height and width divide evenly; `CropLike` undoes it.
+    """Mirror images at the bottom and the right, volumes at all ends, until the sides divide evenly.
+
+    `CropLike` undoes it.
 
     Mirrored pixels look like the image, where zeros would be an edge that every residual block sees.
 
     Args:
-        multiple: The number, at least 1, that both sides become a multiple of.
+        multiple: The number, at least 1, that all sides become a multiple of.
 
     Example:
 
@@ -40,7 +42,10 @@ class MirrorToMultiple(layers.Layer):
         self.multiple = int(multiple)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return self._mirrored(self._mirrored(inputs, 1), 2) if self.multiple > 1 else inputs
+        x = inputs
+        for axis in range(1, len(inputs.shape) - 1) if self.multiple > 1 else ():
+            x = self._mirrored(x, axis)
+        return x
 
     def _mirrored(self, x, axis):
         before = (slice(None),) * axis

@@ -14,7 +14,7 @@ import tensorflow as tf
 from gaintuning_tf.gains.channels_last import with_channels_last
 from gaintuning_tf.gains.contrast import take_contrast, with_contrast
 from gaintuning_tf.gains.graph_models import as_keras_model
-from gaintuning_tf.networks import memory, sizes, tiles
+from gaintuning_tf.networks import memory, sizes, tiles, volume_tiles
 from gaintuning_tf.networks.kept_networks import network_in
 
 
@@ -82,8 +82,15 @@ class Network:
 
     @functools.cached_property
     def receptive_field(self) -> int:
-        """How far it sees, see `tiles.receptive_field`."""
+        """How far it sees, see `tiles.receptive_field`, and of volumes `volume_tiles.receptive_field_of_volumes`."""
+        if self.dimensions == 3:
+            return volume_tiles.receptive_field_of_volumes(self.model)
         return tiles.receptive_field(self.model)
+
+    @functools.cached_property
+    def stride(self) -> int:
+        """What tiles of volumes start at multiples of, see `volume_tiles.total_stride`."""
+        return max(self.multiple, volume_tiles.total_stride(self.model, self.receptive_field))
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Denoise images of any size, in inference mode, (N, ..., C): without the contrast."""

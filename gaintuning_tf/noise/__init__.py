@@ -16,6 +16,7 @@ May import: `errors` only.
 - `residuals`: what was taken out, beside the noise model.
 - `tensors`: noise in a graph: its level, fresh draws, the standard error of a risk.
 - `variance_line`: the variance as a line of the mean, estimated.
+- `volumes`: volumes as planes, and whether noise goes on from plane to plane.
 """
 
 import lazy_loader as _lazy

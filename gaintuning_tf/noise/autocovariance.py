@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -52,9 +53,9 @@ def autocovariance(
     surfaces, `E[autocovariance(P n)] = A autocovariance(n)`, A known.
 
     Args:
-        image: (H, W, C), any real dtype.
+        image: (H, W, C), any real dtype, or planes of a volume (H, W, planes, C).
         line: Slope and intercept of the variance of the finest details, see `variance_line`.
-        mask: (H, W, C) bool, True where a pixel does not count: blocks with such are left out.
+        mask: bool, of its shape, True where a pixel does not count: blocks with such are left out.
 
     Returns:
         What was found; None if the image has fewer than 16 such blocks with noise in them.
@@ -90,14 +91,14 @@ def autocovariance(
 
 def _blocks(image, mask):
     """The means of blocks, and they less their surfaces, (blocks, SIDE, SIDE, C); None if the image is too small."""
-    height, width, channels = image.shape
-    if min(height, width) < SIDE:
+    *sides, channels = image.shape
+    if min(sides[:2]) < SIDE:
         return None
-    step = max(SIDE // 2, int(np.ceil((height * width / BLOCKS) ** 0.5)))
+    step = max(SIDE // 2, int(np.ceil((math.prod(sides) / BLOCKS) ** 0.5)))
     parts = np.lib.stride_tricks.sliding_window_view(image, (SIDE, SIDE), (0, 1))[::step, ::step]
-    parts = np.moveaxis(parts, 2, -1).reshape(-1, SIDE**2, channels)
+    parts = np.moveaxis(parts, -3, -1).reshape(-1, SIDE**2, channels)
     if mask is not None:
-        masked = np.lib.stride_tricks.sliding_window_view(mask.any(-1), (SIDE, SIDE))[::step, ::step]
+        masked = np.lib.stride_tricks.sliding_window_view(mask.any(-1), (SIDE, SIDE), (0, 1))[::step, ::step]
         parts = parts[~masked.any((-2, -1)).reshape(-1)]
     surfaces = _surfaces()
     rest = parts - surfaces @ (surfaces.T @ parts)

@@ -13,6 +13,7 @@ from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.details import detail_floors, detail_level
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.variance_line import variance_groups, variance_line
+from gaintuning_tf.noise.volumes import side_by_side
 
 # Noise is correlated where the floor of the finest horizontal or vertical details lies
 # this much above that of the diagonal ones. White noise has 1. Textured pictures with
@@ -105,7 +106,7 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     the two in flat blocks.
 
     Args:
-        image: (H, W) or (H, W, C), any real dtype.
+        image: (H, W) or (H, W, C), any real dtype; or a volume (D, H, W, C), whose noise is that of its planes.
         mask: True where a pixel does not count, of the image's shape.
 
     Returns:
@@ -120,9 +121,8 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     >>> examine_noise(noisy).noise.gain
     1.0
     """
-    values = np.asarray(image, np.float64)
-    values = values[..., None] if values.ndim == 2 else values
-    masked = None if mask is None else np.broadcast_to(mask.reshape(*mask.shape[:2], -1), values.shape)
+    values = np.asarray(side_by_side(np.asarray(image)), np.float64)
+    masked = None if mask is None else np.broadcast_to(side_by_side(mask), values.shape)
     counted = values if masked is None else values[~masked]
     ratio = detail_floors(values, masked)
     details = variance_line(values, mask=masked)

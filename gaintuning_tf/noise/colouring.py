@@ -151,11 +151,11 @@ def coloured(white: Callable[[Any], tf.Tensor], images: tf.Tensor, correlation: 
 
     Args:
         white: A shape to white noise of it, of the dtype of the images.
-        images: (N, H, W, C).
+        images: (N, H, W, C), or volumes (N, D, H, W, C), whose planes are independent.
         correlation: (1, K, K) or (N, K, K), or (1 or N, K, K, C, C) from channel to channel.
 
     Returns:
-        (N, H, W, C).
+        Of the images' shape.
 
     Example:
 
@@ -173,12 +173,12 @@ def filtered(white: Callable[[Any], tf.Tensor], images: tf.Tensor, filters: tf.T
 
     Args:
         white: A shape to white noise of it, of the dtype of the images.
-        images: (N, H, W, C), whose shape the result has.
+        images: (N, H, W, C) or (N, D, H, W, C), whose shape the result has.
         filters: As `filters_of` gives them.
     """
-    number, rows, columns, channels = tf.unstack(tf.shape(images))
+    *outer, rows, columns, channels = tf.unstack(tf.shape(images))
     size = [rows + _side(filters, 1) - 1, columns + _side(filters, 2) - 1]
-    found = convolved(white(tf.stack([number, *size, channels])), filters)
+    found = convolved(white(tf.stack([*outer, *size, channels])), filters)
     return tf.reshape(tf.cast(found, images.dtype), tf.shape(images))
 
 
@@ -189,17 +189,19 @@ def convolved(images: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
     the time of a convolution.
 
     Args:
-        images: (N, H, W, C).
+        images: (N, H, W, C), or volumes (N, D, H, W, C), of which every plane is convolved.
         filters: (1 or N, M, M), the same for each channel, or (1 or N, M, M, C, C), from channel to channel.
 
     Returns:
-        (N, H - M + 1, W - M + 1, C).
+        (N, H - M + 1, W - M + 1, C), or such volumes.
 
     Example:
 
     >>> convolved(tf.ones((2, 5, 5, 1)), tf.fill((1, 3, 3), 2.0))[0, :, :, 0].numpy().round(3).tolist()
     [[18.0, 18.0, 18.0], [18.0, 18.0, 18.0], [18.0, 18.0, 18.0]]
     """
+    if len(images.shape) == 5:
+        return _plane_by_plane(images, filters)
     wide = tf.float64 if images.dtype == tf.float64 else tf.float32
     size = [_side(images, 1), _side(images, 2)]
     spectrum = tf.signal.rfft2d(tf.transpose(tf.cast(images, wide), [0, 3, 1, 2]), size)
@@ -210,6 +212,21 @@ def convolved(images: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
         product = _mixed(spectrum, tf.signal.rfft2d(tf.transpose(kernel, [0, 3, 4, 1, 2]), size))
     found = tf.transpose(tf.signal.irfft2d(product, size), [0, 2, 3, 1])
     return tf.cast(found[:, _side(filters, 1) - 1 :, _side(filters, 2) - 1 :], images.dtype)
+
+
+def _plane_by_plane(volumes, filters):
+    """Convolve the planes of volumes (N, D, H, W, C)."""
+    number, depth, rows, columns, channels = tf.unstack(tf.shape(volumes))
+    if len(filters.shape) == 3:
+        # The same filter for each channel is that for each plane of a channel.
+        beside = tf.reshape(tf.transpose(volumes, [0, 2, 3, 1, 4]), [number, rows, columns, depth * channels])
+        found = convolved(beside, filters)
+        shape = tf.shape(found)
+        return tf.transpose(tf.reshape(found, [*tf.unstack(shape)[:3], depth, channels]), [0, 3, 1, 2, 4])
+    planes = tf.reshape(volumes, [number * depth, rows, columns, channels])
+    each = tf.broadcast_to(filters, tf.concat([[number], tf.shape(filters)[1:]], 0))
+    found = convolved(planes, tf.repeat(each, depth, axis=0))
+    return tf.reshape(found, tf.concat([[number, depth], tf.shape(found)[1:]], 0))
 
 
 def _mixed(spectrum, kernel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -221,7 +222,8 @@ def coloured_noise(correlation: np.ndarray, shape: Sequence[int], rng: np.random
 
     Args:
         correlation: That of one image, see `checked_correlation`.
-        shape: (H, W), (H, W, C) or, of several images, (N, H, W, C).
+        shape: (H, W), (H, W, C) or, of several images or of the planes of a volume, (N, H, W, C); (N, D, H, W, C) of
+            volumes.
         rng: Where the random numbers come from.
 
     Raises:
@@ -235,9 +237,10 @@ def coloured_noise(correlation: np.ndarray, shape: Sequence[int], rng: np.random
     """
     from scipy.signal import fftconvolve
 
-    if len(shape) not in (2, 3, 4) or correlation.shape[3:] not in ((), tuple(shape[2:][-1:])):
+    if len(shape) not in (2, 3, 4, 5) or correlation.shape[3:] not in ((), tuple(shape[2:][-1:])):
         raise InputError(f"expected an image (H, W) or (H, W, C) for noise {text_of(correlation)}, received {shape}")
-    number, rows, columns, channels = shape if len(shape) == 4 else (1, *shape, 1)[:4]
+    *several, rows, columns, channels = shape if len(shape) >= 4 else (1, *shape, 1)[:4]
+    number = math.prod(several)
     kernel = correlation_filter(correlation)
     size = np.add((rows, columns), kernel.shape[:2]) - 1
     white = rng.standard_normal((number, *size, channels))

@@ -26,7 +26,7 @@ def detail_level(image: np.ndarray, mask: np.ndarray | None = None) -> tuple[flo
     of a chi-squared distribution over its mean.
 
     Args:
-        image: (H, W, C), float64; the channels' variances are averaged.
+        image: (H, W, C), float64, or planes of a volume (H, W, planes, C); the channels' variances are averaged.
         mask: bool, of its shape, True where a pixel does not count.
 
     Returns:
@@ -56,7 +56,8 @@ def detail_floors(image: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Compare the floor of horizontal or vertical details, the higher one, with that of diagonal ones: 1 if white.
 
     Args:
-        image: (H, W, C), float64; channels are compared one by one, and the ratios averaged.
+        image: (H, W, C), float64, or planes of a volume (H, W, planes, C); channels are compared one by one, and the
+            ratios averaged.
         mask: bool, of its shape, True where a pixel does not count.
 
     Example:
@@ -149,7 +150,8 @@ def _details(image, mask, side):
 def _blocks(values, side):
     height, width = (size // side for size in values.shape[:2])
     values = values[: height * side, : width * side]
-    return values.reshape(height, side, width, side, -1).mean(axis=(1, 3)).reshape(height * width, -1)
+    channels = values.shape[-1]
+    return values.reshape(height, side, width, side, -1, channels).mean(axis=(1, 3)).reshape(-1, channels)
 
 
 def _level(blocks, quantile):

@@ -11,6 +11,7 @@ from gaintuning_tf.noise.automatic import examine_noise
 from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.variance_line import masked_coefficients, variance_line
+from gaintuning_tf.noise.volumes import side_by_side
 
 # The median of the absolute value of standard normal numbers.
 NORMAL_MEDIAN = 0.6744897501960817
@@ -44,11 +45,12 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
     has no more than two numbers: of read-out noise and black level, an intercept above zero
     is taken for the first and one below for the second. The variance is known well at the
     values that the image has; slope and intercept by themselves only if these differ enough.
+    Of a volume, the planes are looked at, 32 of them or all.
     Where the image was clipped, the noise is underestimated. Where all values are whole multiples of
     nearly the Poisson gain, they are counts, and that unit is the gain: see `counts.count_unit`.
 
     Args:
-        image: (H, W) or (H, W, C), any real dtype. For `"poisson"`, an image of counts, or of
+        image: (H, W) or (H, W, C), any real dtype; or a volume (D, H, W, C). For `"poisson"`, an image of counts, or of
             counts times any number; nothing must have been subtracted.
         noise: `"auto"`, `"gaussian"`, `"poisson"` or `"poisson-gaussian"`.
         mask: True where a pixel does not count, of the image's shape; what is measured near it is
@@ -76,6 +78,8 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
         )
     if noise == "auto":
         return examine_noise(image, mask).noise
+    if image.ndim == 4:
+        image, mask = side_by_side(image), side_by_side(np.zeros(image.shape, bool) if mask is None else mask)
     if noise == "gaussian":
         if min(image.shape[:2]) < 4:
             raise InputError(f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image; pass sigma")

@@ -117,8 +117,8 @@ class NoiseModel:
 
         Args:
             clean: (N, ..., C), or any shape if the parameters are numbers. Where it is below the
-                black level, no electron arrives. With a correlation (N, H, W, C), or if the
-                parameters are numbers (H, W) or (H, W, C).
+                black level, no electron arrives. With a correlation (N, H, W, C) or (N, D, H, W, C), the planes
+                of volumes independent of each other; or if the parameters are numbers (H, W) or (H, W, C).
             rng: Where the random numbers come from.
 
         Raises:
@@ -186,8 +186,10 @@ class NoiseModel:
         """
         if self.images not in (1, shape[0]):
             raise InputError(f"expected one noise for all images, or one per image of {shape[0]}, received {self}")
-        if self.correlation is not None and len(shape) != 4:
-            raise InputError(f"expected images (N, H, W, C) with correlated noise, received shape {tuple(shape)}")
+        if self.correlation is not None and len(shape) not in (4, 5):
+            raise InputError(
+                f"expected images (N, H, W, C), or volumes, with correlated noise, received shape {tuple(shape)}"
+            )
         lags = np.shape(cast(Any, self.correlation))
         channels = lags[-1] if len(lags) > 3 else shape[-1]
         if channels != shape[-1]:

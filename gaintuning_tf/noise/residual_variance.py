@@ -17,7 +17,7 @@ class FirstResult(NamedTuple):
     """What a denoiser f made of (a part of) a noisy image y, and how it answers to noise.
 
     Attributes:
-        denoised: f(y), (H, W, C).
+        denoised: f(y), (H, W, C), or of a volume.
         residual: y - f(y), likewise.
         probe: b, noise of the first estimate's covariance, likewise.
         response: J b, J the derivative of f, likewise.

@@ -10,6 +10,7 @@ import numpy as np
 
 from gaintuning_tf.noise.correlation import effective_share
 from gaintuning_tf.noise.models import NoiseModel
+from gaintuning_tf.noise.volumes import side_by_side
 
 # Brightness is looked at in at most so many groups, none of fewer pixels: their variance
 # is then known to a tenth.
@@ -84,7 +85,7 @@ def examine_residual(
     """Compare what was taken out of an image with the noise that it was taken for.
 
     Args:
-        noisy: (H, W, C).
+        noisy: (H, W, C), or a volume (D, H, W, C), of which the planes are looked at, 32 of them or all.
         denoised: Likewise, in the same units.
         noise: Of one image, in these units.
         mask: True where a pixel does not count, of the same shape.
@@ -101,6 +102,7 @@ def examine_residual(
     >>> round(found.variance, 1), len(found.by_brightness)
     (1.0, 8)
     """
+    noisy, denoised, mask = (side_by_side(part) for part in (noisy, denoised, mask))
     rest = np.asarray(noisy, np.float64) - denoised
     counted = np.ones(rest.shape, bool) if mask is None else ~mask
     values, brightness = rest[counted], np.asarray(denoised, np.float64)[counted]

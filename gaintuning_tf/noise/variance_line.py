@@ -40,7 +40,7 @@ def variance_line(
     the variance that the line gives it, which is to what a variance's own variance is proportional.
 
     Args:
-        image: (H, W) or (H, W, C), any real dtype; the channels are taken to have the same line.
+        image: (H, W) or (H, W, C), any real dtype; the channels, and any further axes, are taken to have the same line.
         through_origin: Whether the intercept is zero.
         mask: True where a pixel does not count, of the image's shape: blocks with such pixels are left out.
 
@@ -78,7 +78,7 @@ def variance_groups(
     """Find mean, variance and size of the groups of blocks that `variance_line` fits, from dark to bright.
 
     Args:
-        image: (H, W) or (H, W, C), float64.
+        image: (H, W), (H, W, C) or with further axes, float64.
         mask: As for `variance_line`.
         quantile: Of the variances within a group: a lower one sees less texture, and is less certain.
 
@@ -105,7 +105,7 @@ def masked_coefficients(mask: np.ndarray) -> np.ndarray:
     """Find the coefficients of one level of the wavelet transform by `db2` that a masked pixel is in.
 
     Args:
-        mask: bool, (H, W) or (H, W, C).
+        mask: bool, (H, W), (H, W, C) or with further axes.
 
     Returns:
         bool, of the shape that `pywt.dwt2` gives.

@@ -91,7 +91,7 @@ def analyse(
         The analysis.
 
     Raises:
-        InputError: `noisy` has another shape than the result, or there is no such frame or pixel.
+        InputError: `noisy` has another shape than the result or is a volume, or there is no such frame or pixel.
 
     Example:
 
@@ -104,6 +104,8 @@ def analyse(
     (True, True, 'conv1_gain')
     """
     layout = result.layout
+    if layout.dimensions != 2:
+        raise InputError("expected an image, received a volume, whose filters cannot be shown; see gain_changes")
     if tuple(np.shape(noisy)) != tuple(layout.shape):
         raise InputError(f"expected the image that was tuned, of shape {layout.shape}, received {np.shape(noisy)}")
     # The network saw other values where pixels do not count.

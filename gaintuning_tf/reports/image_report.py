@@ -53,7 +53,7 @@ def write_report(
         "<h1>GainTuning report</h1>",
         table([{"": name, " ": value} for name, value in facts.items()], head=False),
         table(scores),
-        "<h2>Image</h2>",
+        f"<h2>Image{_middle(result)}</h2>",
         _images({**pictures, f"tuned - pretrained ({span})": difference}),
         f"<h2>Where tuning changed most</h2><p>{window[0].stop - window[0].start} x "
         f"{window[1].stop - window[1].start} pixels from row {window[0].start}, column {window[1].start}.</p>",
@@ -78,13 +78,13 @@ def write_figures(folder: str | Path, result: GainTuningResult, noisy: np.ndarra
     Raises:
         InputError: matplotlib is not installed.
     """
-    from gaintuning_tf.reports.analysis import analyse
+    from gaintuning_tf.reports.analysis import analyse, gain_changes
 
-    found = analyse(result, noisy)
     drawings = {"result": result_figure.result_figure(result), "risk": result_figure.risk_figure(result)}
     drawings["noise"] = first_noise_figure(result)
-    drawings["gains"] = figures.gains_figure(found.gains)
-    if found.filters:
+    drawings["gains"] = figures.gains_figure(gain_changes(result.model))
+    found = analyse(result, noisy) if result.layout.dimensions == 2 else None
+    if found and found.filters:
         drawings["filters"] = figures.filters_figure(found)
     figures.write_figures(folder, drawings)
 
@@ -92,12 +92,14 @@ def write_figures(folder: str | Path, result: GainTuningResult, noisy: np.ndarra
 def _explained(result, noisy, pixels):
     """Make the part of the page that says what tuning did to the network."""
     # Here, for with it comes TensorFlow, and the command line asks this module before that.
-    from gaintuning_tf.reports.analysis import analyse
+    from gaintuning_tf.reports.analysis import analyse, gain_changes
 
+    gains = ["<h2>Gains by layer</h2>", figure_image(figures.gains_figure(gain_changes(result.model)))]
+    if result.layout.dimensions == 3:
+        return [*gains, f"<p>{_VOLUME}</p>"]
     found = analyse(result, noisy, pixels=pixels)
     parts = [
-        "<h2>Gains by layer</h2>",
-        figure_image(figures.gains_figure(found.gains)),
+        *gains,
         f"<h2>The filters that the network is{_of_first(result)}</h2>",
         f"<p>{_FILTERS}</p>",
         figure_image(figures.filters_figure(found)) if found.filters else "",
@@ -109,6 +111,10 @@ def _explained(result, noisy, pixels):
     size = f"{rows.stop - rows.start} x {columns.stop - columns.start}"
     where = f"Shown are {size} pixels from row {rows.start}, column {columns.start}."
     return [*parts, f"<p>{_BIAS} {where}</p>", figure_image(figures.biases_figure(found, result.layout.data_range))]
+
+
+def _middle(result):
+    return ": the middle plane" if result.layout.dimensions == 3 else ""
 
 
 def _of_first(result):
@@ -133,4 +139,5 @@ _FILTERS = (
     "go with the square root of the weights."
 )
 _BIAS = "What the denoised image has that is no weighted sum of the noisy one: f(y) - A y, A the network's Jacobian."
+_VOLUME = "The filters that the network is, and its net bias, are shown of images; this is a volume."
 _NO_BIAS = "the network has no biases, so that the denoised image is a weighted sum of the noisy one."

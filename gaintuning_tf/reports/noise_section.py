@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.images.frame_order import FrameOrder
 from gaintuning_tf.noise.details import details_of
 from gaintuning_tf.noise.variance_line import low_quantile, variance_groups
+from gaintuning_tf.noise.volumes import side_by_side
 from gaintuning_tf.reports.pages import figure_image, table
 from gaintuning_tf.support.plotting import pyplot
 
@@ -85,9 +85,9 @@ def groups_of(result: GainTuningResult, noise: NoiseModel) -> Groups | None:
     """
     layout, bad = result.layout, result.bad_pixels
     image = layout.frames(bad.filled)[0] * np.float64(layout.data_range) + layout.offset
-    mask = None if bad.mask is None else FrameOrder(layout.axes, bad.mask.shape, layout.channels).frames(bad.mask)[0]
+    mask = None if bad.mask is None else layout.order.frames(bad.mask)[0].reshape(image.shape)
     try:
-        means, variances, _ = variance_groups(image, None if mask is None else mask.reshape(image.shape))
+        means, variances, _ = variance_groups(side_by_side(image), side_by_side(mask))
     except InputError:
         # There is nothing to draw, which the page says.
         return None

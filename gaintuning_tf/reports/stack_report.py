@@ -114,7 +114,8 @@ def _extremes(result, noisy):
     if not rows:
         return []
     parts = ["<h2>The frames that gained most and least</h2>"]
-    with open_stack(result.output, axes=noisy.axes, model_channels=result.layout.channels) as denoised:
+    like = {"model_channels": result.layout.channels, "dimensions": result.layout.dimensions}
+    with open_stack(result.output, axes=noisy.axes, **like) as denoised:
         for row in {row["frame"]: row for row in (rows[-1], rows[0])}.values():
             number = row["frame"]
             shown = {"noisy": noisy.frame(number), "denoised": denoised.frame(number)}

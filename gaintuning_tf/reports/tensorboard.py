@@ -32,18 +32,19 @@ class TensorBoardLog:
     Args:
         folder: Where it goes.
         frames: How many frames the stack has, to show a few of them.
+        dimensions: Spatial axes of a frame: of volumes, the middle plane is shown.
 
     Raises:
         InputError: TensorBoard is not installed.
     """
 
-    def __init__(self, folder: str | Path, *, frames: int = 1):
+    def __init__(self, folder: str | Path, *, frames: int = 1, dimensions: int = 2):
         check_tensorboard()
         import tensorflow as tf
 
         self._summary = tf.summary
         self._writer = tf.summary.create_file_writer(str(folder))
-        self._every = max(frames // SHOWN, 1)
+        self._every, self._dimensions = max(frames // SHOWN, 1), dimensions
 
     def frame(self, result: FrameResult, noisy: np.ndarray) -> None:
         """Log one frame of a stack; nothing of one that failed."""
@@ -59,7 +60,7 @@ class TensorBoardLog:
             for layer, gains in enumerate((result.gains or [])[:-1], 1):
                 self._summary.histogram(f"gains/layer {layer:03d}", gains)
             if number % self._every == 0:
-                self._summary.image("noisy, denoised", _side_by_side(noisy, noisy, result.image))
+                self._summary.image("noisy, denoised", _side_by_side(*map(self._plane, (noisy, noisy, result.image))))
         self._writer.flush()
 
     def image(self, result: GainTuningResult, noisy: np.ndarray) -> None:
@@ -79,6 +80,9 @@ class TensorBoardLog:
     def close(self) -> None:
         """Write the rest of what was logged into the folder."""
         self._writer.close()
+
+    def _plane(self, frame):
+        return frame[len(frame) // 2] if self._dimensions == 3 else frame
 
     def _risks(self, steps, before, after, number):
         self._summary.scalar("risk/before tuning", before, step=number)

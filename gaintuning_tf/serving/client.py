@@ -37,6 +37,7 @@ class ServingClient:
         protocol: `"grpc"`, the faster one, which needs the extra `serving`, or `"rest"`, which needs nothing.
         version: That of the model; by default the server's choice, its newest.
         channels: Those of the model's images, 1 for grey.
+        dimensions: Spatial axes of them: 3 of a model of volumes.
         timeout: Seconds to wait for an answer.
 
     Raises:
@@ -57,10 +58,11 @@ class ServingClient:
         version: int | None = None,
         channels: int = 1,
         timeout: float = 600.0,
+        dimensions: int = 2,
     ):
         if protocol not in PROTOCOLS:
             raise InputError(f"expected protocol in {', '.join(PROTOCOLS)}, received {protocol!r}")
-        self.channels = channels
+        self.channels, self.dimensions = channels, dimensions
         kind = _Grpc if protocol == "grpc" else _Rest
         self._server = kind(address, model, version, timeout)
 
@@ -139,7 +141,8 @@ class ServingClient:
 
     def _frames(self, image, axes, data_range, from_zero=False):
         image = np.asarray(image)
-        arrangement = layout(image, self.channels, axes=axes, data_range=data_range, from_zero=from_zero)
+        how = {"data_range": data_range, "from_zero": from_zero, "dimensions": self.dimensions}
+        arrangement = layout(image, self.channels, axes=axes, **how)
         return arrangement, arrangement.frames(image)
 
 

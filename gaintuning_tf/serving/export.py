@@ -37,7 +37,7 @@ def export_saved_model(
     The version is a SavedModel with these signatures, for any number and size of images:
 
     - `serving_default`: `noisy` [N, H, W, C], float32, in [0, 1], to `denoised`. Gains are
-      folded into the weights.
+      folded into the weights. A network of volumes takes [N, D, H, W, C] throughout.
     - `gaintune`, if `adaptive`: `noisy`, `sigma` [N], float32, and `steps` [], int32, to
       `denoised` and `sure` [N]. Every image is tuned by itself, from gains of one on top of
       those folded in, as `gaintune` does in Python with seed 0 and so many steps; `sigma` of 0 or less means

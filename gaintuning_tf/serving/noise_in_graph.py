@@ -24,7 +24,7 @@ def estimate_sigma(image: tf.Tensor) -> tf.Tensor:
     shrinkage", Biometrika 1994, section 4.2), the mean over the channels.
 
     Args:
-        image: (H, W, C), or with more or fewer spatial axes; any float dtype.
+        image: (H, W, C), a volume (D, H, W, C) of which the planes are looked at, or (T, C); any float dtype.
 
     Returns:
         Sigma in the units of the image, (), float64; 0 where `estimate_noise` finds no noise.
@@ -37,7 +37,7 @@ def estimate_sigma(image: tf.Tensor) -> tf.Tensor:
     """
     image = tf.cast(image, tf.float64)
     details = image
-    for axis in range(len(image.shape) - 1):
+    for axis in range(max(len(image.shape) - 3, 0), len(image.shape) - 1):
         details = _details(details, axis)
     channels = tf.unstack(tf.reshape(details, (-1, image.shape[-1])), axis=-1)
     sigma = tf.add_n([_median_of_nonzero(tf.abs(channel)) for channel in channels]) / len(channels) / _QUARTILE

@@ -31,7 +31,7 @@ def noise_of_frames(noise: str | NoiseModel, frames: np.ndarray, scale: float, o
         noise: A kind that `estimate_noise` knows, or a model in the units of the image. For `"auto"`, frames
             with a side of less than 64 pixels are too small to see more than the level of
             white noise.
-        frames: (N, H, W, C), in the units of the network.
+        frames: (N, H, W, C) or (N, D, H, W, C), in the units of the network.
         scale: Difference of values of the image that is 1 to the network.
         offset: Value of the image that is 0 to the network.
 
@@ -48,7 +48,7 @@ def noise_of_frames(noise: str | NoiseModel, frames: np.ndarray, scale: float, o
         if noise.images not in (1, len(frames)):
             raise InputError(f"expected one noise, or one for each of {len(frames)} frames, received {noise.images}")
         return noise.scaled(1 / scale, -offset / scale).each(len(frames))
-    small = noise == "auto" and min(frames.shape[1:3]) < SMALLEST
+    small = noise == "auto" and min(frames.shape[-3:-1]) < SMALLEST
     kind = "gaussian" if small else noise
     # In the image's own units: a count is a whole number there.
     found = [estimate_noise(frame * scale + offset, kind) for frame in frames]

@@ -17,6 +17,10 @@ SIDE = 48
 # Where the network fixes larger sides, crops have these, and a pass takes fewer: so many
 # pixels in all, four times those of crops of 48, unless one crop alone has more.
 PASS_PIXELS = 2**17
+# Crops of volumes have 24 voxels a side: the passes then take six times as many voxels as
+# of images pixels, which is still less than two steps do, and what lies inside of the
+# borders is a share as large as a receptive field of eight voxels leaves.
+VOLUME_SIDE = 24
 # Twice as many passes gain nothing worth their time:
 # docs/log/2026-11-25-smaller-steps-and-more-rows-of-the-curvature.md.
 PASSES = 8
@@ -52,7 +56,7 @@ def curvature_samples(
         derivative: Crops (crops * images, h, w, C) and cotangents of the same shape to `J^T v` of
             each crop, (crops * images, gains), `crops_in_a_pass` of each image; item i belongs to image
             i modulo `images`.
-        noisy: (N, H, W, C).
+        noisy: (N, H, W, C), or volumes.
         images: The number of images with gains of their own, N; None if they share them: then each
             crop is of one of them in turn.
         seed: The seed of the whole tuning, ().
@@ -61,7 +65,8 @@ def curvature_samples(
     Returns:
         (images or 1, PASSES * CROPS, gains).
     """
-    size = windows.window_size(noisy, [side or SIDE for side in fixed] or SIDE)
+    side = VOLUME_SIDE if len(noisy.shape) == 5 else SIDE
+    size = windows.window_size(noisy, [one or side for one in fixed] or side)
     crops_each = crops_in_a_pass(fixed)
     shape = [crops_each * (images or 1), *noisy.shape[1:-1], noisy.shape[-1]]
 
@@ -99,7 +104,9 @@ def crops_in_a_pass(fixed: Sequence[int | None]) -> int:
     >>> crops_in_a_pass((None, None)), crops_in_a_pass((64, 64)), crops_in_a_pass((256, 256))
     (16, 16, 2)
     """
-    pixels = math.prod(side or SIDE for side in fixed)
+    if not any(fixed):
+        return CROPS
+    pixels = math.prod(side or (VOLUME_SIDE if len(fixed) == 3 else SIDE) for side in fixed)
     fitting = max(PASS_PIXELS // pixels, 1)
     return min(CROPS, 2 ** int(math.log2(fitting)))
 

@@ -19,7 +19,15 @@ from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.round_inputs import RiskSlope, RoundInputs
 from gaintuning_tf.tuning.tunable_network import TunableNetwork, Values
-from gaintuning_tf.tuning.windows import Integer, Windows, spread_window, step_seed, window_seed, windows_of
+from gaintuning_tf.tuning.windows import (
+    Integer,
+    Windows,
+    spread_window,
+    step_seed,
+    window_seed,
+    windows_of,
+    windows_of_volume,
+)
 
 # A step may keep so many bytes of the network's activations: those of a UNet for
 # 512x512 pixels, of a DnCNN for 256x256. Larger images are tuned on windows as large as
@@ -35,6 +43,9 @@ RESULT = 1 << 28
 # The sides of windows are multiples of this, and of what the network takes, so that those
 # that halve the resolution up to six times see them without padding.
 SIDE_UNIT = 64
+# Those of windows of volumes are multiples of this: networks of volumes halve the
+# resolution up to four times, and in three dimensions 64 voxels would be a large step.
+VOLUME_UNIT = 16
 
 
 class Objective:
@@ -193,6 +204,8 @@ class Objective:
             return windows_of(noisy, math.inf, SIDE_UNIT, whole=math.inf)
         fitting = MEMORY / max((noisy.shape[0] or 1) * self.network.network.bytes_per_pixel, 1)
         multiple = self.network.network.multiple
+        if len(noisy.shape) == 5:
+            return windows_of_volume(noisy, side**2, math.lcm(VOLUME_UNIT, multiple), fitting)
         unit, side = math.lcm(SIDE_UNIT, multiple), side - side % multiple or side
         fitting_side = max(int(fitting ** (1 / (len(noisy.shape) - 2)) / unit), 1) * unit
         return windows_of(noisy, side**2, min(side, fitting_side), whole=min(side**2, fitting))

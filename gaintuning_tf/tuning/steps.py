@@ -31,7 +31,7 @@ from gaintuning_tf.tuning.windows import Integer, Windows, step_seed
 # A network is asked about its biases with an image of this side, in pixels. Biases show
 # in an image of any size; this one is small, and no network that halves it needs
 # padding.
-PROBE_SIDE = 64
+PROBE_SIDE, VOLUME_PROBE_SIDE = 64, 16
 
 # How white correlated noise may be made: shares of its strongest frequency. The first is
 # nearly always best; another must lower the risk by WHITENING_MARGIN of the noise's
@@ -260,7 +260,8 @@ class Steps:
         if self.prior is None:
             return False
         batch, *size, channels = self._network.network.model.inputs[0].shape
-        shape = (batch or self._network.groups, *(side or PROBE_SIDE for side in size), channels)
+        own = VOLUME_PROBE_SIDE if len(size) == 3 else PROBE_SIDE
+        shape = (batch or self._network.groups, *(side or own for side in size), channels)
         return not is_homogeneous(self._network.network, shape)
 
     def _place_of_rate(self):

@@ -18,6 +18,8 @@ _NEXT_WINDOW = 1 << 35
 # A window with less than this share of the pixels that count on average says little of
 # the risk: it is put elsewhere.
 _LEAST_SHARE = 0.5
+# No window of a volume has a longer side: of a network of one channel, that would need 1 GB.
+_LARGEST = 512
 Integer: TypeAlias = int | tf.Tensor
 
 
@@ -65,6 +67,37 @@ def windows_of(noisy: tf.Tensor, pixels: float, side: int | Sequence[int], whole
     total = tf.cast(tf.reduce_prod(tf.cast(shape, tf.int64)), tf.float64)
     size = tf.where(total <= whole, shape, tf.minimum(shape, side))
     count = tf.minimum(total, float(pixels)) / tf.cast(tf.reduce_prod(size), tf.float64)
+    return Windows(size, tf.cast(tf.maximum(tf.round(count), 1), tf.int32))
+
+
+def windows_of_volume(noisy: tf.Tensor, voxels: float, unit: int, fitting: float) -> Windows:
+    """Choose what a step sees of a volume: all of it, or windows as large as fit.
+
+    Near the borders of a window a network has no context, and a volume has more of these than an image: windows are
+    as large as fits, though one alone may then have more voxels than are asked for. A thin volume is seen in its
+    whole depth.
+
+    Args:
+        noisy: (N, D, H, W, C).
+        voxels: About so many are seen, but at least one window.
+        unit: The sides of windows are multiples of this, or the volume's.
+        fitting: A window has at most so many voxels, unless one of that unit has more.
+
+    Example:
+
+    >>> size, count = windows_of_volume(tf.zeros((1, 20, 600, 900, 1)), voxels=10**6, unit=16, fitting=200_000)
+    >>> size.numpy().tolist(), int(count)
+    ([20, 96, 96], 5)
+    """
+    shape = tf.shape(noisy)[1:-1]
+    sides = unit * tf.range(1, _LARGEST // unit + 1)
+    sizes = tf.minimum(shape, sides[:, None])
+    voxels_in = tf.reduce_prod(tf.cast(sizes, tf.float64), 1)
+    chosen = tf.maximum(tf.reduce_sum(tf.cast(voxels_in <= fitting, tf.int32)) - 1, 0)
+    size = tf.gather(sizes, chosen)
+    whole = tf.reduce_prod(tf.cast(shape, tf.float64))
+    size = tf.where(whole <= fitting, shape, size)
+    count = tf.minimum(whole, float(voxels)) / tf.reduce_prod(tf.cast(size, tf.float64))
     return Windows(size, tf.cast(tf.maximum(tf.round(count), 1), tf.int32))
 
 

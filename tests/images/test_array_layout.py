@@ -230,3 +230,17 @@ def test_pictures_show_the_first_frame(tmp_path):
     assert picture.shape == (9, 8)
     assert picture.dtype == np.uint8
     np.testing.assert_allclose(picture, image[0] / 257, atol=0.51)
+
+
+def test_the_shape_alone_says_that_an_array_is_a_volume_to_a_network_of_volumes():
+    assert layout(draw((4, 7, 5), "uint8"), 1, dimensions=3).axes == "ZYX"
+    assert layout(draw((4, 7, 5, 3), "uint8"), 1, dimensions=3).order.frame_count == 3
+    for shape in ((7, 5), (2, 4, 7, 5)):
+        with pytest.raises(InputError, match=r"volumes of shape \(D, H, W\) .* say what the axes are"):
+            layout(draw(shape, "uint8"), 1, dimensions=3)
+
+
+def test_the_picture_of_a_volume_is_its_middle_plane():
+    movie = draw((2, 5, 8, 9), "uint8")
+    arrangement = layout(movie, 1, axes="TZYX", dimensions=3)
+    np.testing.assert_array_equal(arrangement.picture(movie), movie[0, 2])

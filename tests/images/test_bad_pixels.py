@@ -295,3 +295,20 @@ def test_a_mask_of_one_frame_holds_for_all():
             np.testing.assert_array_equal(order.frame(whole[order.index(number)]), mask != 0)
     with pytest.raises(InputError, match=r"of \(2, 3\), not zero where"):
         whole_mask(mask.T, "TYX", (4, 2, 3))
+
+
+def test_volumes_are_looked_at_plane_by_plane_and_empty_planes_do_not_count():
+    rng = np.random.default_rng(0)
+    volume = rng.normal(100, 5, (7, 64, 64))
+    volume[2, 30, 31], volume[5:], volume[0, :8] = 1e5, 0.0, 0.0
+    order = FrameOrder("ZYX", volume.shape, 1, 3)
+    found = find_bad_pixels(volume, order)
+    assert found.kinds[2, 30, 31] == HOT
+    assert (found.kinds[5:] == CONSTANT).all() and (found.kinds[0, :8] == CONSTANT).all()
+    assert found.counts() == {"hot": 1, "constant": 2 * 64 * 64 + 8 * 64}
+    assert found.filled[2, 30, 31] == pytest.approx(100, abs=5)
+    # The next plane that has pixels stands for those that have none.
+    np.testing.assert_array_equal(found.filled[5:], np.stack([volume[4]] * 2))
+    assert found.extent() == pytest.approx((100 - 22, 100 + 22), abs=6)
+    # By itself, a plane of one value counts, and so it does where all are.
+    assert not find_bad_pixels(np.zeros((3, 64, 64)), order=FrameOrder("ZYX", (3, 64, 64), 1, 3)).kinds.any()

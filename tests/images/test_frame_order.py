@@ -57,3 +57,37 @@ def test_numbers_out_of_range_and_other_channels_are_refused():
             FrameOrder("TCYX", (4, 2, 7, 5), 1).index(i)
     with pytest.raises(InputError, match="3 channels, received 2"):
         FrameOrder("TCYX", (4, 2, 7, 5), 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "channels", "frames", "own"),
+    [
+        ((4, 7, 5), "ZYX", 1, 1, "ZYX"),
+        ((2, 4, 7, 5), "TZYX", 1, 2, "ZYX"),
+        ((4, 3, 7, 5), "ZCYX", 1, 3, "ZYX"),
+        ((4, 3, 7, 5), "ZCYX", 3, 1, "ZYXC"),
+        ((3, 5, 4, 2, 7), "CXTZY", 3, 4, "ZYXC"),
+    ],
+)
+def test_to_a_network_of_volumes_a_frame_is_a_volume(shape, axes, channels, frames, own):
+    array = np.random.default_rng(0).random(shape).astype("float32")
+    order = FrameOrder(axes, shape, channels, 3)
+    assert (order.frame_count, order.frame_axes) == (frames, own)
+    arrangement = layout(array, channels, axes=axes, dimensions=3)
+    volumes, back = arrangement.frames(array), np.zeros_like(array)
+    for i in range(frames):
+        frame = order.frame(array[order.index(i)])
+        assert frame.shape == order.frame_shape == order.own.shape
+        np.testing.assert_array_equal(frame.reshape(volumes.shape[1:]), volumes[i])
+        back[order.index(i)] = order.part(frame)
+    np.testing.assert_array_equal(back, array)
+    np.testing.assert_allclose(arrangement.image(volumes), array, atol=2**-24)
+    # To a network of images, each plane is one: there are as many more frames as it has depth.
+    assert order.planes.frame_count == frames * shape[axes.index("Z")]
+
+
+def test_volumes_need_a_depth_and_networks_two_or_three_dimensions():
+    with pytest.raises(InputError, match=r"takes volumes, received the axes TYX: .* axes='ZYX' or --axes ZYX"):
+        FrameOrder("TYX", (4, 7, 5), 1, 3)
+    with pytest.raises(InputError, match="images or volumes, received one of 1 spatial axes"):
+        FrameOrder("YX", (7, 5), 1, 1)

@@ -12,7 +12,7 @@ from skimage.io import imsave
 from gaintuning_tf import InputError
 from gaintuning_tf.images.array_layout import convert
 from gaintuning_tf.images.files import load_image
-from gaintuning_tf.images.stack_files import create_stack, open_stack
+from gaintuning_tf.images.stack_files import create_stack, may_be_volume, open_stack
 from helpers import samples
 
 RNG = np.random.default_rng(0)
@@ -259,7 +259,7 @@ def test_arrays_that_are_no_images_are_refused(tmp_path, array, message):
 PEAK = """
 import resource, sys
 import numpy as np
-from gaintuning_tf.images.stack_files import create_stack, open_stack
+from gaintuning_tf.images.stack_files import create_stack, may_be_volume, open_stack
 with open_stack(sys.argv[1], axes="TYX") as stack:
     stack.frame(0)  # with what its library needs
     with create_stack(sys.argv[2], stack) as writer:
@@ -381,3 +381,31 @@ def test_a_closed_stack_has_no_file_open_whatever_the_format(tmp_path):
             stack.frame(0)
         names = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
         assert [name for name in names if name.startswith(str(tmp_path))] == [], stack.path.name
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy", ".zarr"])
+@pytest.mark.parametrize(
+    ("shape", "axes", "channels"), [((4, 7, 5), "ZYX", 1), ((2, 4, 7, 5), "TZYX", 1), ((4, 3, 7, 5), "ZCYX", 3)]
+)
+def test_volumes_are_frames_of_a_network_of_volumes(tmp_path, suffix, shape, axes, channels):
+    array = draw(shape, "uint16")
+    how = {"model_channels": channels, "dimensions": 3}
+    with open_stack(make(tmp_path / "a.npy", array), axes=axes, **how) as stack:
+        copy(stack, tmp_path / f"b{suffix}", range(stack.frame_count)[::-1])
+        assert stack.frame_axes == ("ZYX" if channels == 1 else "ZYXC")
+        assert stack.extent() == (array.min(), array.max())
+    np.testing.assert_array_equal(load_image(tmp_path / f"b{suffix}"), array)
+    with open_stack(tmp_path / f"b{suffix}", axes=axes) as stack:
+        assert (stack.frame_count, stack.frame_axes) == (array.size // 35, "YX")
+
+
+def test_what_may_be_a_volume(tmp_path):
+    volume = draw((4, 7, 5), "uint16")
+    for axes, expected in (("ZYX", True), ("TYX", False)):
+        tifffile.imwrite(tmp_path / "a.tif", volume, imagej=True, metadata={"axes": axes})
+        assert may_be_volume(tmp_path / "a.tif") is expected
+    assert may_be_volume(make(tmp_path / "a.npy", volume)) and not may_be_volume(tmp_path / "a.npy", "TYX")
+    assert not may_be_volume(make(tmp_path / "a.npy", volume[..., :3]))
+    # A file that says nothing has a volume, where there can be no other.
+    with open_stack(make(tmp_path / "a.npy", volume), dimensions=3) as stack:
+        assert stack.axes == "ZYX"
