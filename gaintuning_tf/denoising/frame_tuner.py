@@ -365,7 +365,7 @@ class _Denoiser:
     def _denoise_volume(self, frame):
         network = self.tuner.network
         fitting = volume_tiles.voxels_that_fit(network.bytes_per_pixel, COPIES) / len(frame)
-        if math.prod(frame.shape[1:4]) <= fitting or network.shape[:3] != (None,) * 3:
+        if math.prod(frame.shape[1:4]) <= fitting or any(network.fixed_sides):
             return self.tuner.denoise(frame)
         how = {"receptive_field": network.receptive_field, "alignment": network.stride, "voxels": fitting}
         blocks = (

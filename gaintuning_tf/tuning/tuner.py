@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.losses.base import Loss
-from gaintuning_tf.networks.network import Network, NetworkLike
+from gaintuning_tf.networks.network import NetworkLike
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel
 from gaintuning_tf.noise.residual_variance import FirstResult
 from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch, weights_of
@@ -149,11 +149,6 @@ class GainTuner:
     def model(self) -> keras.Model:
         """The model with the gains."""
         return self._network.network.model
-
-    @property
-    def network(self) -> Network:
-        """The network with the gains, which knows what it needs."""
-        return self._network.network
 
     @property
     def contrast(self) -> bool:

@@ -25,7 +25,7 @@ from gaintuning_tf.networks.network import Network
 from gaintuning_tf.serving import export as export_module
 from gaintuning_tf.serving.versions import check_version, next_version
 from helpers.correlations import BLURRED
-from helpers.networks import make_tiny
+from helpers.networks import make_tiny, make_tiny_of_volumes
 
 
 def images(shape=(2, 24, 20, 1)):
@@ -400,3 +400,10 @@ def test_a_compiled_model_stays_as_it_is(tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     assert model.optimizer is optimizer
     assert gain_layers(model) == []
+
+
+def test_a_network_of_volumes_serves_volumes(tmp_path):
+    noisy = tf.constant(images((1, 6, 20, 24, 1)))
+    served = signatures(export_saved_model(make_tiny_of_volumes(), tmp_path, adaptive=False))["serving_default"]
+    assert served.structured_input_signature[1]["noisy"].shape.as_list() == [None] * 4 + [1]
+    np.testing.assert_allclose(served(noisy=noisy)["denoised"], make_tiny_of_volumes()(noisy), atol=1e-6)

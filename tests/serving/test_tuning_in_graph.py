@@ -12,7 +12,7 @@ from gaintuning_tf.serving.tuning_in_graph import TuningInGraph, tune_one
 from gaintuning_tf.tuning import objective
 from gaintuning_tf.tuning.steps import gain_steps
 from helpers.correlations import BLURRED, GREY
-from helpers.networks import make_tiny
+from helpers.networks import make_tiny, make_tiny_of_volumes
 
 SIGMAS = np.float32([0.1, 0.05, 0.15])
 # What the contract promises between the graph and Python.
@@ -219,3 +219,16 @@ def test_a_line_that_leaves_no_noise_is_not_tuned_on(under_noise, tiny, correlat
     denoised, risk = under_noise(noisy, *line, np.float32(correlation)[None], tf.constant(5))
     np.testing.assert_allclose(denoised, tiny(noisy), atol=1e-6)
     np.testing.assert_allclose(risk[0], np.mean((denoised - noisy) ** 2), rtol=1e-4)
+
+
+def test_volumes_are_tuned_as_in_python(monkeypatch):
+    monkeypatch.setattr(objective, "MEMORY", 4e5)  # windows of 12 x 16 x 16 voxels
+    model, noisy = make_tiny_of_volumes(), 0.5 + 0.1 * RNG(0).standard_normal((1, 12, 30, 28, 1)).astype(np.float32)
+    graph = TuningInGraph(gain_steps(model, CoupledBootstrap(), contrast=False), window=512)
+    shapes = [tf.TensorSpec((None, None, None, None, 1)), tf.TensorSpec((None,)), tf.TensorSpec((), tf.int32)]
+    denoised, risk = tf.function(graph.at_sigma, shapes, autograph=False)(noisy, tf.constant([0.1]), tf.constant(2))
+    tuner = GainTuner(model, CoupledBootstrap(), contrast=False)
+    history = tuner.tune(noisy, sigma=0.1, steps=2, window=512, progress=False)
+    assert np.any(tuner.gains()[0] != 1), "tuning does something"
+    np.testing.assert_allclose(denoised, tuner.denoise(noisy), atol=SAME)
+    assert float(risk[0]) == pytest.approx(float(history.risk_after), rel=1e-3)
