@@ -33,6 +33,7 @@ _SETTINGS = {
     "sigma_weighting": (float, None, "crops with more noise weigh less, by this power of its standard deviation"),
     "batches": (str, training_config.MAKERS, "where batches are made: by NumPy, or by JAX on the accelerator"),
     "crop": (int, None, "side of the training crops, pixels"),
+    "crop_depth": (int, None, "depth of the training crops of volumes [as --crop]"),
     "batch": (int, None, "crops per step"),
     "steps": (int, None, "steps of the whole run"),
     "optimizer": (str, training_config.OPTIMIZERS, "how the weights move"),
@@ -75,7 +76,8 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
     option("--quiet", action="store_true", help="no progress")
     for name, (kind, choices, text) in _SETTINGS.items():
         flag, default = f"--{name.replace('_', '-')}", _FIELDS[name].default
-        option(flag, type=kind, choices=choices, metavar=None if choices else "N", help=f"{text} [{default}]")
+        text = text if default is None else f"{text} [{default}]"
+        option(flag, type=kind, choices=choices, metavar=None if choices else "N", help=text)
     for name, text in (("sigma", "of Gaussian noise, on the 0-255 scale"), ("dose", "of Poisson noise, counts at 1")):
         low, high = _FIELDS[name].default
         text = f"lowest and highest {text} [{low:g} {high:g}]"
@@ -97,7 +99,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
 
     if options.tensorboard:
         check_tensorboard()
-    sources = {"channels": config.channels, "data_dir": options.data_dir}
+    sources = {"channels": config.channels, "data_dir": options.data_dir, "dimensions": config.dimensions}
     images = load_images(options.data, **sources)
     targets = load_images(options.clean, **sources) if options.clean else None
     start = pretrained.load_denoiser(options.start) if options.start else None
@@ -145,6 +147,8 @@ def _checked(options):
     if file is None and options.steps:
         overrides = {"warmup": min(_FIELDS["warmup"].default, options.steps // 10), **overrides}
     config = TrainingConfig.read(file, **overrides) if file else TrainingConfig(**overrides)
+    for source in filter(None, (options.data, options.clean) if config.dimensions == 3 else ()):
+        image_sources.check_volumes(source)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"expected a folder for the run, {folder} is a file")
     if not options.resume and (folder / training_config.CHECKPOINT).exists():

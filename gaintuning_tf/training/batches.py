@@ -117,19 +117,20 @@ class Batches:
 
     So a training that is resumed at batch k sees what an uninterrupted one would have seen, under any of
     Keras's backends. Each crop is taken uniformly over the images, then over positions, turned by one of the
-    eight symmetries of the square, and gets its noise. What a batch holds is the objective's:
+    eight symmetries of the square, of volumes also upside down or not, and gets its noise. What a batch holds is
+    the objective's:
 
     - `"supervised"`: (noisy, clean), with `sigma_weighting` (noisy, clean, weights (N, 1, 1)).
     - `"blind-spot"`: (noisy, noisy), for a network that does not see the pixel it predicts (Laine et al.,
       "High-quality self-supervised deep image denoising", NeurIPS 2019).
     - `"masking"`: (masked, noisy, weights): a 64th of the pixels take the value of a random neighbour within
-      5x5, and the loss counts there alone (Krull et al., "Noise2Void", CVPR 2019; Batson and Royer,
+      5x5, of volumes in its plane, and the loss counts there alone (Krull et al., "Noise2Void", CVPR 2019; Batson and Royer,
       "Noise2Self", ICML 2019).
     - `"sure"`: (noisy, probe and sigma as channels behind each other), see `stein_risk_model.RiskMinimised`.
 
     Attributes:
-        images: Arrays (H, W, C) with sides of at least `crop`: integers, whose largest value is taken as 1, or
-            floats, as they are.
+        images: Arrays (H, W, C), or volumes (D, H, W, C), with sides of at least `crop`: integers, whose largest
+            value is taken as 1, or floats, as they are.
         crop: Side of the square crops, pixels.
         batch: Crops per batch.
         noise: What is drawn on the images.
@@ -141,6 +142,7 @@ class Batches:
         sigma_weighting: For `"supervised"`: crops with noise of standard deviation s weigh `1 / s` to this power
             (about: `(s^2 + 4^2)^(-p / 2)`, on the 0-255 scale, one at 30). A squared error grows by about
             s^1.2, so that without, networks learn what matters at high noise alone.
+        crop_depth: Depth of the crops of volumes; by default as `crop`.
 
     Raises:
         InputError: An image is smaller than the crop, the pairs do not match, or the objective is not one for
@@ -163,21 +165,35 @@ class Batches:
     sigmas: Sequence[float] | None = None
     seed: int = 0
     sigma_weighting: float = 0.0
+    crop_depth: int | None = None
 
     def __post_init__(self):
         if self.objective not in OBJECTIVES:
             raise InputError(f"expected objective in {', '.join(OBJECTIVES)}, received {self.objective!r}")
         check_objective(self.objective, self.noise.kind)
-        least = min(min(image.shape[:2]) for image in self.images)
+        self._check_sides()
+        if self.objective == "supervised" and self.noise.kind == "none" and self.targets is None:
+            raise InputError("expected clean images that belong to the noisy ones: nothing to learn without")
+        if self.targets is not None:
+            _check_pairs(self.images, self.targets)
+
+    def _check_sides(self):
+        least = min(min(image.shape[-3:-1]) for image in self.images)
         if least < self.crop:
             raise InputError(
                 f"expected images of at least {self.crop}x{self.crop} pixels, the crop, received one with a side of "
                 f"{least}; train with smaller crops, or leave it out"
             )
-        if self.objective == "supervised" and self.noise.kind == "none" and self.targets is None:
-            raise InputError("expected clean images that belong to the noisy ones: nothing to learn without")
-        if self.targets is not None:
-            _check_pairs(self.images, self.targets)
+        depth = min((len(image) for image in self.images if image.ndim == 4), default=self._depth)
+        if depth < self._depth:
+            raise InputError(
+                f"expected volumes of at least {self._depth} planes, the depth of the crops, received one of {depth}; "
+                "train with flatter crops, --crop-depth, or leave it out"
+            )
+
+    @property
+    def _depth(self):
+        return self.crop if self.crop_depth is None else self.crop_depth
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, ...]:
         rng = np.random.default_rng([self.seed, number])
@@ -201,16 +217,18 @@ class Batches:
     def _crop(self, rng):
         which = rng.integers(len(self.images))
         image = self.images[which]
-        top, left = (rng.integers(side - self.crop + 1) for side in image.shape[:2])
-        turn = rng.integers(8)
+        sizes = (self._depth, self.crop, self.crop)[-(image.ndim - 1) :]
+        starts = [rng.integers(side - size + 1) for side, size in zip(image.shape[:-1], sizes, strict=True)]
+        place = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+        turn = rng.integers(8 if image.ndim == 3 else 16)
 
         def cut(whole):
-            return _symmetry(unit(whole[top : top + self.crop, left : left + self.crop]), turn)
+            return _symmetry(unit(whole[place]), turn)
 
         clean = cut(image if self.targets is None else self.targets[which])
         noisy, sigma = self.noise.draw(rng, clean if self.targets is None else cut(image))
         if self.objective == "supervised":
-            return noisy, clean, *self.weights(np.full((1, 1, 1), sigma, np.float32))
+            return noisy, clean, *self.weights(np.full((1,) * clean.ndim, sigma, np.float32))
         if self.objective == "masking":
             return _masked(rng, noisy)
         if self.objective == "sure":
@@ -283,13 +301,18 @@ def unit(values: np.ndarray) -> np.ndarray:
 
 
 def _symmetry(crop, which):
-    """One of the eight symmetries of the square, applied to a square (S, S, C) crop."""
-    crop = crop.transpose(1, 0, 2) if which >= 4 else crop
-    return np.ascontiguousarray(np.rot90(crop, which % 4))
+    """One of the eight symmetries of the square, applied to a crop (S, S, C) or (D, S, S, C), from 8 on upside down."""
+    crop = crop[::-1] if which >= 8 else crop
+    crop = crop.swapaxes(-3, -2) if which % 8 >= 4 else crop
+    return np.ascontiguousarray(np.rot90(crop, which % 4, axes=(-3, -2)))
 
 
 def _masked(rng, noisy):
     """Hide some pixels; returns the masked crop, the crop, and a weight that is zero but at those pixels."""
+    if noisy.ndim == 4:
+        planes = [_masked(rng, plane) for plane in noisy]
+        masked, noisy, weights = (np.stack(part) for part in zip(*planes, strict=True))
+        return masked, noisy, weights
     side = noisy.shape[0]
     count = max(1, round(MASKED * side * side))
     rows, columns = np.divmod(rng.choice(side * side, count, replace=False), side)

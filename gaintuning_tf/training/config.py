@@ -10,7 +10,9 @@ from typing import Any
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.training.batches import NOISES, OBJECTIVES, DrawnNoise, check_objective
 
-ARCHITECTURES = ("unet", "dncnn", "drunet", "blind-spot")
+ARCHITECTURES = ("unet", "dncnn", "drunet", "blind-spot", "unet3d")
+# Those of volumes, whose crops have a depth.
+OF_VOLUMES = ("unet3d",)
 MAKERS = ("host", "device")  # where batches are made
 OPTIMIZERS = ("muon", "adam")
 CHECKPOINT, RUN = "checkpoint.keras", "run.json"  # in the folder of a run
@@ -22,7 +24,7 @@ class TrainingConfig:
     """What a training run depends on, apart from the images.
 
     Attributes:
-        architecture: `"unet"`, `"dncnn"`, `"drunet"` or `"blind-spot"`, of `models`.
+        architecture: `"unet"`, `"dncnn"`, `"drunet"` or `"blind-spot"`, of `models`; or `"unet3d"`, of volumes.
         architecture_options: Keyword arguments of the architecture.
         channels: Channels of the images, 1 or 3.
         objective: `"supervised"`, or, for images with noise and no clean ones, `"blind-spot"`, `"masking"` or
@@ -38,6 +40,7 @@ class TrainingConfig:
         scales: Each image is learnt from at these sizes, at most 1 each; 0.7 shrinks it to 0.7 of its sides.
         batches: Where batches are made: `"host"`, by NumPy, or `"device"`, by JAX, see `jax_batches.JaxBatches`.
         crop: Side of the training crops, pixels.
+        crop_depth: Depth of the training crops of volumes, voxels; by default as `crop`.
         batch: Crops per step.
         steps: Steps of the whole run; the learning rate falls to zero at its end, along a cosine.
         optimizer: `"muon"` or `"adam"`.
@@ -65,6 +68,7 @@ class TrainingConfig:
     scales: tuple[float, ...] = (1.0,)
     batches: str = "host"
     crop: int = 64
+    crop_depth: int | None = None
     batch: int = 8
     steps: int = 20_000
     optimizer: str = "muon"
@@ -89,7 +93,8 @@ class TrainingConfig:
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"expected {name} in {list(known)}, received {getattr(self, name)!r}")
-        for name in ("crop", "batch", "steps", "steps_per_execution", "checkpoint_every"):
+        numbers = ("crop", "batch", "steps", "steps_per_execution", "checkpoint_every")
+        for name in numbers if self.crop_depth is None else (*numbers, "crop_depth"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) > 0):
                 raise InputError(f"expected {name} to be a whole number above 0, received {getattr(self, name)!r}")
         check_objective(self.objective, self.noise)
@@ -98,6 +103,9 @@ class TrainingConfig:
                 f"the objective blind-spot needs the architecture blind-spot, received {self.architecture!r}: any "
                 "other would learn to return its input; it can be trained by masking or sure"
             )
+        if self.crop_depth is not None and self.dimensions != 3:
+            known = ", ".join(OF_VOLUMES)
+            raise InputError(f"crop_depth is for volumes, of the architecture {known}, received {self.architecture!r}")
         if not 0 <= self.warmup < self.steps:
             raise InputError(f"expected a warmup shorter than the {self.steps} steps, received {self.warmup}")
         if not 0 < self.learning_rate < 1:
@@ -111,7 +119,17 @@ class TrainingConfig:
                 f"expected the objective supervised for scales and batches made on the device, received "
                 f"{self.objective!r}: shrinking would average away noise that is in the images"
             )
+        if self.dimensions == 3 and (self.batches == "device" or tuple(self.scales) != (1.0,)):
+            raise InputError(
+                f"expected an architecture of images for scales and batches made on the device, received "
+                f"{self.architecture!r}, of volumes; leave them out"
+            )
         self.drawn_noise()  # refuses what is no range
+
+    @property
+    def dimensions(self) -> int:
+        """The spatial axes of what the network takes: 3 for volumes."""
+        return 3 if self.architecture in OF_VOLUMES else 2
 
     @classmethod
     def read(cls, path: str | Path, **overrides: Any) -> TrainingConfig:

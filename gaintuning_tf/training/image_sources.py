@@ -11,28 +11,32 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.images.files import image_files, load_image
+from gaintuning_tf.images.stack_files import open_stack
 from gaintuning_tf.support.extras import required
 
 TFDS, SYNTHETIC = "tfds:", "synthetic:"
 GREY = np.array([0.2125, 0.7154, 0.0721])  # weights of red, green and blue, as scikit-image's
 
 
-def load_images(source: str | Path, *, channels: int = 1, data_dir: str | Path | None = None) -> list[np.ndarray]:
+def load_images(
+    source: str | Path, *, channels: int = 1, data_dir: str | Path | None = None, dimensions: int = 2
+) -> list[np.ndarray]:
     """Read all images of a source.
 
     Args:
         source: One of
 
-            - a folder: its image files, in the order of their names;
+            - a folder: its image files, in the order of their names; for a network of volumes, their volumes;
             - `tfds:NAME`, or with all that can be given `tfds:NAME/CONFIG:SPLIT#FEATURE`, a data set of TensorFlow
               Datasets, prepared already or downloaded by it. SPLIT is as TFDS has it, `train[:200]` say; without,
               all splits. FEATURE holds the image; without, the only one that is an image;
             - `synthetic:KIND` or `synthetic:KIND:COUNT`: drawn by `synthetic.images`, by default 400.
         channels: 1: colour is turned into grey; 3: grey is refused.
         data_dir: TFDS: where its data sets lie; by default where TFDS keeps them.
+        dimensions: Spatial axes of what the network takes: with 3, the folder has volumes.
 
     Returns:
-        Arrays (H, W, channels): uint8 or uint16 as stored, or float32.
+        Arrays (H, W, channels), or volumes (D, H, W, channels): uint8 or uint16 as stored, or float32.
 
     Raises:
         InputError: There is no such source, or its images cannot be used.
@@ -43,6 +47,9 @@ def load_images(source: str | Path, *, channels: int = 1, data_dir: str | Path |
     3
     """
     source = str(source)
+    if dimensions == 3:
+        check_volumes(source)
+        return [volume for file in image_files(source) for volume in _volumes(file, channels)]
     if source.startswith(SYNTHETIC):
         return _synthetic(source)
     if source.startswith(TFDS):
@@ -104,6 +111,24 @@ def check_source(source: str | Path) -> None:
         _import_tfds()
     else:
         image_files(source)
+
+
+def check_volumes(source: str | Path) -> None:
+    """Refuse a source that is no folder, for volumes to train on are read from files alone.
+
+    Raises:
+        InputError: It is another one.
+    """
+    if str(source).startswith((SYNTHETIC, TFDS)):
+        raise InputError(f"expected a folder of volumes for a network of volumes, received {source}")
+
+
+def _volumes(file, channels):
+    """Read the volumes of a file, (D, H, W, channels), uint8, uint16 or else float32."""
+    with open_stack(file, model_channels=channels, dimensions=3) as stack:
+        frames = [stack.frame(number) for number in range(stack.frame_count)]
+    frames = [frame if frame.ndim == 4 else frame[..., None] for frame in frames]
+    return [frame if frame.dtype in (np.uint8, np.uint16) else frame.astype(np.float32) for frame in frames]
 
 
 def _synthetic(source):

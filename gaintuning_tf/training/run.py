@@ -19,6 +19,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import architectures
 from gaintuning_tf.networks.drunet import drunet
 from gaintuning_tf.networks.stein_risk_model import RiskMinimised
+from gaintuning_tf.networks.unet3d import unet3d
 from gaintuning_tf.support.atomic_files import replacing
 from gaintuning_tf.training.batches import Batches
 from gaintuning_tf.training.config import CHECKPOINT, RUN, TrainingConfig
@@ -34,6 +35,7 @@ _ARCHITECTURES = {
     "dncnn": architectures.dncnn,
     "drunet": drunet,
     "blind-spot": architectures.blind_spot,
+    "unet3d": unet3d,
 }
 _OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": ConvMuon}
 
@@ -75,7 +77,7 @@ def train(
 
     Args:
         config: The run.
-        images: Arrays (H, W, channels) with sides of at least `config.crop`; see `batches.Batches`.
+        images: Arrays (H, W, channels), or volumes, with sides of at least `config.crop`; see `batches.Batches`.
         run_folder: Where checkpoints go; created if absent.
         targets: Clean images, if `images` are noisy versions of them (`noise="none"`).
         start: A network of the same architecture whose weights to start from; unless given, random ones.
@@ -90,6 +92,7 @@ def train(
         InputError: The images do not suit, or the run folder holds another run.
     """
     run_folder = Path(run_folder)
+    _check_dimensions(config, images)
     batches = _batches(config, images, targets)
     run_folder.mkdir(parents=True, exist_ok=True)
     _remember(config, images, run_folder)
@@ -112,6 +115,13 @@ def train(
     trained.set_weights(model.get_weights())
     _renew_statistics(trained, batches.between(config.steps, config.steps + STATISTICS_BATCHES))
     return trained
+
+
+def _check_dimensions(config, images):
+    others = [image.shape for image in images if image.ndim != config.dimensions + 1]
+    if others:
+        kind = "volumes (D, H, W, C)" if config.dimensions == 3 else "images (H, W, C)"
+        raise InputError(f"expected {kind} for the architecture {config.architecture}, received the shape {others[0]}")
 
 
 def _batches(config, images, targets):
@@ -143,6 +153,7 @@ def _batches(config, images, targets):
         sigmas=sigmas,
         seed=config.seed,
         sigma_weighting=config.sigma_weighting,
+        crop_depth=config.crop_depth,
     )
     return JaxBatches(batches) if config.batches == "device" else batches
 

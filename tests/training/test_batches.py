@@ -147,3 +147,44 @@ def test_what_cannot_be_trained_on_is_refused(options, message):
 def test_noise_that_is_none_is_refused(options):
     with pytest.raises(InputError, match=r"received .*(salt|3|0|1)"):
         DrawnNoise(**options)
+
+
+def volumes(count=2):
+    return [np.random.default_rng(number).integers(0, 256, (9, 20, 24, 1), np.uint8) for number in range(count)]
+
+
+def test_crops_of_volumes_are_pieces_of_them_turned_within_their_planes_or_upside_down():
+    batches = Batches(volumes(1), crop=8, batch=32, noise=DrawnNoise(sigma=(0, 0)), crop_depth=5)
+    noisy, clean = batches[0]
+    assert clean.shape == (32, 5, 8, 8, 1)
+    np.testing.assert_array_equal(noisy, clean)
+    pieces = np.lib.stride_tricks.sliding_window_view(volumes(1)[0][..., 0], (5, 8, 8)).reshape(-1, 5, 8, 8)
+    known = {piece.tobytes() for piece in pieces}
+    seen = set()
+    for crop in np.rint(255 * clean[..., 0]).astype(np.uint8):
+        turned = {
+            (up, turn, swap): np.rot90(part.swapaxes(1, 2) if swap else part, turn, (1, 2))
+            for up, part in ((False, crop), (True, crop[::-1]))
+            for turn in range(4)
+            for swap in (False, True)
+        }
+        found = [how for how, part in turned.items() if np.ascontiguousarray(part).tobytes() in known]
+        assert len(found) == 1
+        seen |= set(found)
+    # Of 32 draws out of 16, all but 16 (15/16)^32 = 2 are seen.
+    assert len(seen) > 8
+
+
+def test_masking_hides_pixels_behind_neighbours_of_their_plane():
+    batches = Batches(volumes(), crop=16, batch=2, noise=DrawnNoise("none"), objective="masking", crop_depth=4)
+    masked, noisy, weights = batches[0]
+    assert masked.shape == noisy.shape == (2, 4, 16, 16, 1) and weights.shape == (2, 4, 16, 16)
+    assert ((weights > 0).sum((2, 3)) == 4).all() and weights.mean() == pytest.approx(1)
+    assert not (masked != noisy)[..., 0][weights == 0].any()
+
+
+def test_volumes_flatter_than_the_crop_are_refused():
+    with pytest.raises(
+        InputError, match=r"at least 16 planes, the depth of the crops, received one of 9.*--crop-depth"
+    ):
+        Batches(volumes(), crop=16, batch=1)

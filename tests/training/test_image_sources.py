@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from skimage.io import imsave
 
 from gaintuning_tf import InputError
@@ -60,3 +61,19 @@ def test_images_are_shrunk_to_scales_within_their_range_and_dtype():
     # The mean stays: shrinking averages.
     assert abs(float(small.mean()) - float(image.mean())) < 1
     assert [len(at_scales([image], scales, least=16)) for scales in [(1,), (0.3,), (1, 0.3)]] == [1, 0, 1]
+
+
+def test_a_folder_of_volumes(tmp_path):
+    rng = np.random.default_rng(0)
+    movie, volume = rng.integers(0, 255, (2, 4, 8, 9), dtype="uint8"), rng.random((5, 8, 9))
+    tifffile.imwrite(tmp_path / "a.tif", movie, imagej=True, metadata={"axes": "TZYX"})
+    np.save(tmp_path / "b.npy", volume)
+    found = load_images(tmp_path, dimensions=3)
+    assert [(image.shape, image.dtype) for image in found] == [
+        ((4, 8, 9, 1), np.uint8),
+        ((4, 8, 9, 1), np.uint8),
+        ((5, 8, 9, 1), np.float32),
+    ]
+    np.testing.assert_array_equal(found[1][..., 0], movie[1])
+    with pytest.raises(InputError, match="expected a folder of volumes"):
+        load_images("synthetic:nanoparticles:2", dimensions=3)

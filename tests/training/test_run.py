@@ -251,3 +251,34 @@ def test_the_command_trains_on_jax_and_the_file_loads_here_with_the_same_outputs
     trained = load_denoiser(tmp_path / "m.keras")
     np.testing.assert_allclose(trained(image), np.load(tmp_path / "out.npy"), atol=1e-5)
     assert np.abs(trained(image) - start(image).numpy()).max() > 0
+
+
+@pytest.mark.parametrize("objective", ["supervised", "sure", "masking"])
+def test_volumes_train(tmp_path, objective):
+    config = dataclasses.replace(
+        CONFIG,
+        architecture="unet3d",
+        architecture_options={"bias_free": True, "width": 4, "scales": 2},
+        objective=objective,
+        crop_depth=4,
+        steps=20,
+        warmup=0,
+    )
+    z, y, x = np.indices((6, 40, 40))
+    volumes = [(0.5 + 0.4 * np.sin(z / 3 + y / 7 + x / (5 + n)))[..., None].astype("float32") for n in range(3)]
+    model = train(config, volumes, tmp_path, verbose=0)
+    assert model.output_shape == (None, None, None, None, 1)
+    rng = np.random.default_rng(0)
+    noisy = volumes[0][None] + 25 / 255 * rng.standard_normal((1, *volumes[0].shape)).astype("float32")
+    errors = [float(np.mean(np.square(np.asarray(m(noisy)) - volumes[0]))) for m in (build(config), model)]
+    assert errors[1] < errors[0] / 2
+
+
+def test_images_are_no_volumes_and_volumes_no_images(tmp_path):
+    volumetric = dataclasses.replace(CONFIG, architecture="unet3d", architecture_options={})
+    with pytest.raises(InputError, match=r"expected volumes \(D, H, W, C\) for the architecture unet3d"):
+        train(volumetric, images(), tmp_path, verbose=0)
+    with pytest.raises(InputError, match=r"expected images \(H, W, C\) for the architecture unet"):
+        train(CONFIG, [np.zeros((20, 20, 20, 1), "uint8")], tmp_path, verbose=0)
+    with pytest.raises(InputError, match="crop_depth is for volumes"):
+        dataclasses.replace(CONFIG, crop_depth=8)

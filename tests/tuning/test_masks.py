@@ -173,9 +173,10 @@ def test_refuses_a_correlation_of_other_images(noise, shape, message, plain_tune
         tune(plain_tuner, noisy(shape=shape), steps=1, sigma=noise)
 
 
-def test_a_volume_has_no_correlation_yet():
-    with pytest.raises(InputError, match=r"expected images \(N, H, W, C\) with correlated noise"):
-        GaussianNoise(SIGMA, GREY).check_images((1, 8, 8, 8, 1))
+def test_planes_may_be_correlated_and_lines_may_not():
+    GaussianNoise(SIGMA, GREY).check_images((1, 8, 8, 8, 1))
+    with pytest.raises(InputError, match=r"expected images \(N, H, W, C\), or volumes, with correlated noise"):
+        GaussianNoise(SIGMA, GREY).check_images((1, 8, 1))
 
 
 @pytest.mark.parametrize(
