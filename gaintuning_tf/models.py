@@ -11,6 +11,7 @@ from gaintuning_tf.networks.architectures import (
 )
 from gaintuning_tf.networks.drunet import MirrorToMultiple, drunet
 from gaintuning_tf.networks.half_resolution import PixelShuffle, PixelUnshuffle, ffdnet
+from gaintuning_tf.networks.unet3d import unet3d
 
 __all__ = [
     "BiasFreeBatchNormalization",
@@ -25,4 +26,5 @@ __all__ = [
     "drunet",
     "ffdnet",
     "unet",
+    "unet3d",
 ]

@@ -5,17 +5,27 @@ import re
 import sys
 import types
 
+import pytest
+
 from helpers.places import ROOT
 
 
 def blocks(name):
-    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "develop" / name).read_text(), re.M | re.S)
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / name).read_text(), re.M | re.S)
 
 
 def test_the_loss_of_the_guide_is_a_loss(monkeypatch):
-    source, use, *_ = blocks("adding-a-loss.md")
+    source, use, *_ = blocks("develop/adding-a-loss.md")
     module = types.ModuleType("gaintuning_tf.losses.one_sided_bootstrap")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(source, module.__name__, "exec"), vars(module))
     assert doctest.testmod(module).attempted > 0 == doctest.testmod(module).failed
     exec(compile(use, "use", "exec"), {})
+
+
+@pytest.mark.slow
+def test_the_example_of_volumes_trains_a_network_that_takes_out_most_of_the_noise(capsys):
+    (example,) = blocks("volumes.md")
+    exec(compile(example, "volumes", "exec"), {})
+    before, after, sigma = map(float, capsys.readouterr().out.split())
+    assert after < before / 2 and abs(sigma - 0.1) < 0.01

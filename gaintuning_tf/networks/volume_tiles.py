@@ -23,8 +23,9 @@ from gaintuning_tf.errors import InputError
 # sides of the volume: it meets every phase of a network of such a stride.
 PHASES = 16
 STRIDES = (1, 2, 4, 8, 16, 32)
-# Denoising a block may keep so many bytes of activations, by the outputs of all
-# convolutions, of which fewer are there at once.
+# Denoising a block may make so many bytes by the outputs of all its convolutions, of which
+# fewer are there at once: less than a step of tuning keeps
+# (docs/log/2026-11-26-memory-of-a-volume.md).
 MEMORY = 1.2e9
 LARGEST_FIELD = 256
 # What rounding makes two results differ by, of the largest value: a network that is out of

@@ -124,8 +124,8 @@ class Batches:
     - `"blind-spot"`: (noisy, noisy), for a network that does not see the pixel it predicts (Laine et al.,
       "High-quality self-supervised deep image denoising", NeurIPS 2019).
     - `"masking"`: (masked, noisy, weights): a 64th of the pixels take the value of a random neighbour within
-      5x5, of volumes in its plane, and the loss counts there alone (Krull et al., "Noise2Void", CVPR 2019; Batson and Royer,
-      "Noise2Self", ICML 2019).
+      5x5, of volumes in its plane, and the loss counts there alone (Krull et al., "Noise2Void", CVPR 2019;
+      Batson and Royer, "Noise2Self", ICML 2019).
     - `"sure"`: (noisy, probe and sigma as channels behind each other), see `stein_risk_model.RiskMinimised`.
 
     Attributes:

@@ -17,9 +17,8 @@ SIDE = 48
 # Where the network fixes larger sides, crops have these, and a pass takes fewer: so many
 # pixels in all, four times those of crops of 48, unless one crop alone has more.
 PASS_PIXELS = 2**17
-# Crops of volumes have 24 voxels a side: the passes then take six times as many voxels as
-# of images pixels, which is still less than two steps do, and what lies inside of the
-# borders is a share as large as a receptive field of eight voxels leaves.
+# Crops of volumes are shorter: all passes together then see 1.8 million voxels, as many as
+# about two steps on a large volume.
 VOLUME_SIDE = 24
 # Twice as many passes gain nothing worth their time:
 # docs/log/2026-11-25-smaller-steps-and-more-rows-of-the-curvature.md.

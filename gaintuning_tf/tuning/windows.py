@@ -18,7 +18,7 @@ _NEXT_WINDOW = 1 << 35
 # A window with less than this share of the pixels that count on average says little of
 # the risk: it is put elsewhere.
 _LEAST_SHARE = 0.5
-# No window of a volume has a longer side: of a network of one channel, that would need 1 GB.
+# Sides of windows of volumes are looked for up to this: hardly a cube of it fits anywhere.
 _LARGEST = 512
 Integer: TypeAlias = int | tf.Tensor
 
