@@ -273,10 +273,10 @@ def find_bad_pixels(image: np.ndarray, order: FrameOrder | None = None, rules: P
 
 
 def whole_mask(mask: ArrayLike, axes: str, shape: Sequence[int]) -> np.ndarray:
-    """Make a mask one of all pixels of an array: a mask of one frame holds for every frame and channel.
+    """Make a mask one of all pixels of an array: a mask of one image or volume holds for every one and every channel.
 
     Args:
-        mask: Not zero where a pixel does not count, of the array's shape or (H, W).
+        mask: Not zero where a pixel does not count, of the array's shape, (H, W) or, where there is a depth, (D, H, W).
         axes: A letter per axis of the array.
         shape: Of the array.
 
@@ -292,15 +292,17 @@ def whole_mask(mask: ArrayLike, axes: str, shape: Sequence[int]) -> np.ndarray:
     np.int64(5)
     """
     known = np.asarray(mask)
-    sides = tuple(shape[axes.index(letter)] for letter in "YX")
-    if known.shape not in (tuple(shape), sides) or known.dtype.kind not in "biuf":
+    kinds = ("YX", "ZYX") if "Z" in axes else ("YX",)
+    sides = {tuple(shape[axes.index(letter)] for letter in letters): letters for letters in kinds}
+    if known.shape not in (tuple(shape), *sides) or known.dtype.kind not in "biuf":
         raise InputError(
-            f"expected a mask of the image's shape {tuple(shape)} or of {sides}, not zero where a pixel does not "
-            f"count, received {known.dtype} of shape {known.shape}"
+            f"expected a mask of the image's shape {tuple(shape)} or of {' or '.join(map(str, sides))}, not zero where "
+            f"a pixel does not count, received {known.dtype} of shape {known.shape}"
         )
     if known.shape != tuple(shape):
-        known = known if axes.index("Y") < axes.index("X") else known.T
-        known = known.reshape([size if letter in "YX" else 1 for letter, size in zip(axes, shape, strict=True)])
+        letters = sides[known.shape]
+        known = known.transpose([letters.index(letter) for letter in axes if letter in letters])
+        known = known.reshape([size if letter in letters else 1 for letter, size in zip(axes, shape, strict=True)])
     return np.broadcast_to(known != 0, tuple(shape))
 
 

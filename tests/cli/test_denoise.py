@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 def run(folder, *arguments):
     network = str(folder / "net.keras")
-    return main(["denoise", *map(str, arguments), "--model", network, "--sigma", "20", "--steps", "1", "--quiet"])
+    return main(["denoise", *map(str, arguments), "--model", network, "--sigma", "20", "--no-tune", "--quiet"])
 
 
 def test_a_volume_is_one_image_and_its_page_shows_the_middle_plane(folder, tmp_path, capsys):
@@ -65,4 +65,4 @@ def test_what_is_no_volume_is_refused_in_one_line(folder, tmp_path, capsys):
     assert "expected an output that holds a volume" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     # Where the file says T of what is Z, the option goes first.
-    assert run(folder, folder / "TYX.tif", "-o", tmp_path / "out.tif", "--axes", "ZYX", "--no-tune") == 0
+    assert run(folder, folder / "TYX.tif", "-o", tmp_path / "out.tif", "--axes", "ZYX") == 0

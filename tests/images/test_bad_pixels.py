@@ -297,6 +297,15 @@ def test_a_mask_of_one_frame_holds_for_all():
         whole_mask(mask.T, "TYX", (4, 2, 3))
 
 
+def test_a_mask_of_a_volume_holds_for_every_volume_of_a_movie():
+    mask = np.random.default_rng(0).random((3, 5, 4)) > 0.5
+    found = whole_mask(mask, "TXZY", (2, 4, 3, 5))
+    for movie in found:
+        np.testing.assert_array_equal(movie.transpose(1, 2, 0), mask)
+    with pytest.raises(InputError, match=r"or of \(5, 4\) or \(3, 5, 4\), not zero"):
+        whole_mask(mask[:2], "TXZY", (2, 4, 3, 5))
+
+
 def test_volumes_are_looked_at_plane_by_plane_and_empty_planes_do_not_count():
     rng = np.random.default_rng(0)
     volume = rng.normal(100, 5, (7, 64, 64))
