@@ -183,6 +183,12 @@ def test_masking_hides_pixels_behind_neighbours_of_their_plane():
     assert not (masked != noisy)[..., 0][weights == 0].any()
 
 
+def test_crops_of_volumes_weigh_by_their_noise():
+    noise = DrawnNoise(sigma=(30, 30))
+    *_, weights = Batches(volumes(), crop=8, batch=2, noise=noise, sigma_weighting=1.2)[0]
+    assert weights.shape == (2, 1, 1, 1) and weights == pytest.approx(1)
+
+
 def test_volumes_flatter_than_the_crop_are_refused():
     with pytest.raises(
         InputError, match=r"at least 16 planes, the depth of the crops, received one of 9.*--crop-depth"

@@ -280,5 +280,7 @@ def test_images_are_no_volumes_and_volumes_no_images(tmp_path):
         train(volumetric, images(), tmp_path, verbose=0)
     with pytest.raises(InputError, match=r"expected images \(H, W, C\) for the architecture unet"):
         train(CONFIG, [np.zeros((20, 20, 20, 1), "uint8")], tmp_path, verbose=0)
+    with pytest.raises(InputError, match=r"architecture of images for scales .* received 'unet3d', of volumes"):
+        dataclasses.replace(volumetric, scales=(1.0, 0.5))
     with pytest.raises(InputError, match="crop_depth is for volumes"):
         dataclasses.replace(CONFIG, crop_depth=8)
