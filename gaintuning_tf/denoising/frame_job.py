@@ -18,7 +18,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.array_layout import Layout, check_data_range, convert, nominal_range
 from gaintuning_tf.images.bad_pixels import BadPixels, PixelRules, find_bad_pixels
 from gaintuning_tf.images.frame_order import FrameOrder
-from gaintuning_tf.noise.models import NoiseModel, stacked
+from gaintuning_tf.noise.models import NoiseModel
 
 if TYPE_CHECKING:
     import keras
@@ -245,7 +245,7 @@ def shared_gains(
     """
     usable = _evenly_spread(job, tuner, read, count)
     chosen = [frame.number for frame in usable]
-    frames, models = np.stack([frame.frame for frame in usable]), stacked([frame.noise for frame in usable])
+    frames, models = np.stack([frame.frame for frame in usable]), [frame.noise for frame in usable]
     masks = [np.zeros(frame.frame.shape, bool) if frame.mask is None else frame.mask for frame in usable]
     mask = np.stack(masks) if any(frame.mask is not None for frame in usable) else None
     gains, history = tuner.tune_together(frames, models, tuner.start(chosen[0]), mask=mask, progress=progress)
@@ -254,7 +254,7 @@ def shared_gains(
     return flat(gains), chosen, len(history.risk)
 
 
-def noise_of_all(job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndarray]) -> NoiseModel:
+def noise_of_all(job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndarray]) -> tuple[NoiseModel, float]:
     """Estimate one noise for all frames: of `NOISE_FRAMES` of them, evenly spread, that of the median variance.
 
     Args:
@@ -263,14 +263,15 @@ def noise_of_all(job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndar
         read: The frame of a number.
 
     Returns:
-        The noise in the units of the stack.
+        The noise in the units of the stack, and its doubt, see `FrameTuner.doubt`.
 
     Raises:
         InputError: No frame can be used.
     """
     usable = _evenly_spread(job, tuner, read, NOISE_FRAMES)
     usable.sort(key=lambda prepared: float(np.mean(prepared.noise.variance(prepared.frame))))
-    return usable[len(usable) // 2].noise.scaled(job.layout.data_range, job.layout.offset)
+    noise = usable[len(usable) // 2].noise
+    return noise.scaled(job.layout.data_range, job.layout.offset), tuner.doubt(noise)
 
 
 def _evenly_spread(job, tuner, read, count):

@@ -26,7 +26,7 @@ from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
 from gaintuning_tf.noise.details import detail_level
 from gaintuning_tf.noise.estimation import estimate_noise
-from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
+from gaintuning_tf.noise.models import NoiseModel, PoissonNoise, stacked
 from gaintuning_tf.noise.residual_variance import refined_noise
 from gaintuning_tf.noise.residuals import Residual, examine_residual, exceeds_noise, mean_variance
 from gaintuning_tf.noise.volumes import depth_correlation, depth_words, side_by_side
@@ -189,6 +189,14 @@ class FrameTuner:
         self.estimates[number] = found
         return noise
 
+    def doubt(self, noise: NoiseModel) -> float:
+        """Say how sure a noise is, given or found: the relative standard deviation of its variance.
+
+        Args:
+            noise: As `noise` returned it.
+        """
+        return self._doubts.get(noise, self.recipe.doubt)
+
     def without_gains(self) -> keras.Model:
         """Make a model of the network without gains or contrast."""
         return strip_gains(self.network.model)
@@ -232,24 +240,27 @@ class FrameTuner:
             progress: Whether to show a bar.
         """
         mask = None if mask is None else mask[None]
-        return self._denoiser(_is_of_counts(noise)).tune(
-            frame[None], start, **self._options(noise, steps, mask, callbacks, progress)
-        )
+        options = {"doubt": self.doubt(noise), **self._options(noise, steps, mask, callbacks, progress)}
+        return self._denoiser(_is_of_counts(noise)).tune(frame[None], start, **options)
 
     def tune_together(
         self,
         frames: np.ndarray,
-        noise: NoiseModel,
+        noise: Sequence[NoiseModel],
         start: Sequence[np.ndarray] = (),
         *,
         mask: np.ndarray | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         progress: bool = False,
     ) -> tuple[list[np.ndarray], TuningHistory]:
-        """Tune one set of gains on several frames (N, H, W, C); returns gains, contrast and `TuningHistory`."""
-        return self._denoiser(_is_of_counts(noise)).gains(
-            frames, start, **self._options(noise, None, mask, callbacks, progress)
-        )
+        """Tune one set of gains on several frames (N, H, W, C), each with its noise.
+
+        Returns:
+            Gains and contrast, and the `TuningHistory`.
+        """
+        known, doubts = stacked(noise), [self.doubt(one) for one in noise]
+        options = {"doubt": doubts, **self._options(known, None, mask, callbacks, progress)}
+        return self._denoiser(_is_of_counts(known)).gains(frames, start, **options)
 
     def judge(
         self, frame: np.ndarray, noise: NoiseModel, tuned: TunedFrame, mask: np.ndarray | None = None
@@ -278,7 +289,7 @@ class FrameTuner:
     def _options(self, noise, steps, mask, callbacks, progress):
         steps = self.recipe.steps if steps is None else steps
         options = {"sigma": noise, "steps": steps, "seed": self.recipe.seed}
-        options |= {"callbacks": callbacks, "progress": progress, "doubt": self._doubts.get(noise, 0.0)}
+        options |= {"callbacks": callbacks, "progress": progress}
         return options if mask is None else {**options, "mask": mask}
 
 

@@ -21,6 +21,7 @@ class Recipe:
 
     Attributes:
         sigma, noise, loss, prior, contrast, steps, seed: See `gaintune`.
+        doubt: Relative standard deviation of the variance of noise that is given; 0 if it is sure.
 
     Raises:
         InputError: The loss is not for such noise.
@@ -33,6 +34,7 @@ class Recipe:
     contrast: bool | None = None
     steps: int | None = None
     seed: int = 0
+    doubt: float = 0.0
 
     def __post_init__(self):
         if self.example is not None:

@@ -235,8 +235,8 @@ def denoise_stack(
         )
         opened.enter_context(record)
         if one_noise:
-            known = noise_of_all(job, tuner, stack.masked)
-            job = dataclasses.replace(job, recipe=dataclasses.replace(recipe, noise=known))
+            known, doubt = noise_of_all(job, tuner, stack.masked)
+            job = dataclasses.replace(job, recipe=dataclasses.replace(recipe, noise=known, doubt=doubt))
             tuner = job.tuner(network)
         _Run(stack, job, tuner, record, scores, listeners, progress).all(network, share_gains, warm_start, client)
         result = StackResult(Path(output), job.layout, tuner, record, hot)

@@ -166,7 +166,7 @@ class GainTuner:
         seed: int = 0,
         window: int | None = None,
         mask: ArrayLike | None = None,
-        doubt: float = 0.0,
+        doubt: ArrayLike = 0.0,
     ) -> TuningHistory:
         """Tune the gains on `image`, from the values they have.
 
@@ -194,8 +194,8 @@ class GainTuner:
             mask: True where a pixel does not count, as in `numpy.ma`: (N, H, W) or (N, H, W, C), boolean. Such
                 pixels are in no risk, but the network sees them: give them values like those around
                 them. By default all count.
-            doubt: Relative standard deviation of the noise's variance, where that is an estimate: the risk is then no
-                better known, however large the image, and the prior weighs more.
+            doubt: Relative standard deviation of the noise's variance, where that is an estimate, a number or one per
+                image: the risk is then no better known, however large the image, and the prior weighs more.
 
         Returns:
             What happened. `KeyboardInterrupt` ends tuning early and is not raised.
@@ -207,9 +207,7 @@ class GainTuner:
         start = time.perf_counter()
         noisy = self._checked(image)
         noise = self._noise(sigma, noisy, weights_of(mask, noisy))
-        if not doubt >= 0:
-            raise InputError(f"expected doubt to be a number of at least 0, received {doubt!r}")
-        noise = noise._replace(doubt=tf.fill([1], tf.cast(doubt, noisy.dtype))) if doubt else noise
+        noise = noise._replace(doubt=_doubts(doubt, noisy))
         rounds = ROUNDS if steps is None and self._steps.prior is not None and noise.known else 1
         steps = (PLAIN_STEPS if self._steps.prior is None else STEPS) if steps is None else steps
         if int(steps) != steps or steps < 0:
@@ -314,6 +312,14 @@ class GainTuner:
             noise.check_images(tuple(noisy.shape))
         self.loss.check_noise(noise)
         return noise_of_batch(noise, noisy.shape[0], noisy.dtype, weights)
+
+
+def _doubts(doubt, noisy):
+    """Turn the doubt of the noise into a tensor (1,) or (N,); an empty tuple if there is none."""
+    found = np.atleast_1d(np.asarray(doubt, np.float64))
+    if found.shape not in ((1,), (noisy.shape[0],)) or not np.all(found >= 0):
+        raise InputError(f"expected doubt to be a number of at least 0, or one per image, received {doubt!r}")
+    return tf.cast(found, noisy.dtype) if found.any() else ()
 
 
 def mean_over(images: Iterable[np.ndarray]) -> np.ndarray:

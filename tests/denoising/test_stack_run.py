@@ -18,6 +18,7 @@ import tifffile
 from gaintuning_tf import (
     CoupledBootstrap,
     GainTuningWarning,
+    GaussianNoise,
     InputError,
     WeightedSum,
     gain_layers,
@@ -28,6 +29,7 @@ from gaintuning_tf import (
 from gaintuning_tf.denoising.stack_record import StackRecord
 from gaintuning_tf.denoising.stack_run import denoise_stack
 from gaintuning_tf.support.journal import Journal
+from helpers import correlations
 from helpers.networks import make_tiny
 
 
@@ -167,6 +169,20 @@ def test_one_noise_is_that_of_the_median_of_five_frames(tmp_path, network, movie
     assert [row["noise"]["sigma"] for row in result.rows] == pytest.approx([np.median(sigmas)] * 5)
     with pytest.raises(InputError, match="one_noise where noise is estimated"):
         stack(tmp_path, network, movie, sigma=3, one_noise=True)
+
+
+@pytest.mark.parametrize("option", [{"one_noise": True}, {"share_gains": 1}])
+def test_what_frames_share_is_found_with_the_doubt_of_correlated_noise(tmp_path, network, option):
+    noise = GaussianNoise(10.0, correlation=correlations.BLURRED)
+    image = noise.sample(np.full((1, 96, 96), 128.0), np.random.default_rng(0)).astype(np.float32)
+    options = {"data_range": 256.0, "steps": 3}
+    alone, denoised = stack(tmp_path, network, image, **options)
+    assert alone.rows[0]["noise"]["correlation"]
+    # A frame that is all of its movie is tuned as it is alone: with its noise taken for
+    # sure, gains go further.
+    together, shared = stack(tmp_path, network, image, **options, **option, restart=True)
+    np.testing.assert_array_equal(shared, denoised)
+    assert together.rows[0]["risk_after"] == alone.rows[0]["risk_after"]
 
 
 def test_shared_gains_are_tuned_once_on_usable_frames_and_applied_to_all(tmp_path, network, movie):

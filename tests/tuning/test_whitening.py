@@ -98,3 +98,19 @@ def test_a_variance_in_doubt_is_worth_few_pixels_however_large_the_image():
     # The standard deviations of both add up: v sqrt(2/n) and v u.
     expected = 4 * (2 / SIDE**2 + 0.01) ** 0.5
     assert float(noise.standard_error(images)[0]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_images_that_are_tuned_together_each_have_their_doubt():
+    tuner = gt.GainTuner(make_tiny(), gt.CoupledBootstrap())
+    noisy = np.random.default_rng(0).normal(0.5, 0.1, (2, 32, 32, 1)).astype(np.float32)
+
+    def moved(doubt):
+        tuner.reset()
+        tuner.tune(noisy, sigma=0.1, steps=1, doubt=doubt, progress=False)
+        return np.linalg.norm(np.concatenate(tuner.gains()[:-1]) - 1)
+
+    assert moved(0.3) == moved([0.3, 0.3])
+    # The less is known, the less gains move.
+    assert moved(0.3) < moved([0.3, 0.0]) < moved(0.0)
+    with pytest.raises(gt.InputError, match="or one per image, received"):
+        moved([0.1, 0.1, 0.1])
