@@ -131,6 +131,9 @@ class FrameTuner:
     def noise(self, frame: np.ndarray, number: int = 0, mask: np.ndarray | None = None) -> NoiseModel:
         """Find the noise of frame `number`, (H, W, C), in the units of the network: the one given, or estimated.
 
+        The level of correlated noise is estimated once more from a first result, except where the
+        result is the network's as it is: the level then stands beside it, and changes nothing in it.
+
         Args:
             frame: The frame.
             number: Which it is.
@@ -179,15 +182,20 @@ class FrameTuner:
             warnings.warn(words, GainTuningWarning, stacklevel=5)
 
     def _examined(self, frame, image, number, mask):
-        """Find noise of any kind; if it is correlated, once more with the network's help."""
+        """Find noise of any kind; if it is correlated, once more with the network's help, unless nothing is tuned."""
         found = examine_noise(image, mask)
         noise = found.noise.scaled(1 / self.scale, -self.offset / self.scale)
-        if noise.correlation is not None:
+        if noise.correlation is not None and self._level_matters:
             noise, doubt = self.denoiser.refined_noise(frame, noise, mask, self.recipe.seed)
             found = dataclasses.replace(found, noise=noise.scaled(self.scale, self.offset), uncertainty=doubt)
             self._doubts[noise] = max(doubt, LEAST_DOUBT)
         self.estimates[number] = found
         return noise
+
+    @property
+    def _level_matters(self):
+        """Whether results depend on the level of the noise: not those of the network as it is, which sees the image."""
+        return self.recipe.steps != 0 or bool(self.start_values)
 
     def doubt(self, noise: NoiseModel) -> float:
         """Say how sure a noise is, given or found: the relative standard deviation of its variance.

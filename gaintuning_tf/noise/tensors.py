@@ -33,7 +33,7 @@ class NoiseTensors(NamedTuple):
         weights: (N, ..., 1) or (N, ..., C), one where a pixel counts and zero where not; an
             empty tuple if all do.
         whitening: (1,) or (N,), how much noise is added before a network that knows white noise
-            alone sees the images, see `shown`; an empty tuple for white noise.
+            alone sees the images, see `shown`; an empty tuple if none is, as for white noise.
         doubt: (1,) or (N,), the relative standard deviation of the variance as it is known; an
             empty tuple if that is taken for sure.
 
@@ -65,6 +65,11 @@ class NoiseTensors(NamedTuple):
     def is_white(self) -> bool:
         """Whether pixels are known to be independent."""
         return isinstance(self.correlation, tuple)
+
+    @property
+    def is_whitened(self) -> bool:
+        """Whether there may be noise that is added before a network sees the images, see `shown`."""
+        return not isinstance(self.whitening, tuple)
 
     @property
     def is_plain(self) -> bool:
@@ -226,7 +231,7 @@ class NoiseTensors(NamedTuple):
 
         Returns:
             A denoiser of the same kind, of images as many as `images` or a multiple of that;
-            `denoise` itself for white noise.
+            `denoise` itself if nothing is added.
 
         Example:
 
@@ -236,7 +241,7 @@ class NoiseTensors(NamedTuple):
         >>> round(float(tf.math.reduce_variance(seen)))  # the highest of the spectrum is 2, its mean 1
         1
         """
-        if self.is_white:
+        if not self.is_whitened:
             return denoise
         # All copies have the filter, which is most of what they take in a graph.
         filters = colouring.complements_of(self.correlation, self.whitening)

@@ -81,7 +81,7 @@ class Objective:
             noise: What is known of their noise.
             seed: That of the whole tuning, ().
         """
-        if noise.is_white:
+        if not noise.is_whitened:
             return self.network.apply(values, noisy)
 
         def of_copy(number):

@@ -99,8 +99,12 @@ class TuningRun:
 
     def _unprepared(self):
         """Find the reference without steps, and where gains came from elsewhere, how the image is seen with them."""
-        as_it_is = None
-        if not self._inputs.noise.is_white and not equal(self.start, self._compiled.steps.initial()[0]):
+        as_it_is, noise = None, self._inputs.noise
+        if equal(self.start, self._compiled.steps.initial()[0]):
+            # The network as it is sees the image as it is: one copy says what all would.
+            self._inputs = self._inputs._replace(noise=noise._replace(whitening=()))
+            self._functions = self._compiled.functions(self._inputs.noise)
+        elif not noise.is_white:
             self._inputs, as_it_is = self._functions.whiten(self.start, self._inputs, self._seed)
         self._inputs = self._compiled.steps.objective.with_reference(self.start, self._inputs)
         return as_it_is, None

@@ -215,7 +215,8 @@ class GainTuner:
         inputs = self._steps.unprepared(noisy, noise, self._steps.objective.windows(noisy, window))
         run = TuningRun(self._compiled, inputs, int(steps), seed)
         before, after = run.rounds(rounds, callbacks, progress=progress)
-        self._shown = run.noise._replace(weights=(), doubt=()), seed
+        added = run.noise.whitening if np.any(run.noise.whitening) else ()
+        self._shown = run.noise._replace(weights=(), doubt=(), whitening=added), seed
         if steps and equal(self._compiled.values(), run.start):
             warnings.warn(
                 "tuning changed nothing: no gains with a lower risk were found", GainTuningWarning, stacklevel=2
@@ -242,15 +243,15 @@ class GainTuner:
     def copies(self, image: ArrayLike | tf.Tensor) -> Iterator[np.ndarray]:
         """Give the images as the network is to see them after the last tuning, (N, H, W, C) each.
 
-        The image itself, if the noise was white; else noisier copies, in which it is white, see
-        `NoiseTensors.shown`: the denoised image is the mean over them.
+        The image itself, if the noise was white, or nothing added to it was better; else noisier copies, in
+        which it is white, see `NoiseTensors.shown`: the denoised image is the mean over them.
 
         Args:
             image: (N, H, W, C).
         """
         noisy = self._checked(image)
         noise, seed = self._shown
-        for number in range(1 if noise.is_white else RESULT_COPIES):
+        for number in range(RESULT_COPIES if noise.is_whitened else 1):
             yield self._steps.objective.copy(noisy, noise, seed, number).numpy()
 
     def first_result(self, image: ArrayLike | tf.Tensor, noise: NoiseModel, *, seed: int = 0) -> FirstResult:

@@ -21,7 +21,9 @@ from gaintuning_tf import (
 from gaintuning_tf.denoising import frame_tuner
 from gaintuning_tf.gains.contrast import with_contrast
 from gaintuning_tf.networks.network import Network
+from gaintuning_tf.noise.automatic import examine_noise
 from gaintuning_tf.noise.tensors import noise_tensors
+from helpers import correlations
 
 SIGMA = 25
 
@@ -165,6 +167,25 @@ def test_no_steps_is_the_network_as_it_is(network, noisy):
     result = quick(noisy, network, sigma=0.1, steps=0)
     np.testing.assert_array_equal(result.denoised, result.pretrained)
     assert result.history["risk"].shape == (0,)
+
+
+def test_the_level_of_correlated_noise_is_refined_only_where_a_result_depends_on_it(network):
+    noise = GaussianNoise(0.1, correlation=correlations.BLURRED)
+    image = noise.sample(np.full((96, 96), 0.5), np.random.default_rng(0)).astype(np.float32)
+    first = examine_noise(image)
+    options = {"data_range": 1.0, "steps": 0}
+    found = quick(image, network, **options)
+    assert found.noise.correlation is not None
+    assert found.noise.sigma == pytest.approx(first.noise.sigma, rel=1e-6)
+    assert found.evidence[0]["uncertainty"] == first.uncertainty
+    # With gains, noise of that level is added to what the network sees.
+    gained = insert_gains(network)
+    refined = quick(image, gained, **options)
+    tuned = quick(image, network, **options | {"steps": 1})
+    assert refined.noise == tuned.noise != found.noise
+    assert refined.evidence[0]["uncertainty"] == pytest.approx(
+        abs(np.square(tuned.noise.sigma / first.noise.sigma) - 1) / 2
+    )
 
 
 def test_large_images_go_through_windows_and_tiles_without_a_seam(network, noisy, monkeypatch):

@@ -59,7 +59,8 @@ def test_images_above_and_below_get_the_same_noise():
 
 
 def test_the_result_is_the_mean_over_copies_until_the_tuner_is_reset():
-    tuner = gt.GainTuner(make_tiny(), gt.CoupledBootstrap())
+    # Of a network that takes correlated noise for detail, or nothing would be added.
+    tuner = gt.GainTuner(gt.load_denoiser("unet-bf-natural"), gt.CoupledBootstrap())
     noise = GaussianNoise(0.1, correlation=correlations.BLURRED)
     noisy = noise.sample(np.full((1, 64, 64, 1), 0.5, "float32"), np.random.default_rng(0))
     tuner.tune(noisy, sigma=noise, steps=1, progress=False)
@@ -114,3 +115,15 @@ def test_images_that_are_tuned_together_each_have_their_doubt():
     assert moved(0.3) < moved([0.3, 0.0]) < moved(0.0)
     with pytest.raises(gt.InputError, match="or one per image, received"):
         moved([0.1, 0.1, 0.1])
+
+
+def test_a_network_as_it_is_sees_the_image_once():
+    tuner = gt.GainTuner(make_tiny(), gt.CoupledBootstrap())
+    noise = GaussianNoise(0.1, correlation=correlations.GREY)
+    noisy = 0.5 + noise.sample(np.zeros((1, 32, 32, 1)), np.random.default_rng(0)).astype(np.float32)
+    risks = tuner.tune(noisy, sigma=noise, steps=0, progress=False)
+    assert len(list(tuner.copies(noisy))) == 1
+    np.testing.assert_array_equal(tuner.denoise(noisy), tuner.denoise_once(noisy))
+    # The risk is that of the network without anything added, as tuning has it.
+    tuned = tuner.tune(noisy, sigma=noise, steps=1, progress=False)
+    assert risks.risk_before == pytest.approx(tuned.risk_before, rel=1e-5)
