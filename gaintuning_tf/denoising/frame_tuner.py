@@ -27,7 +27,7 @@ from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
 from gaintuning_tf.noise.details import detail_level
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise, stacked
-from gaintuning_tf.noise.residual_variance import refined_noise
+from gaintuning_tf.noise.residual_variance import refined_by
 from gaintuning_tf.noise.residuals import Residual, examine_residual, exceeds_noise, mean_variance
 from gaintuning_tf.noise.volumes import depth_correlation, depth_words, side_by_side
 from gaintuning_tf.tuning.defaults import WINDOW
@@ -48,8 +48,6 @@ UNLIKE = 2**0.5
 # Beyond this many pixels, the denoised image is put together from tiles, so that memory
 # does not grow with the image.
 TILED_PIXELS = 1536 * 1536
-# Of a large volume, the noise is looked at once more in parts of this side.
-VOLUME_PART = 64
 
 
 class Judgement(NamedTuple):
@@ -301,30 +299,6 @@ class FrameTuner:
         return options if mask is None else {**options, "mask": mask}
 
 
-def _windows(frame):
-    """Parts of a frame to look at noise in: the whole, or of a large one some in its corners and middle."""
-    if frame.ndim == 4:
-        return _parts_of_volume(frame.shape[:3])
-    height, width = frame.shape[:2]
-    if height * width <= TILED_PIXELS:
-        return [np.s_[:, :]]
-    side = min(WINDOW, height, width)
-    places = [(0, 0), (0, 1), (0.5, 0.5), (1, 0), (1, 1)]
-    starts = [(int(y * (height - side)), int(x * (width - side))) for y, x in places]
-    return [np.s_[top : top + side, left : left + side] for top, left in starts]
-
-
-def _parts_of_volume(sides):
-    """Parts of a volume: the whole, or of a large one some in its corners and middle."""
-    if math.prod(sides) <= VOLUME_PART**3:
-        return [np.s_[:, :, :]]
-    places = [(0, 0, 1), (0, 1, 0), (0.5, 0.5, 0.5), (1, 0, 0), (1, 1, 1)]
-    starts = [
-        [int(share * max(side - VOLUME_PART, 0)) for share, side in zip(place, sides, strict=True)] for place in places
-    ]
-    return [tuple(slice(first, first + VOLUME_PART) for first in start) for start in starts]
-
-
 def _is_of_counts(noise):
     """Whether the noise is that of counts alone, which can be split: correlated counts cannot."""
     return isinstance(noise, PoissonNoise) and noise.correlation is None
@@ -365,11 +339,8 @@ class _Denoiser:
         """Estimate correlated noise (H, W, C) once more; returns the model and its uncertainty."""
         with self._lock:
             self.tuner.reset()
-            parts = [frame[window] for window in _windows(frame)]
-            masks = [None if mask is None else mask[window] for window in _windows(frame)]
-            results = [self.tuner.first_result(part[None], noise, seed=seed) for part in parts]
-            results = [result._replace(mask=one) for result, one in zip(results, masks, strict=True)]
-            return refined_noise(noise, results)
+            first = functools.partial(self.tuner.first_result, noise=noise, seed=seed)
+            return refined_by(first, frame, noise, mask)
 
     def _denoise(self, frame):
         if frame.ndim == 5:

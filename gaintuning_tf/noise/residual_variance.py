@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
+from gaintuning_tf.noise import draws
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
+from gaintuning_tf.noise.tensors import noise_of_batch
 
 # A line of the variance is fitted to groups of pixels of so many levels of brightness.
 _GROUPS = 16
+# A first result is the mean over so many copies, and differences are of so many standard
+# deviations of the noise (docs/log/2026-11-26-noise-from-the-residual.md).
+_COPIES, _WIDTH = 2, 0.3
+# Of an image of more pixels than LARGE, parts with such sides are looked at: the noise is
+# known well enough from them.
+LARGE, PART = 1536 * 1536, 512
+# Of a volume of more voxels than the cube of this, parts with such sides.
+VOLUME_PART = 64
 
 
 class FirstResult(NamedTuple):
@@ -71,6 +83,76 @@ def refined_noise(noise: NoiseModel, results: Sequence[FirstResult]) -> tuple[No
     found = _model(noise, *_line(noise, values, squares))
     before, after = (float(np.mean(model.variance(values))) for model in (noise, found))
     return found, abs(after / before - 1) / 2
+
+
+def first_result(
+    denoise: Callable[[tf.Tensor], tf.Tensor], noisy: tf.Tensor, noise: NoiseModel, seed: draws.Seed
+) -> FirstResult:
+    """Denoise correlated noise before any tuning, and find how the denoiser answers to such noise.
+
+    It sees copies to which what makes the noise white is added, see `NoiseTensors.shown`: good enough to
+    estimate the noise once more, see `refined_noise`.
+
+    Args:
+        denoise: Images (1, H, W, C) to the same shape, wherever it runs; called for each copy.
+        noisy: (1, H, W, C).
+        noise: A first estimate of its noise, in the same units.
+        seed: Two integers, for the copies and the probe.
+
+    Example:
+
+    >>> noisy = tf.random.stateless_normal((1, 256, 256, 1), (0, 1))
+    >>> first = first_result(lambda images: images / 2, noisy, GaussianNoise(1.0), (0, 2))
+    >>> round(float(np.mean(first.probe * first.response)), 1)  # the derivative of a half
+    0.5
+    """
+    known = noise_of_batch(noise, 1, noisy.dtype)
+    known = known if known.is_white else known._replace(whitening=tf.ones([1], noisy.dtype))
+    # The probe has the noise's own level, and the difference the width of the loss's.
+    probe = known.probe(noisy, seed)
+    seen = known.shown(denoise, noisy, seed, _COPIES)
+    step = _WIDTH * probe
+    denoised, above, below = (seen(part) for part in (noisy, noisy + step, noisy - step))
+    parts = (denoised, noisy - denoised, probe, (above - below) / (2 * _WIDTH))
+    return FirstResult(*(part.numpy()[0].astype(np.float64) for part in parts))
+
+
+def refined_by(
+    first: Callable[[np.ndarray], FirstResult],
+    frame: np.ndarray,
+    noise: NoiseModel,
+    mask: np.ndarray | None = None,
+    *,
+    whole: bool = False,
+) -> tuple[NoiseModel, float]:
+    """Estimate the level of correlated noise once more, see `refined_noise`.
+
+    Args:
+        first: The first result of (a part of) the frame, (1, h, w, C).
+        frame: (H, W, C), or a volume; of a large one parts in its corners and middle are looked at.
+        noise: A first estimate of its noise, in the same units.
+        mask: True where a pixel does not count, of the frame's shape.
+        whole: Whether it must be looked at as a whole, for a denoiser of one size.
+
+    Returns:
+        The model, and the relative uncertainty of its variance.
+    """
+    parts = [np.s_[:, :]] if whole else _parts(frame.shape[:-1])
+    results = [first(frame[part][None])._replace(mask=None if mask is None else mask[part]) for part in parts]
+    return refined_noise(noise, results)
+
+
+def _parts(sides):
+    """Cut out what is looked at: the whole, or of a large frame parts in its corners and middle."""
+    volume = len(sides) == 3
+    if math.prod(sides) <= (VOLUME_PART**3 if volume else LARGE):
+        return [(slice(None),) * len(sides)]
+    parts = [min(VOLUME_PART, side) for side in sides] if volume else [min(PART, *sides)] * 2
+    places = [(0, 0, 1), (0, 1, 0), (0.5, 0.5, 0.5), (1, 0, 0), (1, 1, 1)]
+    if not volume:
+        places = [(0, 0), (0, 1), (0.5, 0.5), (1, 0), (1, 1)]
+    starts = [[int(p * (side - part)) for p, side, part in zip(place, sides, parts, strict=True)] for place in places]
+    return [tuple(slice(at, at + part) for at, part in zip(start, parts, strict=True)) for start in starts]
 
 
 def _counted(result):

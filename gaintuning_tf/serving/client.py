@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.images.array_layout import layout
 from gaintuning_tf.noise.models import NoiseModel
-from gaintuning_tf.serving.request_noise import noise_inputs, noise_of_frames, starts_at_zero
+from gaintuning_tf.serving.request_noise import noise_inputs, noise_of_frames, refined, starts_at_zero
 from gaintuning_tf.support.extras import required
 
 PROTOCOLS = ("grpc", "rest")
@@ -81,7 +81,7 @@ class ServingClient:
             InputError: The image cannot be used, or the server cannot be asked or refuses.
         """
         arrangement, frames = self._frames(image, axes, data_range)
-        return arrangement.image(self._predict(DENOISE, {"noisy": frames})["denoised"])
+        return arrangement.image(self._denoised(frames))
 
     def gaintune(
         self,
@@ -100,10 +100,10 @@ class ServingClient:
             sigma: Standard deviation of white Gaussian noise in the image's units; without it and `noise`, the
                 server estimates it.
             noise: `"auto"`, or another kind that `estimate_noise` knows: the noise of each frame is estimated here,
-                white or correlated, the same everywhere or growing with the signal, and sent along. It is
-                estimated from the image alone, where `gaintune` asks its network once more if the
-                noise is correlated. Or a noise model in the image's units. The server's model needs the
-                signature `gaintune_noise`, which takes channels for independent.
+                white or correlated, the same everywhere or growing with the signal, and sent along. The level of
+                correlated noise is then estimated once more, as `gaintune` does, for which the server is asked to
+                denoise six images more. Or a noise model in the image's units. The server's model needs the
+                signature `gaintune_noise`, which takes channels for independent, and the noise for sure.
             steps: Steps of tuning; 0 for the network as it is.
             axes: As for `denoise`.
             data_range: As for `denoise`.
@@ -127,9 +127,14 @@ class ServingClient:
             signature, known = GAINTUNE, {"sigma": np.full(len(frames), level, np.float32)}
         else:
             models = noise_of_frames(noise, frames, scale, arrangement.offset)
+            if noise == "auto" and steps:
+                models = refined(models, frames, self._denoised)
             signature, known = GAINTUNE_NOISE, noise_inputs(models)
         outputs = self._predict(signature, {"noisy": frames, **known, "steps": np.int32(steps)})
         return arrangement.image(outputs["denoised"]), outputs["sure"] * scale**2
+
+    def _denoised(self, frames):
+        return self._predict(DENOISE, {"noisy": frames})["denoised"]
 
     def _predict(self, signature, inputs):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -53,6 +54,42 @@ def noise_of_frames(noise: str | NoiseModel, frames: np.ndarray, scale: float, o
     # In the image's own units: a count is a whole number there.
     found = [estimate_noise(frame * scale + offset, kind) for frame in frames]
     return [one.scaled(1 / scale, -offset / scale) for one in found]
+
+
+def refined(
+    models: list[NoiseModel], frames: np.ndarray, denoise: Callable[[np.ndarray], np.ndarray]
+) -> list[NoiseModel]:
+    """Estimate the level of correlated noise once more from what a server's network makes of the frames.
+
+    As `gaintune` does here, see `residual_variance.refined_noise`: six images are asked for each frame whose
+    noise is correlated.
+
+    Args:
+        models: The noise of each frame.
+        frames: (N, H, W, C), in the same units.
+        denoise: Denoises images (1, h, w, C) there.
+
+    Returns:
+        The noise of each frame.
+    """
+    if all(model.correlation is None for model in models):
+        return models  # without TensorFlow
+    import tensorflow as tf
+
+    from gaintuning_tf.noise.residual_variance import first_result, refined_by
+    from gaintuning_tf.tuning.objective import FIRST_RESULT
+    from gaintuning_tf.tuning.windows import step_seed
+
+    def there(images):
+        return tf.constant(denoise(images.numpy()))
+
+    def refined_one(model, frame):
+        if model.correlation is None:
+            return model
+        seed = step_seed(0, FIRST_RESULT)
+        return refined_by(lambda part: first_result(there, tf.constant(part), model, seed), frame, model)[0]
+
+    return [refined_one(model, frame) for model, frame in zip(models, frames, strict=True)]
 
 
 def noise_inputs(models: list[NoiseModel]) -> dict[str, np.ndarray]:

@@ -38,8 +38,10 @@ MEMORY = 1.75e9
 # copies of them make the result, and so many the risk that results are judged by: more
 # copies gain little (docs/log/2026-11-26-noise-added-to-make-noise-white.md).
 RESULT_COPIES, JUDGED_COPIES = 16, 2
-# The copies of the result draw from this stream of random numbers.
+# The copies of the result draw from this stream of random numbers, and a first result from
+# the one before.
 RESULT = 1 << 28
+FIRST_RESULT = RESULT - 1
 # The sides of windows are multiples of this, and of what the network takes, so that those
 # that halve the resolution up to six times see them without padding.
 SIDE_UNIT = 64

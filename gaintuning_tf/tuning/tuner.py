@@ -16,18 +16,14 @@ from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.losses.base import Loss
 from gaintuning_tf.networks.network import NetworkLike
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel
-from gaintuning_tf.noise.residual_variance import FirstResult
+from gaintuning_tf.noise.residual_variance import FirstResult, first_result
 from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch, weights_of
 from gaintuning_tf.tuning.compiled import CompiledSteps, equal
 from gaintuning_tf.tuning.defaults import PLAIN_STEPS, PRIOR, ROUNDS, STEPS
-from gaintuning_tf.tuning.objective import JUDGED_COPIES, RESULT, RESULT_COPIES
+from gaintuning_tf.tuning.objective import FIRST_RESULT, RESULT_COPIES
 from gaintuning_tf.tuning.rounds import IMPLAUSIBLE, TuningRun
 from gaintuning_tf.tuning.steps import gain_steps
 from gaintuning_tf.tuning.windows import step_seed
-
-# A first result is looked at by differences of so many standard deviations of the noise
-# (docs/log/2026-11-26-noise-from-the-residual.md).
-FIRST_WIDTH = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,25 +253,14 @@ class GainTuner:
     def first_result(self, image: ArrayLike | tf.Tensor, noise: NoiseModel, *, seed: int = 0) -> FirstResult:
         """Denoise correlated noise before any tuning, and find how the network answers to such noise.
 
-        The gains are as they are. The network sees copies to which what makes the noise white is
-        added, see `NoiseTensors.shown`: good enough to estimate the noise once more
-        (`residual_variance.refined_noise`).
+        The gains are as they are, see `noise.residual_variance.first_result`.
 
         Args:
             image: (1, H, W, C).
             noise: A first estimate of its noise.
             seed: That of the copies and of the probe.
         """
-        noisy = self._checked(image)
-        known = noise_of_batch(noise, 1, noisy.dtype)
-        known = known if known.is_white else known._replace(whitening=tf.ones([1], noisy.dtype))
-        # The probe has the noise's own level, and the difference the width of the loss's.
-        probe = known.probe(noisy, step_seed(seed, RESULT - 1))
-        seen = known.shown(self._compiled.denoise, noisy, step_seed(seed, RESULT - 1), JUDGED_COPIES)
-        step = FIRST_WIDTH * probe
-        denoised, above, below = (seen(part) for part in (noisy, noisy + step, noisy - step))
-        parts = (denoised, noisy - denoised, probe, (above - below) / (2 * FIRST_WIDTH))
-        return FirstResult(*(part.numpy()[0].astype(np.float64) for part in parts))
+        return first_result(self._compiled.denoise, self._checked(image), noise, step_seed(seed, FIRST_RESULT))
 
     def reset(self) -> None:
         """Set the gains to one and the optimizer to its start, for the next image."""

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from gaintuning_tf.noise import residual_variance
 from gaintuning_tf.noise.models import GaussianNoise, PoissonGaussianNoise
-from gaintuning_tf.noise.residual_variance import FirstResult, refined_noise
+from gaintuning_tf.noise.residual_variance import FirstResult, refined_by, refined_noise
 from helpers import correlations
 
 RNG = np.random.default_rng(0)
@@ -76,3 +77,37 @@ def test_a_denoiser_that_answers_the_wrong_way_leaves_the_estimate_and_says_noth
     noise = GaussianNoise(10.0, correlation=correlations.BLURRED)
     none, probe = np.zeros((32, 32, 1)), np.ones((32, 32, 1))
     assert refined_noise(noise, [FirstResult(none, none, probe, -probe)]) == (noise, 1.0)
+
+
+FIRST_GUESS = GaussianNoise(3.0, correlation=correlations.GREY)
+
+
+def all_taken_out(part):
+    """The first result of a denoiser whose image is zero."""
+    image = part[0].astype(float)
+    return FirstResult(0 * image, image, image, 0 * image)
+
+
+@pytest.fixture
+def frame():
+    """Noise that is weaker at the borders than between them and the middle."""
+    image = np.full((80, 60, 1), 5.0)
+    image[:16, :16] = image[:16, -16:] = image[-16:, :16] = image[-16:, -16:] = image[32:48, 22:38] = 2.0
+    return image
+
+
+def test_a_large_image_is_looked_at_in_its_corners_and_its_middle(frame, monkeypatch):
+    monkeypatch.setattr(residual_variance, "LARGE", 80 * 60 - 1)
+    monkeypatch.setattr(residual_variance, "PART", 16)
+    assert refined_by(all_taken_out, frame, FIRST_GUESS)[0].sigma == pytest.approx(2.0)
+    mask = np.zeros(frame.shape, bool)
+    frame[:8, :16] = 100.0
+    mask[:8, :16] = True
+    assert refined_by(all_taken_out, frame, FIRST_GUESS, mask)[0].sigma == pytest.approx(2.0)
+
+
+def test_a_smaller_image_and_one_for_a_denoiser_of_one_size_are_looked_at_whole(frame, monkeypatch):
+    whole = np.mean(frame**2) ** 0.5
+    assert refined_by(all_taken_out, frame, FIRST_GUESS)[0].sigma == pytest.approx(whole)
+    monkeypatch.setattr(residual_variance, "LARGE", 100)
+    assert refined_by(all_taken_out, frame, FIRST_GUESS, whole=True)[0].sigma == pytest.approx(whole)
