@@ -199,6 +199,7 @@ def _denoise(options, image, reference, pixels, axes, metadata):
     summary = _summary(options, result, time.perf_counter() - start)
     summary |= {"noise_evidence": list(result.evidence), "bad_pixels": result.bad_pixels.counts()}
     summary |= {"bad_pixels_text": words, "worse_than_input": result.worse_than_input.tolist()}
+    summary |= {"not_tuned": [why or None for why in result.not_tuned], "not_tuned_text": max(result.not_tuned)}
     summary["residual"] = [residual.to_json() for residual in result.residuals]
     summary["residual_text"] = result.residuals[0].words
     scores = _scores(result, image, reference)

@@ -197,7 +197,8 @@ def _summary(options, result, seconds):
     )
     summary["failed"] = [{"frame": number, "reason": reason} for number, reason in result.failed.items()]
     summary |= {"bad_pixels": result.column("bad_pixels"), "bad_pixels_text": result.bad_pixels()}
-    summary |= {name: result.column(name) for name in ("noise_variance", "worse_than_input", "residual")}
+    summary |= {name: result.column(name) for name in ("noise_variance", "worse_than_input", "residual", "not_tuned")}
+    summary["not_tuned_text"] = result.not_tuned()
     if result.tuned_on is not None:
         summary["tuned_on"] = result.tuned_on
     psnr = stack_psnr(result.rows, result.layout.data_range)

@@ -12,7 +12,7 @@ from gaintuning_tf.cli.common import AUTO, loss_of
 # Earlier names of `risk_before` and `risk_after`, which programs that read the JSON may know.
 FORMER = ("risk_pretrained", "risk_tuned")
 # What is for programs alone: a page has the same in words.
-_NUMBERS = (*FORMER, "correlation", "noise_evidence", "residual")
+_NUMBERS = (*FORMER, "correlation", "noise_evidence", "residual", "not_tuned")
 
 
 def summary_of(
@@ -61,7 +61,8 @@ def summary_of(
 
 def facts(summary: dict) -> dict:
     """Make a summary names and values to show."""
-    hidden = (*_NUMBERS, "bad_pixels", *(() if summary.get("bad_pixels_text") else ("bad_pixels_text",)))
+    empty = [name for name in ("bad_pixels_text", "not_tuned_text") if not summary.get(name)]
+    hidden = (*_NUMBERS, "bad_pixels", *empty)
     shown = {name: value for name, value in summary.items() if name not in hidden}
     rounded = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in shown.items()}
     return {name.removesuffix("_text").replace("_", " "): value for name, value in rounded.items()}

@@ -16,7 +16,7 @@ from gaintuning_tf.denoising.shipped_network import ShippedNetwork, run_frame
 from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.images.bad_pixels import PixelRules, common_extent, frame_extent, words_of
 from gaintuning_tf.images.frame_order import FrameOrder
-from gaintuning_tf.noise.residuals import worse_words
+from gaintuning_tf.noise.residuals import of_frames, worse_words
 
 if TYPE_CHECKING:
     import keras
@@ -151,6 +151,8 @@ def _block(frames, recipe, channels, how, block, *, extent, network, block_id):
     elif result.row["bad_pixels"]:
         words = words_of(result.row["bad_pixels"], block.size, job.rules.hot, result.row["constant_at"])
         warnings.warn(f"frame {number}: {words}", GainTuningWarning, stacklevel=2)
+    if result.row.get("not_tuned"):
+        warnings.warn(of_frames(result.row["not_tuned"], [number]), GainTuningWarning, stacklevel=2)
     if result.row.get("worse_than_input"):
         words = worse_words(result.row["risk_after"], result.row["noise_variance"], [number])
         warnings.warn(words, GainTuningWarning, stacklevel=2)

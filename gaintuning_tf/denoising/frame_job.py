@@ -50,8 +50,8 @@ class FrameResult:
         row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`; if it did not fail, `noise`
             (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in
             units of the image; `worse_than_input`, whether the latter is larger than `noise_variance`, and `residual`,
-            what was taken out, see `Residual.to_json`; and `bad_pixels`, how many do not count, by kind, and
-            `constant_at`, the values of constant areas.
+            what was taken out, see `Residual.to_json`; `not_tuned`, why nothing was tuned, or None; and
+            `bad_pixels`, how many do not count, by kind, and `constant_at`, the values of constant areas.
         pretrained: The network's output before tuning, as `image`; where asked for.
         mask: True where a pixel does not count, of the image's shape; None if all do.
     """
@@ -138,7 +138,7 @@ class FrameJob:
         row = self._row(prepared, image, tuned, before)
         found = tuner.judge(frame, noise, tuned, mask)
         row |= {"noise_variance": found.variance, "worse_than_input": found.worse}
-        row["residual"] = found.residual.to_json()
+        row |= {"residual": found.residual.to_json(), "not_tuned": tuner.why_not_tuned(noise) or None}
         pretrained = self._restored(tuned.pretrained, image, prepared.bad) if self.keep_pretrained else None
         denoised = self._restored(tuned.denoised, image, prepared.bad)
         return FrameResult(number, denoised, tuned.gains, row, pretrained, prepared.bad.mask)
@@ -244,6 +244,8 @@ def shared_gains(
         KeyboardInterrupt: Ctrl-C.
     """
     usable = _evenly_spread(job, tuner, read, count)
+    # What is tuned on noise that no model fits is for no frame.
+    usable = [frame for frame in usable if not tuner.why_not_tuned(frame.noise)] or usable
     chosen = [frame.number for frame in usable]
     frames, models = np.stack([frame.frame for frame in usable]), [frame.noise for frame in usable]
     masks = [np.zeros(frame.frame.shape, bool) if frame.mask is None else frame.mask for frame in usable]
@@ -254,8 +256,10 @@ def shared_gains(
     return flat(gains), chosen, len(history.risk)
 
 
-def noise_of_all(job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndarray]) -> tuple[NoiseModel, float]:
-    """Estimate one noise for all frames: of `NOISE_FRAMES` of them, evenly spread, that of the median variance.
+def of_one_noise(job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndarray]) -> FrameJob:
+    """Estimate one noise for all frames, and tune on that.
+
+    Of `NOISE_FRAMES` of them, evenly spread, it is that of the median variance.
 
     Args:
         job: How.
@@ -263,7 +267,7 @@ def noise_of_all(job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndar
         read: The frame of a number.
 
     Returns:
-        The noise in the units of the stack, and its doubt, see `FrameTuner.doubt`.
+        How, with the noise in the units of the stack, how sure it is, and why nothing is tuned if no model fits.
 
     Raises:
         InputError: No frame can be used.
@@ -271,7 +275,9 @@ def noise_of_all(job: FrameJob, tuner: FrameTuner, read: Callable[[int], np.ndar
     usable = _evenly_spread(job, tuner, read, NOISE_FRAMES)
     usable.sort(key=lambda prepared: float(np.mean(prepared.noise.variance(prepared.frame))))
     noise = usable[len(usable) // 2].noise
-    return noise.scaled(job.layout.data_range, job.layout.offset), tuner.doubt(noise)
+    known = noise.scaled(job.layout.data_range, job.layout.offset)
+    found = {"noise": known, "doubt": tuner.doubt(noise), "unfit": tuner.why_not_tuned(noise)}
+    return dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, **found))
 
 
 def _evenly_spread(job, tuner, read, count):

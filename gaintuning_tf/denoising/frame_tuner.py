@@ -111,6 +111,7 @@ class FrameTuner:
         self.start_values = _start(self.network, frames)
         self.estimates: dict[int, NoiseEstimate] = {}
         self._doubts: dict[NoiseModel, float] = {}
+        self._unfit: dict[NoiseModel, str] = {}
         self._given = recipe.given_noise(scale, offset, frames)
         known = self._given[0] if self._given else None
         if known is None and recipe.noise == "poisson":
@@ -188,6 +189,7 @@ class FrameTuner:
             found = dataclasses.replace(found, noise=noise.scaled(self.scale, self.offset), uncertainty=doubt)
             self._doubts[noise] = max(doubt, LEAST_DOUBT)
         self.estimates[number] = found
+        self._unfit[noise] = found.unfit
         return noise
 
     @property
@@ -202,6 +204,15 @@ class FrameTuner:
             noise: As `noise` returned it.
         """
         return self._doubts.get(noise, self.recipe.doubt)
+
+    def why_not_tuned(self, noise: NoiseModel) -> str:
+        """Say why nothing is tuned under a noise that was given or found: no model fits; empty if it is tuned.
+
+        Args:
+            noise: As `noise` returned it.
+        """
+        unfit = self._unfit.get(noise, self.recipe.unfit)
+        return unfit if unfit and self.recipe.steps != 0 and self.denoiser.tuner.loss.needs_noise else ""
 
     def without_gains(self) -> keras.Model:
         """Make a model of the network without gains or contrast."""
@@ -241,12 +252,16 @@ class FrameTuner:
             noise: Its noise in the same units.
             start: Gains and contrast to start from; ones if empty.
             mask: True where a pixel does not count, of the frame's shape.
-            steps: By default the recipe's.
+            steps: By default the recipe's; none where `why_not_tuned` has a reason: then the network sees the image
+                with noise added that makes correlated noise white, if that is better.
             callbacks: See `GainTuner.tune`.
             progress: Whether to show a bar.
         """
         mask = None if mask is None else mask[None]
-        options = {"doubt": self.doubt(noise), **self._options(noise, steps, mask, callbacks, progress)}
+        unfit = bool(self.why_not_tuned(noise))
+        options = self._options(noise, 0 if unfit else steps, mask, callbacks, progress)
+        # What is known of the noise is at least shown to the network.
+        options |= {"doubt": self.doubt(noise), "whiten": unfit}
         return self._denoiser(_is_of_counts(noise)).tune(frame[None], start, **options)
 
     def tune_together(
@@ -259,13 +274,14 @@ class FrameTuner:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         progress: bool = False,
     ) -> tuple[list[np.ndarray], TuningHistory]:
-        """Tune one set of gains on several frames (N, H, W, C), each with its noise.
+        """Tune one set of gains on several frames (N, H, W, C), each with its noise, unless no model fits any.
 
         Returns:
             Gains and contrast, and the `TuningHistory`.
         """
         known, doubts = stacked(noise), [self.doubt(one) for one in noise]
-        options = {"doubt": doubts, **self._options(known, None, mask, callbacks, progress)}
+        steps = 0 if all(map(self.why_not_tuned, noise)) else None
+        options = {"doubt": doubts, **self._options(known, steps, mask, callbacks, progress)}
         return self._denoiser(_is_of_counts(known)).gains(frames, start, **options)
 
     def judge(
@@ -322,7 +338,7 @@ class _Denoiser:
         if start:
             self.tuner.set_gains(start)
         history = self.tuner.tune(frame, window=WINDOW, **options)
-        unchanged = not start and history.risk.size == 0
+        unchanged = not start and history.risk.size == 0 and not options["whiten"]
         denoised = pretrained if unchanged else self._denoise(frame)
         return TunedFrame(denoised, pretrained, self.tuner.gains(), history)
 

@@ -20,7 +20,7 @@ from gaintuning_tf.images.bad_pixels import MISSING, BadPixels, PixelRules, find
 from gaintuning_tf.losses.base import RiskEstimate
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel, stacked
-from gaintuning_tf.noise.residuals import Residual, worse_words
+from gaintuning_tf.noise.residuals import Residual, of_frames, worse_words
 from gaintuning_tf.tuning.defaults import PRIOR
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class GainTuningResult:
         residuals: Of each frame what was taken out, beside the noise, see `gaintuning_tf.noise.Residual`.
         worse_than_input: Whether the risk is larger than the noise, () or (frames,): then the result is
             worse than the input.
+        not_tuned: Of each frame why nothing was tuned, empty where there is no reason: noise that was to be
+            found fits no model, see `gaintuning_tf.noise.NoiseEstimate.unfit`.
     """
 
     denoised: np.ndarray
@@ -68,6 +70,7 @@ class GainTuningResult:
     evidence: Sequence[dict[str, Any]] = ()
     residuals: Sequence[Residual] = ()
     worse_than_input: np.ndarray = dataclasses.field(default_factory=lambda: np.array(False))
+    not_tuned: Sequence[str] = ()
 
     def plot(self) -> Figure:
         """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
@@ -109,7 +112,8 @@ def gaintune(
     Pixels that do not count are left out of the range, the noise and the risk, and their surroundings
     take their place for the network: masked ones, and areas of one value and hot or dead pixels, which are found, see
     `gaintuning_tf.images.find_bad_pixels`. What was found is said in a `GainTuningWarning`. So is a result whose
-    risk is larger than the noise: it is worse than the input.
+    risk is larger than the noise: it is worse than the input. And noise with stripes or waves, which no model
+    fits: then nothing is tuned, unless sigma or noise are given.
 
     Args:
         image: Noisy; (H, W), (H, W, 1), (H, W, 3), for a network of volumes (D, H, W), or what `axes` describes; any
@@ -191,8 +195,11 @@ def gaintune(
 
     evidence = [tuner.estimates[number].to_json() for number in sorted(tuner.estimates)]
     found = [tuner.judge(*each) for each in zip(frames, models, tuned, masks, strict=True)]
+    not_tuned = [tuner.why_not_tuned(known) for known in models]
+    _say_if_not_tuned(not_tuned)
     _say_if_worse(found)
-    return _result(arrangement, tuned, models, tuner.without_gains(), restored, bad, evidence, found)
+    result = _result(arrangement, tuned, models, tuner.without_gains(), restored, bad, evidence, found)
+    return dataclasses.replace(result, not_tuned=not_tuned)
 
 
 def _say(bad, noisy, hot):
@@ -200,6 +207,14 @@ def _say(bad, noisy, hot):
     found = bad._replace(kinds=np.where(bad.kinds == MISSING, 0, bad.kinds))
     words = found.words(noisy, hot)
     if words:
+        warnings.warn(words, GainTuningWarning, stacklevel=3)
+
+
+def _say_if_not_tuned(reasons):
+    """Warn of frames on which nothing was tuned, with the reason of the first."""
+    frames = [number for number, reason in enumerate(reasons) if reason]
+    if frames:
+        words = of_frames(reasons[frames[0]], frames if len(reasons) > 1 else [])
         warnings.warn(words, GainTuningWarning, stacklevel=3)
 
 

@@ -22,6 +22,7 @@ class Recipe:
     Attributes:
         sigma, noise, loss, prior, contrast, steps, seed: See `gaintune`.
         doubt: Relative standard deviation of the variance of noise that is given; 0 if it is sure.
+        unfit: Why nothing is tuned under noise that is given; empty if there is no reason.
 
     Raises:
         InputError: The loss is not for such noise.
@@ -35,6 +36,7 @@ class Recipe:
     steps: int | None = None
     seed: int = 0
     doubt: float = 0.0
+    unfit: str = ""
 
     def __post_init__(self):
         if self.example is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from gaintuning_tf.denoising.frame_job import ON_FAILURE, FrameResult, frame_job, noise_of_all, shared_gains
+from gaintuning_tf.denoising.frame_job import ON_FAILURE, FrameResult, frame_job, of_one_noise, shared_gains
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.denoising.run_settings import run_settings
@@ -29,7 +29,7 @@ from gaintuning_tf.images.files import load_image
 from gaintuning_tf.images.stack_files import Stack, open_stack
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.models import NoiseModel
-from gaintuning_tf.noise.residuals import worse_words
+from gaintuning_tf.noise.residuals import of_frames, worse_words
 from gaintuning_tf.tuning.defaults import PRIOR
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ class StackResult:
             return ""
         worst = max(rows, key=lambda row: row["risk_after"])
         return worse_words(worst["risk_after"], worst["noise_variance"], [row["frame"] for row in rows])
+
+    def not_tuned(self) -> str:
+        """Say in one line on which frames nothing was tuned, and why; empty if there is none."""
+        rows = [row for row in self.rows if row.get("not_tuned")]
+        return of_frames(rows[0]["not_tuned"], [row["frame"] for row in rows]) if rows else ""
 
     def column(self, name: str) -> list:
         """List one figure of all frames, such as `"risk_after"`: None for those that failed."""
@@ -235,8 +240,7 @@ def denoise_stack(
         )
         opened.enter_context(record)
         if one_noise:
-            known, doubt = noise_of_all(job, tuner, stack.masked)
-            job = dataclasses.replace(job, recipe=dataclasses.replace(recipe, noise=known, doubt=doubt))
+            job = of_one_noise(job, tuner, stack.masked)
             tuner = job.tuner(network)
         _Run(stack, job, tuner, record, scores, listeners, progress).all(network, share_gains, warm_start, client)
         result = StackResult(Path(output), job.layout, tuner, record, hot)
@@ -246,7 +250,7 @@ def denoise_stack(
         if gains:
             result.save_gains(gains)
         record.commit()
-    for found in filter(None, (result.bad_pixels(), result.worse())):
+    for found in filter(None, (result.bad_pixels(), result.not_tuned(), result.worse())):
         warnings.warn(found, GainTuningWarning, stacklevel=2)
     return result
 

@@ -14,6 +14,7 @@ May import: `errors` only.
 - `models`: noise models, and the line of their variance.
 - `residual_variance`: the level of noise once more, from the residual of a first result.
 - `residuals`: what was taken out, beside the noise model.
+- `structure`: noise that no model fits: stripes and waves.
 - `tensors`: noise in a graph: its level, fresh draws, the standard error of a risk.
 - `variance_line`: the variance as a line of the mean, estimated.
 - `volumes`: volumes as planes, and whether noise goes on from plane to plane.

@@ -14,4 +14,5 @@ from .models import (
     stacked as stacked,
 )
 from .residuals import Residual as Residual, examine_residual as examine_residual
+from .structure import Structure as Structure, structure_of as structure_of
 from .tensors import NoiseTensors as NoiseTensors, noise_tensors as noise_tensors

@@ -12,6 +12,7 @@ from gaintuning_tf.noise.correlation import nearest_correlation, text_of
 from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.details import detail_floors, detail_level
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
+from gaintuning_tf.noise.structure import structure_of
 from gaintuning_tf.noise.variance_line import variance_groups, variance_line
 from gaintuning_tf.noise.volumes import side_by_side
 
@@ -30,6 +31,7 @@ GROWTH, NEAR, MOST, STRAIGHT, QUIET = 1.75, 0.3, 0.7, 0.8, 0.1
 # In images with a shorter side than this, there is too little to tell one kind of noise
 # from another.
 SMALLEST = 64
+_UNFIT = "nothing was tuned; with --sigma or --noise (sigma=, noise=), it is taken for noise of that kind"
 # Shares of pixels at the ends of the range that are worth a word.
 CLIPPED = 1e-3
 
@@ -48,6 +50,8 @@ class NoiseEstimate:
         clipped_high: The largest, likewise.
         counts: The unit that all values are whole multiples of, if the noise is that of counts.
         uncertainty: Relative standard deviation of the variance, as far as it is known.
+        structure: What else the noise has that no model fits, in words: stripes or waves, see
+            `structure_of`. Empty if nothing was seen.
     """
 
     noise: NoiseModel
@@ -58,6 +62,7 @@ class NoiseEstimate:
     clipped_high: tuple[float, float]
     counts: float | None
     uncertainty: float
+    structure: str = ""
 
     @property
     def words(self) -> str:
@@ -70,7 +75,13 @@ class NoiseEstimate:
         'white, the same everywhere'
         """
         parts = [text_of(getattr(self.noise, "correlation", None)), self._dependence()]
-        return ", ".join([*parts, *self._clipping()])
+        unfit = [f"with {self.structure}, which no model fits"] if self.structure else []
+        return ", ".join([*parts, *self._clipping(), *unfit])
+
+    @property
+    def unfit(self) -> str:
+        """Say why tuning is not to be done on this noise, and what to do; empty if a model fits."""
+        return f"the noise has {self.structure}, which no model fits: {_UNFIT}" if self.structure else ""
 
     def to_json(self) -> dict[str, Any]:
         """Give the evidence as what JSON knows."""
@@ -100,6 +111,9 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
       theirs, see `autocovariance`;
     - signal-dependent, where the variance grows with the mean along a line, see `variance_line`;
     - counts, where that line goes through zero and all values are multiples of its slope.
+
+    What is alike all over the image, stripes of rows or columns and waves, fits none of them, and is said:
+    see `structure_of`.
 
     The level of white noise is that of the quietest of small blocks: structure adds to all
     but a few. That of correlated noise is the level of the finest details times the ratio of
@@ -136,7 +150,18 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
         counts = None
     black = -line[1] / line[0] if line is not None and line[1] < 0 else None
     low, high = ((float(end), float(np.mean(counted == end))) for end in (counted.min(), counted.max()))
-    return NoiseEstimate(noise, growth, ratio, black, low, high, counts, doubt)
+    structure = _structure(values, masked, noise)
+    return NoiseEstimate(noise, growth, ratio, black, low, high, counts, doubt, structure)
+
+
+def _structure(values, masked, noise):
+    """Put into words what the noise has beside that of the model; nothing is seen of it in small images."""
+    if min(values.shape[:2]) < SMALLEST:
+        return ""
+    mean = np.mean(values if masked is None else values[~masked])
+    values = values if masked is None else np.where(masked, mean, values)
+    found = structure_of(values, float(np.mean(noise.variance(values))))
+    return found.words if found else ""
 
 
 def _correlated(values, masked, ratio, details):

@@ -171,13 +171,24 @@ def worse_words(risk: float, variance: float, frames: Sequence[int] = ()) -> str
     frames 3, 7: the result is estimated to be worse than the input, a squared error of 900 where that has 400: check
     that the network takes images of this range ...
     """
-    listed = ", ".join(map(str, frames[:_LISTED]))
-    more = f" and {len(frames) - _LISTED} more" if len(frames) > _LISTED else ""
-    where = f"frame{'s' * (len(frames) > 1)} {listed}{more}: " if frames else ""
-    return (
-        f"{where}the result is estimated to be worse than the input, a squared error of {risk:.4g} where that has "
+    words = (
+        f"the result is estimated to be worse than the input, a squared error of {risk:.4g} where that has "
         f"{variance:.4g}: {_ADVICE}"
     )
+    return of_frames(words, frames)
+
+
+def of_frames(words: str, frames: Sequence[int]) -> str:
+    """Put in front of a sentence of which frames it is: the first five, and how many more.
+
+    Example:
+
+    >>> of_frames("nothing was tuned", [2, 3, 5, 7, 11, 13]), of_frames("nothing was tuned", [])
+    ('frames 2, 3, 5, 7, 11 and 1 more: nothing was tuned', 'nothing was tuned')
+    """
+    listed = ", ".join(map(str, frames[:_LISTED]))
+    more = f" and {len(frames) - _LISTED} more" if len(frames) > _LISTED else ""
+    return f"frame{'s' * (len(frames) > 1)} {listed}{more}: {words}" if frames else words
 
 
 def _by_brightness(values, brightness, noise):

@@ -59,12 +59,17 @@ def noise_section(result: GainTuningResult) -> list[str]:
     missing = "" if groups else " The image is too small, or too even, for its variance by brightness."
     return [
         f"<h2>The noise{several}</h2>",
-        f"<p>{html.escape(source)}{missing}</p>",
+        f"<p>{html.escape(source)}{missing}{_reason(result)}</p>",
         table([{"": _EVIDENCE[name], " ": _text(value)} for name, value in _known(evidence)], head=False),
         f"<p>{_FIGURE}</p>",
         figure_image(noise_figure(noise, groups, residual.by_brightness)),
         f"<p>After tuning, what was taken out: {html.escape(residual.words)}.</p>",
     ]
+
+
+def _reason(result):
+    """Say why nothing was tuned, if there is a reason."""
+    return f" {html.escape(result.not_tuned[0])}." if any(result.not_tuned[:1]) else ""
 
 
 def first_noise_figure(result: GainTuningResult) -> Figure:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gaintuning_tf.errors import GainTuningWarning, InputError
-from gaintuning_tf.noise.automatic import SMALLEST
+from gaintuning_tf.noise.automatic import SMALLEST, examine_noise
 from gaintuning_tf.noise.correlation import ROUNDING, joined_correlations
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
@@ -37,7 +37,7 @@ def noise_of_frames(noise: str | NoiseModel, frames: np.ndarray, scale: float, o
         offset: Value of the image that is 0 to the network.
 
     Raises:
-        InputError: It cannot be estimated, or is that of another number of frames.
+        InputError: It cannot be estimated, no model fits it, or it is that of another number of frames.
 
     Example:
 
@@ -50,10 +50,24 @@ def noise_of_frames(noise: str | NoiseModel, frames: np.ndarray, scale: float, o
             raise InputError(f"expected one noise, or one for each of {len(frames)} frames, received {noise.images}")
         return noise.scaled(1 / scale, -offset / scale).each(len(frames))
     small = noise == "auto" and min(frames.shape[-3:-1]) < SMALLEST
-    kind = "gaussian" if small else noise
     # In the image's own units: a count is a whole number there.
-    found = [estimate_noise(frame * scale + offset, kind) for frame in frames]
+    images = [frame * scale + offset for frame in frames]
+    if noise == "auto" and not small:
+        found = [_examined(image) for image in images]
+    else:
+        found = [estimate_noise(image, "gaussian" if small else noise) for image in images]
     return [one.scaled(1 / scale, -offset / scale) for one in found]
+
+
+def _examined(image):
+    """Find noise of any kind; refuse such as no model fits, for what a server tunes on is said by models."""
+    found = examine_noise(image)
+    if found.structure:
+        raise InputError(
+            f"expected noise that a model fits, received an image with {found.structure}: give sigma or a noise model, "
+            "or denoise() it without tuning"
+        )
+    return found.noise
 
 
 def refined(

@@ -41,6 +41,7 @@ class TuningRun:
         inputs: What is looked at, not yet prepared.
         steps: The steps of each round.
         seed: The seed of the whole tuning.
+        whiten: Whether it is looked for how the network is to see correlated noise without steps, too.
 
     Attributes:
         start: The values at the start.
@@ -48,9 +49,9 @@ class TuningRun:
         interrupted: Whether Ctrl-C ended it.
     """
 
-    def __init__(self, compiled: CompiledSteps, inputs: RoundInputs, steps: int, seed: int):
+    def __init__(self, compiled: CompiledSteps, inputs: RoundInputs, steps: int, seed: int, *, whiten: bool = False):
         self._compiled, self._functions = compiled, compiled.functions(inputs.noise)
-        self._inputs, self._steps = inputs, steps
+        self._inputs, self._steps, self._whiten = inputs, steps, whiten
         self._seed = tf.constant(int(seed) % 2**63, tf.int64)
         self._best = compiled.nothing_seen()
         self._mean_risk = math.nan
@@ -100,7 +101,7 @@ class TuningRun:
     def _unprepared(self):
         """Find the reference without steps, and where gains came from elsewhere, how the image is seen with them."""
         as_it_is, noise = None, self._inputs.noise
-        if equal(self.start, self._compiled.steps.initial()[0]):
+        if not self._whiten and equal(self.start, self._compiled.steps.initial()[0]):
             # The network as it is sees the image as it is: one copy says what all would.
             self._inputs = self._inputs._replace(noise=noise._replace(whitening=()))
             self._functions = self._compiled.functions(self._inputs.noise)

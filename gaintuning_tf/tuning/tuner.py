@@ -163,6 +163,7 @@ class GainTuner:
         window: int | None = None,
         mask: ArrayLike | None = None,
         doubt: ArrayLike = 0.0,
+        whiten: bool = False,
     ) -> TuningHistory:
         """Tune the gains on `image`, from the values they have.
 
@@ -192,6 +193,8 @@ class GainTuner:
                 them. By default all count.
             doubt: Relative standard deviation of the noise's variance, where that is an estimate, a number or one per
                 image: the risk is then no better known, however large the image, and the prior weighs more.
+            whiten: Whether, without steps too, it is looked for how much noise is added to correlated noise before the
+                network sees it (`NoiseTensors.shown`), as it is before the first step, and with gains from elsewhere.
 
         Returns:
             What happened. `KeyboardInterrupt` ends tuning early and is not raised.
@@ -209,7 +212,7 @@ class GainTuner:
         if int(steps) != steps or steps < 0:
             raise InputError(f"expected steps to be a whole number of at least 0, received {steps!r}")
         inputs = self._steps.unprepared(noisy, noise, self._steps.objective.windows(noisy, window))
-        run = TuningRun(self._compiled, inputs, int(steps), seed)
+        run = TuningRun(self._compiled, inputs, int(steps), seed, whiten=whiten)
         before, after = run.rounds(rounds, callbacks, progress=progress)
         added = run.noise.whitening if np.any(run.noise.whitening) else ()
         self._shown = run.noise._replace(weights=(), doubt=(), whitening=added), seed

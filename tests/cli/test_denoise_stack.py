@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,6 +233,27 @@ def test_pixels_that_cannot_be_left_out_are_refused_in_one_line(at, tmp_path, ca
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
     assert not (tmp_path / "out.tif").exists()
+
+
+def test_noise_that_no_model_fits_is_said_though_quiet_and_is_in_the_json(at, capsys):
+    rng = np.random.default_rng(0)
+    striped = (100 + 9 * rng.standard_normal((2, 64, 64)) + 9 * rng.standard_normal((2, 64, 1))).astype(np.float32)
+    np.save("two.npy", striped)
+    np.save("one.npy", striped[0])
+    command = ["--model", str(at / "m.keras"), "--steps", "1", "--quiet", "--json", "--data-range", "255"]
+    for name, more, frames, count in (
+        ("one", ["--report", "a.html"], "", 1),
+        ("two", ["--axes", "TYX"], "frames 0, 1: ", 2),
+    ):
+        assert main(["denoise", f"{name}.npy", "-o", f"{name}-out.npy", *command, *more]) == 0
+        out, err = capsys.readouterr()
+        lines = [line for line in err.splitlines() if "no model fits" in line]
+        assert len(lines) == 1 and lines[0].startswith(f"warning: {frames}the noise has stripes along the rows")
+        summary = json.loads(out)
+        assert [why.split(",")[0] for why in summary["not_tuned"]] == ["the noise has stripes along the rows"] * count
+        assert lines[0] == f"warning: {summary['not_tuned_text']}"
+        assert summary["steps"] == 0
+    assert "which no model fits: nothing was tuned" in Path("a.html").read_text()
 
 
 def test_a_result_worse_than_its_input_is_said_though_quiet_and_is_in_the_json(at, capsys):

@@ -39,6 +39,52 @@ def noisy(photograph):
     return (255 * photograph + noise).round().clip(0, 255).astype("uint8")
 
 
+@pytest.fixture
+def striped(noisy):
+    """A frame with stripes, and one without, (2, 96, 80)."""
+    stripes = SIGMA * np.random.default_rng(1).standard_normal((96, 1))
+    return np.stack([(noisy + stripes).round().clip(0, 255).astype("uint8"), noisy])
+
+
+UNFIT = "the noise has stripes along the rows, .* which no model fits: nothing was tuned; with --sigma"
+
+
+def test_on_noise_that_no_model_fits_nothing_is_tuned_and_it_is_said(network, striped):
+    with pytest.warns(GainTuningWarning, match=f"frame 0: {UNFIT}"):
+        result = gaintune(striped, network, axes="TYX", steps=2, progress=False)
+    assert result.not_tuned[0].startswith("the noise has stripes") and result.not_tuned[1] == ""
+    np.testing.assert_array_equal(result.denoised[0], result.pretrained[0])
+    assert np.isnan(result.history["risk"][0]).all() and np.isfinite(result.history["risk"][1]).all()
+    # A noise that is given is not looked at, and no tuning needs no reason.
+    for options in ({"noise": "gaussian", "steps": 1}, {"sigma": 20, "steps": 1}, {"steps": 0}):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "the noise has")
+            result = gaintune(striped[0], network, progress=False, **options)
+        assert list(result.not_tuned) == [""]
+
+
+# Gains that are shared are tuned on the frames that a model fits, and hold for all.
+@pytest.mark.parametrize(
+    ("frames", "option", "untuned", "moved"),
+    [
+        ([0, 1], {}, [0], [False, True]),
+        ([0, 1], {"share_gains": 2}, [0], [True, True]),
+        ([0, 0], {"share_gains": 2}, [0, 1], [False, False]),
+        ([0, 0], {"one_noise": True}, [0, 1], [False, False]),
+    ],
+)
+def test_a_movie_says_of_which_frames_no_model_fits_the_noise(
+    network, striped, tmp_path, frames, option, untuned, moved
+):
+    np.save(tmp_path / "in.npy", striped[frames])
+    options = {"axes": "TYX", "steps": 1, "progress": False, **option}
+    with pytest.warns(GainTuningWarning, match=UNFIT):
+        result = denoise_stack(tmp_path / "in.npy", tmp_path / "out.npy", network, **options)
+    assert [row["frame"] for row in result.rows if row["not_tuned"]] == untuned
+    assert result.not_tuned().startswith("frame 0: the" if untuned == [0] else "frames 0, 1: the")
+    assert [any(np.any(gains != 1) for gains in result.gains(number)) for number in range(2)] == moved
+
+
 def test_a_network_of_another_scale_is_said_to_do_harm_and_a_good_one_is_not(network, scaled, noisy):
     with pytest.warns(GainTuningWarning, match="worse than the input.*network takes images of this range"):
         result = gaintune(noisy, scaled, sigma=SIGMA, steps=2, progress=False)

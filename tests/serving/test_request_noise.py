@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gaintuning_tf import GainTuningWarning, GaussianNoise, PoissonGaussianNoise, PoissonNoise
+from gaintuning_tf import GainTuningWarning, GaussianNoise, InputError, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.correlation import effective_share
 from gaintuning_tf.serving.request_noise import noise_inputs, noise_of_frames, refined, starts_at_zero
 from helpers.correlations import BLURRED, COLOUR, GREY
@@ -20,6 +20,13 @@ def test_each_frame_has_its_own_estimate():
     for found, sigma in zip(noise_of_frames("auto", frames, 255.0, 0.0), (0.05, 0.1), strict=True):
         # Of 2 * 64^2 details of the image, and what scaling to the lowest of their blocks adds.
         assert found.sigma == pytest.approx(sigma, rel=0.05)
+
+
+def test_noise_that_no_model_fits_is_refused_with_what_to_do():
+    rng = np.random.default_rng(0)
+    frames = 0.5 + 0.05 * (rng.standard_normal((1, 96, 96, 1)) + rng.standard_normal((1, 96, 1, 1)))
+    with pytest.raises(InputError, match=r"received an image with stripes along the rows, .* or denoise\(\) it"):
+        noise_of_frames("auto", frames, 255.0, 0.0)
 
 
 def test_a_small_frame_is_taken_for_white():

@@ -66,6 +66,10 @@ def test_the_result_is_the_mean_over_copies_until_the_tuner_is_reset():
     tuner.tune(noisy, sigma=noise, steps=1, progress=False)
     copies = list(tuner.copies(noisy))
     assert len(copies) == RESULT_COPIES
+    # They are chosen before the first step, and without one where that is asked for.
+    tuner.reset()
+    tuner.tune(noisy, sigma=noise, steps=0, whiten=True, progress=False)
+    np.testing.assert_array_equal(copies, list(tuner.copies(noisy)))
     mean = np.mean([tuner.denoise_once(copy) for copy in copies], 0)
     assert np.allclose(tuner.denoise(noisy), mean, atol=1e-6)
     tuner.reset()
