@@ -9,7 +9,7 @@ from gaintuning_tf.networks.architectures import (
     dncnn,
     unet,
 )
-from gaintuning_tf.networks.drunet import MirrorToMultiple, drunet
+from gaintuning_tf.networks.residual_unet import MirrorToMultiple, drunet
 from gaintuning_tf.networks.half_resolution import PixelShuffle, PixelUnshuffle, ffdnet
 from gaintuning_tf.networks.unet3d import unet3d
 

@@ -3,7 +3,7 @@
 May import: `support`, `gains`.
 
 - `architectures`: DnCNN, UNet, blind-spot network.
-- `drunet`: a UNet of residual blocks.
+- `residual_unet`: DRUNet, a UNet of residual blocks.
 - `file_check`: files of networks, looked through before they are loaded.
 - `half_resolution`: FFDNet, a stack of convolutions at half the resolution that is given
   the noise level.

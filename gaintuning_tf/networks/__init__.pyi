@@ -1,5 +1,5 @@
 from .architectures import blind_spot as blind_spot, dncnn as dncnn, unet as unet
-from .drunet import drunet as drunet
+from .residual_unet import drunet as drunet
 from .file_check import check_network_file as check_network_file
 from .half_resolution import ffdnet as ffdnet
 from .kept_networks import network_in as network_in

@@ -9,7 +9,7 @@ from keras import layers
 
 from gaintuning_tf.gains.keras_types import Shape, Tensor, ops
 from gaintuning_tf.networks.architectures import PACKAGE, CropLike, exact_dtype
-from gaintuning_tf.networks.drunet import MirrorToMultiple
+from gaintuning_tf.networks.residual_unet import MirrorToMultiple
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -129,7 +129,7 @@ def register_classes() -> None:
     """
     import keras
 
-    from gaintuning_tf.networks import architectures, drunet, half_resolution, stein_risk_model  # noqa: F401
+    from gaintuning_tf.networks import architectures, residual_unet, half_resolution, stein_risk_model  # noqa: F401
 
     # Gains and contrasts are of tuned networks, and tuning is TensorFlow's: a machine for
     # training may not have it.

@@ -143,7 +143,7 @@ def network_of_state(state: State, norm_epsilon: float | None = None) -> keras.M
 
 
 def _drunet(state):
-    from gaintuning_tf.networks.drunet import drunet
+    from gaintuning_tf.networks.residual_unet import drunet
 
     # A stack of one block has no number.
     state = {re.sub(r"^m_body\.res\.", "m_body.0.res.", name): value for name, value in state.items()}

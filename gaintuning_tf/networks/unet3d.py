@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from gaintuning_tf.networks.architectures import CropLike, exact_dtype
-from gaintuning_tf.networks.drunet import MirrorToMultiple
+from gaintuning_tf.networks.residual_unet import MirrorToMultiple
 
 
 def unet3d(

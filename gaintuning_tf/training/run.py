@@ -17,7 +17,7 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import architectures
-from gaintuning_tf.networks.drunet import drunet
+from gaintuning_tf.networks.residual_unet import drunet
 from gaintuning_tf.networks.stein_risk_model import RiskMinimised
 from gaintuning_tf.networks.unet3d import unet3d
 from gaintuning_tf.support.atomic_files import replacing

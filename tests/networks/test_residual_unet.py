@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gaintuning_tf import gain_layers, insert_gains
-from gaintuning_tf.networks.drunet import MirrorToMultiple, drunet
+from gaintuning_tf.networks.residual_unet import MirrorToMultiple, drunet
 
 SMALL = {"widths": (4, 6, 8), "blocks": 1}
 
