@@ -9,8 +9,8 @@ from gaintuning_tf.networks.architectures import (
     dncnn,
     unet,
 )
-from gaintuning_tf.networks.residual_unet import MirrorToMultiple, drunet
 from gaintuning_tf.networks.half_resolution import PixelShuffle, PixelUnshuffle, ffdnet
+from gaintuning_tf.networks.residual_unet import MirrorToMultiple, drunet
 from gaintuning_tf.networks.unet3d import unet3d
 
 __all__ = [

@@ -21,8 +21,8 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks.architectures import dncnn
-from gaintuning_tf.networks.residual_unet import drunet
 from gaintuning_tf.networks.pretrained import load_denoiser
+from gaintuning_tf.networks.residual_unet import drunet
 from gaintuning_tf.support.atomic_files import replacing
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from gaintuning_tf.images.bad_pixels import HOT_PIXELS, NAN
+from gaintuning_tf.images.bad_pixels import HOT_PIXELS, NAN, PixelRules
 from gaintuning_tf.images.files import load_image
 from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS
 from gaintuning_tf.networks import pretrained
@@ -14,6 +14,7 @@ from gaintuning_tf.networks import pretrained
 if TYPE_CHECKING:
     import keras
 
+    from gaintuning_tf.images.stack_files import Stack
     from gaintuning_tf.reports.tensorboard import TensorBoardLog
 
 
@@ -137,6 +138,29 @@ def log_of(options: argparse.Namespace, frames: int = 1, dimensions: int = 2) ->
     from gaintuning_tf.reports.tensorboard import TensorBoardLog
 
     return TensorBoardLog(options.tensorboard, frames=frames, dimensions=dimensions)
+
+
+def choose_network(options: argparse.Namespace, stack: Stack) -> None:
+    """Put the network that is chosen for a stack, or an image, in the place of a name such as `auto`.
+
+    Args:
+        options: Of the command line; `model` is replaced, and `model_why` says why.
+        stack: What is going to be denoised, open.
+    """
+    if options.model not in pretrained.CHOSEN:
+        return
+    from gaintuning_tf.denoising.network_choice import network_for_stack
+    from gaintuning_tf.denoising.recipe import Recipe
+
+    recipe = {name: value for name, value in recipe_of(options).items() if name in ("sigma", "noise", "loss")}
+    rules = PixelRules(options.nodata, options.nan, options.hot)
+    choice = network_for_stack(stack, Recipe(**recipe), wanted=options.model, rules=rules)
+    options.model, options.model_why = choice.name, choice.why
+
+
+def choice_of(options: argparse.Namespace) -> dict:
+    """Give why the network was chosen, for the summary; nothing where it was given."""
+    return {"model_why": options.model_why} if hasattr(options, "model_why") else {}
 
 
 def network_of(options: argparse.Namespace) -> keras.Model:

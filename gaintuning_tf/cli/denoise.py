@@ -52,9 +52,10 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
 def _add_settings(add):
     add(
         "--model",
-        default=pretrained.DEFAULT,
+        default="auto",
         metavar="NAME|PATH",
-        help="network: a name from `models`, a .keras file or a SavedModel folder [%(default)s]",
+        help="network: a name from `models`, a .keras file or a SavedModel folder; or one that is chosen: auto, by "
+        "colours, noise and size of the image; best, whatever its size; fast [%(default)s]",
     )
     add(
         "--sigma",
@@ -119,7 +120,8 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
         if not picture or denoise_stack.wanted(options):
             return denoise_stack.run(options, stack, start_tensorflow)
         image, reference, pixels = _read(options, stack, channels, dimensions)
-    start_tensorflow(options.threads)
+        start_tensorflow(options.threads)
+        common.choose_network(options, stack)
     # Of a single image as ever only the pixels are kept; a volume without the sizes of its voxels is of little use.
     same = dimensions == 3 and formats.module_of(options.output) is formats.module_of(options.input)
     return _denoise(options, image, reference, pixels, stack.axes, stack.metadata if same else None)
@@ -131,6 +133,8 @@ def _frames_of(options, start_tensorflow):
     A file of the user's own has to be loaded by TensorFlow before they are known. That is put off where the input
     can be no volume: then frames are images, and one channel says how many there are at most.
     """
+    if options.model in pretrained.CHOSEN:
+        return 1, 2
     known = pretrained.list_denoisers().get(options.model)
     if known or not may_be_volume(options.input, options.axes):
         return known.channels if known else 1, 2
@@ -149,7 +153,10 @@ def _check_files(options):
         if outputs.count(path) > 1 or os.path.realpath(path) == os.path.realpath(options.input):
             raise InputError(f"expected outputs that differ from the input and from each other, received {path} twice")
     formats.check_suffix(options.output)
-    pretrained.find_denoiser(options.model)
+    if options.model not in pretrained.CHOSEN:
+        pretrained.find_denoiser(options.model)
+    elif options.load_gains:
+        raise InputError("expected --model with --load-gains: gains are those of one network")
     if options.load_gains and not Path(options.load_gains).is_file():
         raise InputError(f"no such file: {options.load_gains}")
     if options.report or options.figures:
@@ -196,7 +203,7 @@ def _denoise(options, image, reference, pixels, axes, metadata):
         **recipe_of(options),
     )
     words = result.bad_pixels.words(image, options.hot)
-    summary = _summary(options, result, time.perf_counter() - start)
+    summary = _summary(options, result, time.perf_counter() - start) | common.choice_of(options)
     summary |= {"noise_evidence": list(result.evidence), "bad_pixels": result.bad_pixels.counts()}
     summary |= {"bad_pixels_text": words, "worse_than_input": result.worse_than_input.tolist()}
     summary |= {"not_tuned": [why or None for why in result.not_tuned], "not_tuned_text": max(result.not_tuned)}

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from gaintuning_tf.cli.common import at_least_one, log_of, network_of, pixels_of, recipe_of
+from gaintuning_tf.cli.common import at_least_one, choice_of, choose_network, log_of, network_of, pixels_of, recipe_of
 from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.stack_files import Stack, open_stack
@@ -74,9 +74,10 @@ def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..
     _check(options, stack)
     with _reference(options, stack) as reference:
         start_tensorflow(options.threads)
+        choose_network(options, stack)
         start = time.perf_counter()
         result = _interruptible(options, stack, reference)
-    summary = _summary(options, result, time.perf_counter() - start)
+    summary = _summary(options, result, time.perf_counter() - start) | choice_of(options)
     _write_pages(options, result, stack, summary)
     _report_failures(result, options.on_failure or "pass")
     warn_if_coarse(summary, result.layout.dtype)

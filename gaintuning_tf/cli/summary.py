@@ -97,6 +97,8 @@ def sentence(summary: dict) -> str:
     # What is missing was said beforehand, what was found is a warning of its own.
     if "missing" in summary.get("bad_pixels_text", ""):
         text += f"; {summary['bad_pixels_text']}"
+    if "model_why" in summary:
+        text += f"; network {summary['model']}: {summary['model_why']}"
     if "psnr_tuned" in summary:
         values = [f"{name} {summary[f'psnr_{name}']:.2f}" for name in ("noisy", "pretrained", "tuned")]
         text += f"; PSNR in dB: {', '.join(values)}"

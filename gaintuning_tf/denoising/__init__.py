@@ -7,6 +7,7 @@ May import: `support`, `images`, `noise`, `losses`, `gains`, `networks`, `tuning
 - `dask_arrays`: Dask arrays, denoised lazily.
 - `frame_job`: what becomes of one frame of a stack.
 - `frame_tuner`: one frame through one network.
+- `network_choice`: which of the networks that ship is for an image.
 - `pipeline`: `gaintune`.
 - `recipe`: the options that hold for every frame.
 - `result_figure`: what `plot()` draws of a result.

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.images.array_layout import order_of
+from gaintuning_tf.images.bad_pixels import PixelRules, find_bad_pixels
+from gaintuning_tf.images.stack_files import Stack
+from gaintuning_tf.networks.pretrained import CHOSEN
 from gaintuning_tf.noise.automatic import SMALLEST, examine_noise
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise
 
-# Names that stand for a network, and what they say.
-AUTOMATIC = {
-    "auto": "the best for the image, of large ones and long stacks the fastest",
-    "best": "the best for the image, whatever its size",
-    "fast": "the fastest for any image",
-}
 FAST = "unet-bf-natural"
 GREY, COLOUR = "drunet-grey", "drunet-color"
 # Above it, the larger networks' four times longer passes are minutes on two cores:
@@ -44,7 +44,7 @@ def choose_network(wanted: str, noise: NoiseModel | None, *, colour: bool, pixel
     large images, the small UNet, which adapts further: see docs/measured/real-noise.md.
 
     Args:
-        wanted: A key of `AUTOMATIC`.
+        wanted: One of `CHOSEN`.
         noise: That of the image; None if it is not known.
         colour: Whether the image has red, green and blue.
         pixels: Of all frames together.
@@ -57,17 +57,21 @@ def choose_network(wanted: str, noise: NoiseModel | None, *, colour: bool, pixel
     >>> choose_network("auto", GaussianNoise(0.1), colour=True, pixels=65536)
     NetworkChoice(name='drunet-color', why='a colour picture with white Gaussian noise')
     """
-    if wanted not in AUTOMATIC:
-        raise InputError(f"expected a network in {', '.join(AUTOMATIC)}, received {wanted!r}")
+    if wanted not in CHOSEN:
+        raise InputError(f"expected a network in {', '.join(CHOSEN)}, received {wanted!r}")
     if wanted == "fast":
-        return NetworkChoice(FAST, AUTOMATIC["fast"])
+        return NetworkChoice(FAST, "the fastest for any image")
     kind = "unknown" if noise is None else _words(noise)
     if not isinstance(noise, GaussianNoise) or noise.correlation is not None:
         return NetworkChoice(FAST, f"for {kind} noise it adapts furthest")
     if wanted == "auto" and pixels > LARGE:
-        return NetworkChoice(FAST, f"{pixels / 1e6:.0f} megapixels; --model best takes the larger one")
+        return NetworkChoice(FAST, _large_words(pixels))
     name, picture = (COLOUR, "a colour picture") if colour else (GREY, "a grey picture")
     return NetworkChoice(name, f"{picture} with {kind} noise")
+
+
+def _large_words(pixels):
+    return f"for {pixels / 1e6:.0f} megapixels; best, in place of auto, takes the larger one"
 
 
 def _words(noise):
@@ -76,19 +80,76 @@ def _words(noise):
     return f"{'white' if noise.correlation is None else 'correlated'} {level}"
 
 
-def noise_for_choice(frame: np.ndarray, recipe: Recipe, mask: np.ndarray | None = None) -> NoiseModel:
-    """Find the kind of noise that a network is to be chosen for: the one given, or that of a frame.
+def network_for(
+    image: np.ndarray,
+    recipe: Recipe,
+    *,
+    wanted: str = "auto",
+    axes: str | None = None,
+    rules: PixelRules = PixelRules(),  # noqa: B008 - frozen
+) -> NetworkChoice:
+    """Choose the network for an image, see `choose_network`: by its first frame.
 
     Args:
-        frame: (H, W, C), in the units of the image.
+        image: Noisy; as for `gaintune`, or with a mask of its own.
         recipe: How it is going to be tuned.
-        mask: True where a pixel does not count, of the frame's shape.
+        wanted: One of `CHOSEN`.
+        axes: A letter per axis.
+        rules: What does not count.
 
-    Returns:
-        A model of the kind; its level is the true one only where it was found.
+    Raises:
+        InputError: The image cannot be used.
+
+    Example:
+
+    >>> noisy = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((80, 80))
+    >>> network_for(noisy, Recipe()).name
+    'drunet-grey'
     """
-    if recipe.example is not None:
-        return recipe.example
+    order = order_of(np.asarray(image), 1, axes=axes)
+    colour = is_colour_picture(order.axes, image.shape)
+    order = order_of(np.asarray(image), 3 if colour else 1, axes=axes)
+    noise = recipe.example
+    if noise is None and wanted != "fast":
+        noise = _noise_of(order.frame(image[order.index(0)]), rules)
+    return choose_network(wanted, noise, colour=colour, pixels=image.size // (3 if colour else 1))
+
+
+def is_colour_picture(axes: str, shape: Sequence[int]) -> bool:
+    """Tell a picture in red, green and blue from channels that have nothing to do with each other.
+
+    Example:
+
+    >>> is_colour_picture("YXC", (480, 640, 3)), is_colour_picture("CYX", (3, 480, 640))
+    (True, False)
+    """
+    return axes == "YXC" and shape[-1] == 3
+
+
+def _noise_of(frame, rules):
+    """Find the kind of noise of a frame; None where it cannot be seen."""
+    frame = frame if frame.ndim == 3 else frame[..., None]
+    order = order_of(np.asarray(frame), frame.shape[-1], axes="YXC")
+    bad = find_bad_pixels(frame, order, rules)
     if min(frame.shape[:2]) < SMALLEST:
         return GaussianNoise(1.0)  # there is too little to see more
-    return examine_noise(frame, mask).noise
+    try:
+        return examine_noise(bad.filled, bad.mask).noise
+    except InputError:
+        return None  # whoever tunes it says so
+
+
+def network_for_stack(
+    stack: Stack,
+    recipe: Recipe,
+    *,
+    wanted: str = "auto",
+    rules: PixelRules = PixelRules(),  # noqa: B008 - frozen
+) -> NetworkChoice:
+    """Choose the network for an open stack, see `choose_network`: by its first frame."""
+    colour = is_colour_picture(stack.axes, stack.shape)
+    frame = stack.seen_by(None, 3 if colour else 1).masked(0)
+    choice = network_for(frame, recipe, wanted=wanted, axes="YXC" if colour else "YX", rules=rules)
+    pixels = math.prod(stack.shape) // (3 if colour else 1)
+    large = wanted == "auto" and pixels > LARGE and choice.name != FAST
+    return NetworkChoice(FAST, _large_words(pixels)) if large else choice

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
+from gaintuning_tf.denoising.network_choice import NetworkChoice, network_for
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.errors import GainTuningWarning
 from gaintuning_tf.gains.contrast import with_contrast
@@ -19,6 +20,7 @@ from gaintuning_tf.images.array_layout import Layout, check_finite, layout, orde
 from gaintuning_tf.images.bad_pixels import MISSING, BadPixels, PixelRules, find_bad_pixels, whole_mask
 from gaintuning_tf.losses.base import RiskEstimate
 from gaintuning_tf.networks.network import network_of
+from gaintuning_tf.networks.pretrained import CHOSEN
 from gaintuning_tf.noise.models import NoiseModel, stacked
 from gaintuning_tf.noise.residuals import Residual, of_frames, worse_words
 from gaintuning_tf.tuning.defaults import PRIOR
@@ -54,6 +56,7 @@ class GainTuningResult:
         residuals: Of each frame what was taken out, beside the noise, see `gaintuning_tf.noise.Residual`.
         worse_than_input: Whether the risk is larger than the noise, () or (frames,): then the result is
             worse than the input.
+        choice: Which network was chosen and why, where none was given.
         not_tuned: Of each frame why nothing was tuned, empty where there is no reason: noise that was to be
             found fits no model, see `gaintuning_tf.noise.NoiseEstimate.unfit`.
     """
@@ -71,6 +74,7 @@ class GainTuningResult:
     residuals: Sequence[Residual] = ()
     worse_than_input: np.ndarray = dataclasses.field(default_factory=lambda: np.array(False))
     not_tuned: Sequence[str] = ()
+    choice: NetworkChoice | None = None
 
     def plot(self) -> Figure:
         """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
@@ -84,7 +88,7 @@ class GainTuningResult:
 
 def gaintune(
     image: np.ndarray,
-    model: keras.Model | str,
+    model: keras.Model | str = "auto",
     *,
     sigma: float | None = None,
     noise: str | NoiseModel = "auto",
@@ -120,7 +124,8 @@ def gaintune(
             integer or float dtype. Every frame of a stack, and every channel if the
             network is grey, is tuned by itself. Of an `np.ma.MaskedArray`, masked pixels do not count.
         model: A Keras denoiser for images in [0, 1] (subclassed and `tf_keras` models too),
-            or what `load_denoiser` takes.
+            or what `load_denoiser` takes; or `"auto"`, `"best"` or `"fast"`: one of those that ship, see
+            `choose_network`.
             It is never changed. If it has gains, tuning starts from them.
         sigma: Standard deviation of the noise in the units of the image: 25 for a
             uint8 image, 0.1 for floats in [0, 1]. Estimated from the image if absent.
@@ -166,7 +171,10 @@ def gaintune(
     recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
     rules = PixelRules(nodata, nan, hot)
     noisy = np.asarray(image)
-    network = network_of(model)
+    choice = None
+    if isinstance(model, str) and model in CHOSEN:
+        choice = network_for(image, recipe, wanted=model, axes=axes, rules=rules)
+    network = network_of(choice.name if choice else model)
     order = order_of(noisy, network.channels, axes=axes, dimensions=network.dimensions)
     missing = np.ma.getmaskarray(image) if np.ma.isMaskedArray(image) else np.zeros((), bool)
     if mask is not None:
@@ -199,7 +207,7 @@ def gaintune(
     _say_if_not_tuned(not_tuned)
     _say_if_worse(found)
     result = _result(arrangement, tuned, models, tuner.without_gains(), restored, bad, evidence, found)
-    return dataclasses.replace(result, not_tuned=not_tuned)
+    return dataclasses.replace(result, not_tuned=not_tuned, choice=choice)
 
 
 def _say(bad, noisy, hot):

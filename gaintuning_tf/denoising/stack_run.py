@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from gaintuning_tf.denoising.frame_job import ON_FAILURE, FrameResult, frame_job, of_one_noise, shared_gains
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
+from gaintuning_tf.denoising.network_choice import network_for_stack
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.denoising.run_settings import run_settings
 from gaintuning_tf.denoising.stack_record import StackRecord
@@ -28,6 +29,7 @@ from gaintuning_tf.images.bad_pixels import PixelRules, words_of
 from gaintuning_tf.images.files import load_image
 from gaintuning_tf.images.stack_files import Stack, open_stack
 from gaintuning_tf.networks.network import network_of
+from gaintuning_tf.networks.pretrained import CHOSEN
 from gaintuning_tf.noise.models import NoiseModel
 from gaintuning_tf.noise.residuals import of_frames, worse_words
 from gaintuning_tf.tuning.defaults import PRIOR
@@ -218,7 +220,7 @@ def denoise_stack(
     if isinstance(mask, (str, Path)):
         mask = load_image(mask)
     # Loaded once for the whole run: the file may change meanwhile.
-    network = network_of(model)
+    network = network_of(_chosen(model, source, recipe, rules, axes, mask))
     with contextlib.ExitStack() as opened:
         frames = {"model_channels": network.channels, "dimensions": network.dimensions}
         stack = opened.enter_context(open_stack(source, axes=axes, mask=mask, **frames))
@@ -310,3 +312,11 @@ class _Run:
         self.record.keep(result)
         for listener in self.listeners:
             listener(result, noisy)
+
+
+def _chosen(model, source, recipe, rules, axes, mask):
+    """Choose among the networks that ship, if that is asked for."""
+    if not (isinstance(model, str) and model in CHOSEN):
+        return model
+    with open_stack(source, axes=axes, mask=mask) as stack:
+        return network_for_stack(stack, recipe, wanted=model, rules=rules).name

@@ -1,5 +1,4 @@
 from .architectures import blind_spot as blind_spot, dncnn as dncnn, unet as unet
-from .residual_unet import drunet as drunet
 from .file_check import check_network_file as check_network_file
 from .half_resolution import ffdnet as ffdnet
 from .kept_networks import network_in as network_in
@@ -13,6 +12,7 @@ from .pretrained import (
     load_denoiser as load_denoiser,
     network_digest as network_digest,
 )
+from .residual_unet import drunet as drunet
 from .sizes import check_denoiser as check_denoiser, check_size as check_size, size_multiple as size_multiple
 from .stein_risk_model import RiskMinimised as RiskMinimised
 from .tiles import denoise_tiled as denoise_tiled, receptive_field as receptive_field

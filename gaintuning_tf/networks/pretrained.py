@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import keras
 
 DEFAULT = "unet-bf-natural"
+# Names that stand for one of the networks, chosen when the image is known: see
+# `denoising.network_choice`.
+CHOSEN = ("auto", "best", "fast")
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In an installed package, then in the repository.
 _FOLDERS = (_PACKAGE / "saved_models", _PACKAGE.parent / "saved_models")
@@ -129,7 +132,7 @@ def register_classes() -> None:
     """
     import keras
 
-    from gaintuning_tf.networks import architectures, residual_unet, half_resolution, stein_risk_model  # noqa: F401
+    from gaintuning_tf.networks import architectures, half_resolution, residual_unet, stein_risk_model  # noqa: F401
 
     # Gains and contrasts are of tuned networks, and tuning is TensorFlow's: a machine for
     # training may not have it.
