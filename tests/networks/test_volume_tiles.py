@@ -19,7 +19,10 @@ from gaintuning_tf.networks.volume_tiles import (
 @pytest.fixture(scope="module")
 def network():
     keras.utils.set_random_seed(0)
-    return network_of(unet3d(width=4, scales=3))
+    model = unet3d(width=4, scales=3)
+    # As begun, it returns its input: so that seams can be seen, it has to do something.
+    model.get_layer("noise").kernel.assign(10 * model.get_layer("noise").kernel)
+    return network_of(model)
 
 
 def test_measures_field_and_stride(network):
