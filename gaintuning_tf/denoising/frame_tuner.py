@@ -24,12 +24,11 @@ from gaintuning_tf.networks import tiles, volume_tiles
 from gaintuning_tf.networks.memory import COPIES
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
-from gaintuning_tf.noise.details import detail_level
+from gaintuning_tf.noise.details import depth_correlation, depth_words, detail_level, side_by_side
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise, stacked
 from gaintuning_tf.noise.residual_variance import refined_by
 from gaintuning_tf.noise.residuals import Residual, examine_residual, exceeds_noise, mean_variance
-from gaintuning_tf.noise.volumes import depth_correlation, depth_words, side_by_side
 from gaintuning_tf.tuning.defaults import WINDOW
 from gaintuning_tf.tuning.tuner import GainTuner, TuningHistory, mean_over
 

@@ -8,7 +8,8 @@ May import: `errors` only.
 - `colouring`: correlated noise in a graph: its filter, and draws of it.
 - `correlation`: what makes white noise correlated, and what that is worth.
 - `counts`: the unit of counts.
-- `details`: the finest details of an image, of which noise is nearly all.
+- `details`: the finest details of an image, of which noise is nearly all; volumes as
+  planes.
 - `draws`: random numbers that each image of a batch gets alike.
 - `estimation`: the noise of one image, estimated from itself.
 - `models`: noise models, and the line of their variance.
@@ -17,7 +18,6 @@ May import: `errors` only.
 - `structure`: noise that no model fits: stripes and waves.
 - `tensors`: noise in a graph: its level, fresh draws, the standard error of a risk.
 - `variance_line`: the variance as a line of the mean, estimated.
-- `volumes`: volumes as planes, and whether noise goes on from plane to plane.
 """
 
 import lazy_loader as _lazy

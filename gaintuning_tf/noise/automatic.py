@@ -10,11 +10,10 @@ import numpy as np
 from gaintuning_tf.noise.autocovariance import autocovariance
 from gaintuning_tf.noise.correlation import nearest_correlation, text_of
 from gaintuning_tf.noise.counts import count_unit
-from gaintuning_tf.noise.details import detail_floors, detail_level
+from gaintuning_tf.noise.details import detail_floors, detail_level, side_by_side
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.structure import structure_of
 from gaintuning_tf.noise.variance_line import variance_groups, variance_line
-from gaintuning_tf.noise.volumes import side_by_side
 
 # Noise is correlated where the floor of the finest horizontal or vertical details lies
 # this much above that of the diagonal ones. White noise has 1. Textured pictures with
@@ -158,6 +157,10 @@ def _structure(values, masked, noise):
     """Put into words what the noise has beside that of the model; nothing is seen of it in small images."""
     if min(values.shape[:2]) < SMALLEST:
         return ""
+    if values.ndim == 4:
+        # One plane of a volume, of which most counts, shows what is all over it.
+        plane = values.shape[2] // 2 if masked is None else int(np.argmin(masked.mean((0, 1, 3))))
+        values, masked = values[:, :, plane], None if masked is None else masked[:, :, plane]
     mean = np.mean(values if masked is None else values[~masked])
     values = values if masked is None else np.where(masked, mean, values)
     found = structure_of(values, float(np.mean(noise.variance(values))))

@@ -9,9 +9,9 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise.automatic import examine_noise
 from gaintuning_tf.noise.counts import count_unit
+from gaintuning_tf.noise.details import side_by_side
 from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.variance_line import masked_coefficients, variance_line
-from gaintuning_tf.noise.volumes import side_by_side
 
 # The median of the absolute value of standard normal numbers.
 NORMAL_MEDIAN = 0.6744897501960817

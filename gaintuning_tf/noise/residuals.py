@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gaintuning_tf.noise.correlation import effective_share
+from gaintuning_tf.noise.details import side_by_side
 from gaintuning_tf.noise.models import NoiseModel
-from gaintuning_tf.noise.volumes import side_by_side
 
 # Brightness is looked at in at most so many groups, none of fewer pixels: their variance
 # is then known to a tenth.

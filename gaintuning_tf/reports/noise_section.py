@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.noise.details import details_of
+from gaintuning_tf.noise.details import details_of, side_by_side
 from gaintuning_tf.noise.variance_line import low_quantile, variance_groups
-from gaintuning_tf.noise.volumes import side_by_side
 from gaintuning_tf.reports.pages import figure_image, table
 from gaintuning_tf.support.plotting import pyplot
 

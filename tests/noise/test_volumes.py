@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from gaintuning_tf.noise.automatic import examine_noise
 from gaintuning_tf.noise.colouring import convolved
+from gaintuning_tf.noise.details import CORRELATED_IN_DEPTH, depth_correlation, depth_words, side_by_side
 from gaintuning_tf.noise.draws import alike
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import GaussianNoise, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.residuals import examine_residual
 from gaintuning_tf.noise.tensors import noise_of_batch
-from gaintuning_tf.noise.volumes import CORRELATED_IN_DEPTH, depth_correlation, depth_words, side_by_side
 from gaintuning_tf.serving.noise_in_graph import estimate_sigma
 from helpers.correlations import BLURRED
 from helpers.networks import smooth_volume
@@ -45,6 +45,15 @@ def test_noise_that_is_correlated_within_planes_is_found():
     own = found.correlation[middle - radius : middle + radius + 1, middle - radius : middle + radius + 1]
     assert np.abs(own - BLURRED).max() < 0.1
     assert found.sigma == pytest.approx(8.0, rel=0.15)
+
+
+def test_stripes_of_planes_are_seen_and_white_noise_has_none():
+    stripes = np.random.default_rng(1).normal(0, 8, (10, 96, 1, 1))
+    assert "stripes along the rows" in examine_noise(drawn(GaussianNoise(8.0)) + stripes).words
+    mask = np.zeros(CLEAN.shape, bool)
+    mask[:6] = True
+    assert "stripes along the rows" in examine_noise(drawn(GaussianNoise(8.0)) + stripes, mask).words
+    assert "stripes" not in examine_noise(drawn(GaussianNoise(8.0))).words
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "poisson", "poisson-gaussian"])
