@@ -324,6 +324,8 @@ class _Denoiser:
 
     def __init__(self, tuner):
         self.tuner = tuner
+        # Of the copy that has the gains, which sees as far as the network.
+        self._network = network_of(tuner.model)
         self._lock = threading.Lock()
 
     def tune(self, frame, start, **options):
@@ -360,7 +362,7 @@ class _Denoiser:
     def _denoise(self, frame):
         if frame.ndim == 5:
             return self._denoise_volume(frame)
-        network = self.tuner.network
+        network = self._network
         # A network of fixed size sees tiles of that size, one after the other.
         if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or any(network.fixed_sides):
             return self.tuner.denoise(frame)
@@ -368,7 +370,7 @@ class _Denoiser:
         return mean_over(tiles.denoise_tiled(self.tuner.denoise_once, copy, **how) for copy in self.tuner.copies(frame))
 
     def _denoise_volume(self, frame):
-        network = self.tuner.network
+        network = self._network
         fitting = volume_tiles.voxels_that_fit(network.bytes_per_pixel, COPIES) / len(frame)
         if math.prod(frame.shape[1:4]) <= fitting or any(network.fixed_sides):
             return self.tuner.denoise(frame)
