@@ -10,6 +10,11 @@ from .gain_files import fingerprint as fingerprint, load_gains as load_gains, sa
 from .graph_models import as_keras_model as as_keras_model, load_saved_model as load_saved_model
 from .graph_network import GraphNetwork as GraphNetwork
 from .layers import PACKAGE as PACKAGE, Gain as Gain
+from .normalization_layers import (
+    take_normalization as take_normalization,
+    with_normalization as with_normalization,
+    with_range as with_range,
+)
 from .rewriting import Rewriter as Rewriter
 from .surgery import (
     fold_gains as fold_gains,

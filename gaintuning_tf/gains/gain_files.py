@@ -16,6 +16,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.contrast import take_contrast, with_contrast
 from gaintuning_tf.gains.convolutions import with_self
 from gaintuning_tf.gains.keras_types import as_array
+from gaintuning_tf.gains.normalization_layers import bare, take_normalization, with_normalization
 from gaintuning_tf.gains.places import is_convolution
 from gaintuning_tf.gains.surgery import gain_layers, insert_gains
 from gaintuning_tf.support.atomic_files import replacing
@@ -49,8 +50,9 @@ def save_gains(model: keras.Model, path: str | os.PathLike[str]) -> None:
     >>> load_gains(model, file) is model
     True
     """
-    model, contrast = take_contrast(model)
-    gains = gain_layers(model)
+    model, contrast = take_contrast(take_normalization(model)[0])
+    # In the order of the network itself, whatever is around it.
+    gains = gain_layers(bare(model))
     if not gains:
         raise InputError(f"save_gains expects a model with gains, {model.name!r} has none; see insert_gains")
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
@@ -78,8 +80,9 @@ def load_gains(model: keras.Model, path: str | os.PathLike[str]) -> keras.Model:
     """
     fingerprint_then, names, values, contrast = _read(Path(path))
     images = values[0].shape[0] if values[0].ndim == 2 else None
+    model, normalization = take_normalization(model)
     model = _with_gains(take_contrast(model)[0], len(values), images)
-    gains = gain_layers(model)
+    gains = gain_layers(bare(model))
     if len(gains) != len(values):
         raise InputError(f"{path} holds the gains of {len(values)} layers, {model.name!r} has {len(gains)}")
     for gain, name, value in zip(gains, names, values, strict=True):
@@ -92,7 +95,7 @@ def load_gains(model: keras.Model, path: str | os.PathLike[str]) -> keras.Model:
         raise InputError(f"{path} holds gains tuned for other weights than those of {model.name!r}")
     for gain, value in zip(gains, values, strict=True):
         gain.gain.assign(value)
-    return with_contrast(model, contrast)
+    return with_normalization(with_contrast(model, contrast), normalization)
 
 
 def _with_gains(model, count, images):
@@ -105,7 +108,7 @@ def _with_gains(model, count, images):
 
 def fingerprint(model: keras.Model) -> str:
     """Compute the SHA-256 of the shapes, dtypes and values of all weights that are neither gains nor contrast."""
-    model, _ = take_contrast(model)
+    model = bare(model)
     gains = {id(gain.gain) for gain in gain_layers(model)}
     digest = hashlib.sha256()
     for variable in model.weights:

@@ -14,6 +14,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from gaintuning_tf.errors import InputError, reason_of
 from gaintuning_tf.gains import graph_nodes
 from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.normalization_layers import level_place
 from gaintuning_tf.gains.rewriting import is_graph
 
 SIGNATURE = "serving_default"
@@ -22,6 +23,8 @@ IMAGE_RANKS = (3, 4, 5)
 
 def load_saved_model(directory: str | os.PathLike[str]) -> keras.Model:
     """Load a SavedModel with one image in and one image out, as a Keras model.
+
+    A second input is taken for the level of the noise: it becomes a last channel of the image.
 
     Whatever wrote it: Keras's `export`, tf-keras, `tf.saved_model.save`, the API of TensorFlow 1, or a
     converter from ONNX. Channels may come first or last, the result has them last.
@@ -81,8 +84,11 @@ def as_keras_model(model: keras.Model | Callable[..., Any], channels: int | None
         return model
     if not callable(model) or not (hasattr(model, "weights") and hasattr(model, "get_config")):
         raise InputError(f"expected a Keras model, received {type(model).__module__}.{type(model).__name__}")
-    spec = _input_spec(model, channels)
-    function = tf.function(lambda noisy: model(noisy, training=False), autograph=False).get_concrete_function(spec)
+    specs = _input_specs(model, channels)
+    run = tf.function(
+        lambda *given: model(given[0] if len(given) == 1 else list(given), training=False), autograph=False
+    )
+    function = run.get_concrete_function(*specs)
     return _model(function, getattr(model, "name", type(model).__name__))
 
 
@@ -138,9 +144,10 @@ def _misfit(function):
     """Say why a function is not one image in and one image out; None if it is."""
     inputs = {spec.name: spec for spec in tf.nest.flatten(function.structured_input_signature)}
     outputs = tf.nest.flatten(function.structured_outputs)
-    if len(inputs) != 1:
+    if len(inputs) not in (1, 2) or (len(inputs) == 2 and not all(s.dtype.is_floating for s in inputs.values())):
         return f"it takes {len(inputs)} inputs ({', '.join(sorted(inputs))}); export one with the others fixed"
-    (spec,) = inputs.values()
+    specs = list(inputs.values())
+    spec = specs[0] if len(specs) == 1 else specs[1 - _level_place([(s.name, s.shape) for s in specs])]
     if not spec.dtype.is_floating:
         return f"it takes {spec.dtype.name}; export the part that works on floating point images"
     if spec.shape.rank not in IMAGE_RANKS:
@@ -155,12 +162,14 @@ def _model(function, name):
     if misfit:
         raise InputError(f"expected a network with one image in, (N, H, W, C), and one image out: {misfit}")
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
-    (image,), output = [t for t in frozen.inputs if t.dtype != tf.resource], frozen.outputs[0]
-    source, result = image.op.name, output.op.name
-    if output.name != f"{result}:0":
+    given, output = [t for t in frozen.inputs if t.dtype != tf.resource], frozen.outputs[0]
+    if output.name != f"{output.op.name}:0":
         raise InputError(f"expected the result to be the first output of its op, it is {output.name}")
-    shape = image.shape.as_list()
-    graph = graph_nodes.prepared(frozen.graph.as_graph_def(), source, result)
+    graph, image, output = frozen.graph.as_graph_def(), given[0], output
+    if len(given) == 2:
+        graph, image, output = _with_level_channel(graph, given, output)
+    source, result, shape = image.op.name, output.op.name, image.shape.as_list()
+    graph = graph_nodes.prepared(graph, source, result)
     if _channels_first(shape):
         graph, result = graph_nodes.channels_last_interface(graph, source, result, len(shape))
         shape = [shape[0], *shape[2:], shape[1]]
@@ -173,6 +182,47 @@ def _model(function, name):
     model = keras.Model(inputs, layer(inputs), name=_valid(name))
     _check_batches(model)
     return model
+
+
+def _level_place(inputs):
+    """Find which of two inputs is the level of the noise."""
+    return level_place([(name, tuple(shape.as_list()) if shape.rank is not None else ()) for name, shape in inputs])
+
+
+def _with_level_channel(graph, given, output):
+    """Join two inputs to one with channels last, of which the last is the level of the noise; see `with_level_channel`.
+
+    Returns:
+        The graph, its input and its output.
+    """
+    place = _level_place([(tensor.op.name, tensor.shape) for tensor in given])
+    image, level = given[1 - place], given[place]
+    shape, first = image.shape.as_list(), _channels_first(image.shape.as_list())
+    last = [shape[0], *shape[2:], shape[1]] if first else shape
+    if last[-1] is None:
+        raise InputError(f"expected a network with a known number of channels, it takes the shape {image.shape}")
+    axes = [0, len(shape) - 1, *range(1, len(shape) - 1)]
+    with tf.Graph().as_default() as joined, tf.name_scope("gaintuning_level"):
+        both = tf.compat.v1.placeholder(image.dtype, [*last[:-1], last[-1] + 1], "noisy_and_level")
+        parts = _in_shape(both[..., -1:], level), both[..., :-1]
+        if first:
+            parts = [tf.transpose(part, axes) if len(part.shape) == len(shape) else part for part in parts]
+        mapped = {level.name: tf.cast(parts[0], level.dtype), image.name: parts[1]}
+        (found,) = tf.import_graph_def(graph, mapped, [output.name], name="network")
+        found = tf.transpose(found, [0, *range(2, len(shape)), 1]) if first else tf.identity(found)
+    return joined.as_graph_def(), both, found
+
+
+def _in_shape(level, wanted):
+    """Give a map of the level (N, ..., 1) the shape that a graph wants: a number for all, (N,), (N, 1) or a map."""
+    rank = wanted.shape.rank
+    if rank == len(level.shape):
+        channels = wanted.shape[1 if _channels_first(wanted.shape.as_list()) else -1] or 1
+        return tf.repeat(level, channels, -1)
+    if rank == 0:
+        return tf.reduce_mean(level)
+    mean = tf.reduce_mean(level, range(1, len(level.shape)))
+    return mean if rank == 1 else mean[:, None]
 
 
 def _channels_first(shape):
@@ -192,17 +242,17 @@ def _check_batches(model):
         raise InputError(f"expected a network that takes any number of images, of two it makes {returned[0]}")
 
 
-def _input_spec(model, channels):
+def _input_specs(model, channels):
     given = getattr(model, "inputs", None)
     if given:
-        if len(given) != 1:
+        if len(given) > 2:
             raise InputError(f"expected a network with one image in, {model.name!r} has {len(given)} inputs")
-        return tf.TensorSpec(given[0].shape, given[0].dtype)
+        return [tf.TensorSpec(tensor.shape, tensor.dtype, _valid(tensor.name)) for tensor in given]
     shape = getattr(model, "_build_input_shape", None) or _built_shape(model)
     if shape is None and channels is None:
         raise InputError(f"expected a built model, {model.name!r} has no input shape yet; call it once on an image")
     shape = [None] * 3 + [channels] if shape is None else list(shape)
-    return tf.TensorSpec([None] * (len(shape) - 1) + [shape[-1]], model.compute_dtype)
+    return [tf.TensorSpec([None] * (len(shape) - 1) + [shape[-1]], model.compute_dtype)]
 
 
 def _built_shape(model):

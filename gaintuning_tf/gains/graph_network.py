@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains import graph_nodes
-from gaintuning_tf.gains.graph_messages import GraphDef
 from gaintuning_tf.gains.graph_nodes import Convolution
 from gaintuning_tf.gains.keras_types import Shape, Tensor, as_array
 from gaintuning_tf.gains.layers import PACKAGE, Gain
+from gaintuning_tf.support.tensorflow_messages import GraphDef
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

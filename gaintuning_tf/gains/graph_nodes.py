@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.gains.graph_messages import AttrValue, GraphDef, NodeDef
+from gaintuning_tf.support.tensorflow_messages import AttrValue, GraphDef, NodeDef
 
 
 @dataclasses.dataclass(frozen=True)

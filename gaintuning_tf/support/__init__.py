@@ -10,7 +10,9 @@ May import: `errors` only.
 - `journal`: what an interrupted run has done.
 - `limits`: how much memory a file may ask for.
 - `locks`: the partial file of an output, and who is at it.
+- `normalization`: what a network's numbers mean, in words.
 - `plotting`: matplotlib, drawing to memory.
+- `tensorflow_messages`: TensorFlow's messages.
 - `tensorflow_start`: TensorFlow, started late and quietly.
 """
 

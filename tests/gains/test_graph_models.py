@@ -422,6 +422,10 @@ def sum_of_two(x, y):
     return tf.nn.conv2d(x, tf.constant(KERNELS[0][..., :1]), 1, "SAME") * y
 
 
+def sum_of_three(x, y, z):
+    return sum_of_two(x, y) + z
+
+
 def branches(x):
     kernel = tf.constant(KERNELS[0][..., :1])
     return tf.cond(tf.reduce_mean(x) > 0.5, lambda: tf.nn.conv2d(x, kernel, 1, "SAME"), lambda: x)
@@ -436,7 +440,7 @@ def twice(x):
     [
         (lambda x: 2 * x, [GREY], "with a convolution, found none"),
         (strings, [([None], tf.string, "x")], "it takes string"),
-        (sum_of_two, [GREY, ([], tf.float32, "sigma")], r"it takes 2 inputs \(sigma, x\)"),
+        (sum_of_three, [GREY, *(([], tf.float32, name) for name in "ab")], r"it takes 3 inputs \(a, b, x\)"),
         (branches, [GREY], "without control flow"),
         (twice, [GREY], "EagerPyFunc"),
         (lambda x: {"a": sum_of_two(x, 1.0), "b": x}, [GREY], "it returns 2 outputs"),
