@@ -23,6 +23,19 @@ _ADVICE = (
     "check that the network takes images of this range and returns the image, not the noise, that the noise is what "
     "was assumed, and that outliers and missing pixels are left out (--mask, --nodata)"
 )
+# An output is far from the image if their mean squared difference is more than this many
+# times the variance of the noise, and more than this share of the variance of the image:
+# a denoiser takes out about the noise, and of a nearly clean image more than the noise,
+# but never half of the image.
+TIMES_NOISE, SHARE_OF_IMAGE = 4, 0.5
+# Noise that is returned has the noise's own strength, to this factor of the variance.
+LIKE_NOISE = 4
+_RANGE = (
+    "if it does not take 0 to 1, say what its numbers mean, Network(model, normalize=...) or --normalize: 0..255, "
+    "-1..1, percentiles (CSBDeep), mean-std:MEAN:STD (Noise2Void), standardize; and if it returns the noise, "
+    "predicts='noise' or --predicts noise"
+)
+_NOISE = "it seems to return the noise: say so, Network(model, predicts='noise') or --predicts noise"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,6 +202,60 @@ def of_frames(words: str, frames: Sequence[int]) -> str:
     listed = ", ".join(map(str, frames[:_LISTED]))
     more = f" and {len(frames) - _LISTED} more" if len(frames) > _LISTED else ""
     return f"frame{'s' * (len(frames) > 1)} {listed}{more}: {words}" if frames else words
+
+
+def output_words(noisy: np.ndarray, output: np.ndarray, variance: float, mask: np.ndarray | None = None) -> str:
+    """Say in one line that a network's output is far from the image, and which option helps; empty if it is not.
+
+    Args:
+        noisy: The image, any shape.
+        output: What the network makes of it before any tuning, in the same units.
+        variance: The mean variance of the noise.
+        mask: True where a pixel does not count, of its shape.
+
+    Example:
+
+    >>> image = np.linspace(0, 1, 1000)
+    >>> output_words(image, 0.9 * image + 0.05, 0.01)
+    ''
+    >>> output_words(image, 255 * image, 0.01).partition(":")[0]
+    "the network's output is far from the image, by 147 where the noise is 0.1"
+    """
+    counted = ... if mask is None else ~mask
+    given, found = (np.asarray(one, np.float64)[counted] for one in (noisy, output))
+    apart, shift = np.mean(np.square(given - found)), abs(np.mean(given - found))
+    # A bright image of weak contrast: the brightness alone is more than the noise accounts for.
+    moved = shift > max(variance**0.5, SHARE_OF_IMAGE * float(given.std()))
+    if not moved and apart <= max(TIMES_NOISE * variance, SHARE_OF_IMAGE * float(given.var())):
+        return ""
+    advice = _NOISE if _is_like_noise(found, variance) else _RANGE
+    distance = f"by {apart**0.5:.3g} where the noise is {variance**0.5:.3g}"
+    return f"the network's output is far from the image, {distance}: {advice}"
+
+
+def output_words_of(words: Sequence[str], frames: Sequence[int]) -> str:
+    """Say the same of several frames: what is said of the first of them.
+
+    Args:
+        words: What `output_words` says of each frame.
+        frames: Their numbers.
+
+    Example:
+
+    >>> output_words_of(["", "it is far", "it is far"], [3, 4, 5])
+    'frames 4, 5: it is far'
+    """
+    said = [(number, line) for number, line in zip(frames, words, strict=True) if line]
+    if not said:
+        return ""
+    return of_frames(said[0][1], [number for number, _ in said])
+
+
+def _is_like_noise(output, variance):
+    """Whether an output has the strength of the noise, about zero."""
+    power = float(np.mean(np.square(output)))
+    strong = variance / LIKE_NOISE <= power <= variance * LIKE_NOISE
+    return strong and float(np.mean(output)) ** 2 < power / LIKE_NOISE
 
 
 def _by_brightness(values, brightness, noise):

@@ -264,6 +264,26 @@ class NoiseTensors(NamedTuple):
         level = tf.sqrt(self.mean(tf.maximum(self.variance(images), 0)))
         return along_images(level, images) * colouring.filtered(white, images, filters)
 
+    def seen_line(self, images: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        """Find the line of the variance as a network sees it: with what `shown` adds to correlated noise.
+
+        Args:
+            images: (N, ..., C).
+
+        Returns:
+            Slope and intercept, (1,) or (N,); the slope is None of Gaussian noise.
+        """
+        slope = None if self.is_gaussian else tf.reshape(self.slope, [-1])
+        intercept = tf.reshape(self.intercept, [-1])
+        if not self.is_whitened:
+            return slope, intercept
+        filters = colouring.complements_of(self.correlation, self.whitening)
+        energy = tf.reduce_sum(tf.square(filters), range(1, len(filters.shape)))
+        # From channel to channel, the variance is that of all channels together.
+        energy = energy / (1 if len(filters.shape) == 3 else tf.cast(tf.shape(images)[-1], energy.dtype))
+        added = tf.cast(energy, images.dtype) * self.mean(tf.maximum(self.variance(images), 0))
+        return slope, intercept + added
+
     def specs(self, image: tf.TensorSpec) -> NoiseTensors:
         """Put a `TensorSpec` in the place of each tensor: any number of images, any radius of a correlation.
 
