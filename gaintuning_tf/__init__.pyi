@@ -13,6 +13,7 @@ from .losses.coupled_bootstrap import CoupledBootstrap as CoupledBootstrap
 from .losses.drawn_noise import NoiseResamplingLoss as NoiseResamplingLoss, SupervisedLoss as SupervisedLoss
 from .losses.sure import UNSURE as UNSURE, MonteCarloSURE as MonteCarloSURE, PoissonGaussianSURE as PoissonGaussianSURE
 from .losses.weighted_sum import WeightedSum as WeightedSum
+from .networks.network import Network as Network
 from .networks.pretrained import list_denoisers as list_denoisers, load_denoiser as load_denoiser
 from .noise.estimation import estimate_noise as estimate_noise
 from .noise.models import (

@@ -6,15 +6,16 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
+from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.bad_pixels import HOT_PIXELS, NAN, PixelRules
 from gaintuning_tf.images.files import load_image
 from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS
 from gaintuning_tf.networks import pretrained
+from gaintuning_tf.support.normalization import PREDICTS, as_normalization
 
 if TYPE_CHECKING:
-    import keras
-
     from gaintuning_tf.images.stack_files import Stack
+    from gaintuning_tf.networks.network import Network
     from gaintuning_tf.reports.tensorboard import TensorBoardLog
 
 
@@ -85,6 +86,33 @@ def recipe_of(options: argparse.Namespace) -> dict:
         "seed": options.seed,
     }
     return recipe | ({"prior": options.prior} if options.plain or options.prior else {})
+
+
+def add_meaning(command: argparse.ArgumentParser) -> None:
+    """Add the options `--normalize` and `--predicts`, what a network's numbers mean, to a command's."""
+    add = command.add_argument
+    add(
+        "--normalize",
+        type=_normalization,
+        metavar="HOW",
+        help="what the network's numbers mean, in and out: a range such as 0..255, or --normalize=-1..1; percentiles, "
+        "as CSBDeep, or percentiles:LOW:HIGH; mean-std:MEAN:STD in the image's units, as Noise2Void; standardize, each "
+        "image by its own mean and deviation [0..1, or what is kept with the network]",
+    )
+    add("--predicts", choices=PREDICTS, help="the network returns the image, or the noise [image]")
+
+
+def _normalization(text):
+    try:
+        as_normalization(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def meaning_of(options: argparse.Namespace) -> dict:
+    """Turn the options of `add_meaning` into arguments of `Network`."""
+    return {"normalize": options.normalize, "predicts": options.predicts}
 
 
 def add_pixels(command: argparse.ArgumentParser) -> None:
@@ -163,16 +191,17 @@ def choice_of(options: argparse.Namespace) -> dict:
     return {"model_why": options.model_why} if hasattr(options, "model_why") else {}
 
 
-def network_of(options: argparse.Namespace) -> keras.Model:
-    """Load the network that was asked for, with the gains that were.
+def network_of(options: argparse.Namespace) -> Network:
+    """Load the network that was asked for, with the gains that were, and say what its numbers mean.
 
     Raises:
         InputError: One of them cannot be used.
     """
     from gaintuning_tf.gains.gain_files import load_gains
-    from gaintuning_tf.networks.kept_networks import network_in
+    from gaintuning_tf.networks.network import Network
 
     if options.load_gains:
         # A network of its own, for those that are kept are not to be changed.
-        return load_gains(pretrained.load_denoiser(options.model), options.load_gains)
-    return network_in(options.model)
+        gained = load_gains(pretrained.load_denoiser(options.model), options.load_gains)
+        return Network(gained, **meaning_of(options))
+    return Network(options.model, **meaning_of(options))

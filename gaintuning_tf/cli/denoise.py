@@ -43,6 +43,7 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
     add("-o", "--output", required=True, metavar="OUTPUT", help="denoised image, in the format of its suffix")
     _add_settings(add)
     add_method(command)
+    common.add_meaning(command)
     _add_outputs(add)
     common.add_pixels(command)
     denoise_stack.add_options(command)
@@ -207,6 +208,7 @@ def _denoise(options, image, reference, pixels, axes, metadata):
     summary |= {"noise_evidence": list(result.evidence), "bad_pixels": result.bad_pixels.counts()}
     summary |= {"bad_pixels_text": words, "worse_than_input": result.worse_than_input.tolist()}
     summary |= {"not_tuned": [why or None for why in result.not_tuned], "not_tuned_text": max(result.not_tuned)}
+    summary["output_far"] = result.output_far.tolist()
     summary["residual"] = [residual.to_json() for residual in result.residuals]
     summary["residual_text"] = result.residuals[0].words
     scores = _scores(result, image, reference)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gaintuning_tf import __version__
-from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
+from gaintuning_tf.cli.common import AUTO, add_meaning, add_method, count, loss_of, meaning_of, recipe_of, sigma_level
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.evaluation import baselines
 from gaintuning_tf.evaluation.samples import CHANNELS
@@ -60,6 +60,7 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
     )
     _add_settings(command.add_argument)
     add_method(command)
+    add_meaning(command)
     _add_outputs(command.add_argument)
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
@@ -199,6 +200,7 @@ def _settings(options, folder, model, sigma, loss):
     more = {"loss": loss, "clean": options.clean, "compare": list(dict.fromkeys(options.compare))}
     if "scratch" in options.compare:
         more["scratch_iterations"] = options.scratch_iterations
+    more |= {name: value for name, value in meaning_of(options).items() if value is not None}
     return {
         "folder": folder,
         "sigma": sigma,
@@ -222,12 +224,12 @@ def _journal(options, settings):
 
 
 def _results(options, settings, journal):
-    from gaintuning_tf.networks.kept_networks import network_in
+    from gaintuning_tf.networks.network import Network
 
     models, results = {}, []
     for number, one in enumerate(settings):
         if one["model"] not in models:
-            models[one["model"]] = network_in(one["model"])
+            models[one["model"]] = Network(one["model"], **meaning_of(options))
         known = list(journal.rows[number]) if journal else []
         results.append(_result(options, number, one, models[one["model"]], known, journal))
     return results

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from gaintuning_tf.cli.common import add_meaning, meaning_of, positive
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.serving import versions
@@ -28,6 +29,9 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
     option("--gains", metavar="F", help="fold these gains, of `denoise --save-gains`, into the weights")
     option("--version", type=_version, metavar="N", help="number of the version [the next free one]")
     option("--no-adaptive", action="store_true", help="only `serving_default`, so that the server may batch requests")
+    add_meaning(command)
+    text = "value of the images that is 1 in what clients send, for --normalize mean-std:MEAN:STD"
+    option("--data-range", type=positive, metavar="X", help=text)
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
 
@@ -39,12 +43,15 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
         raise InputError(f"no such file: {options.gains}")
     start_tensorflow()
     from gaintuning_tf.gains.gain_files import load_gains
+    from gaintuning_tf.networks.network import Network
     from gaintuning_tf.serving.export import export_saved_model
 
     model = pretrained.load_denoiser(options.model)
     if options.gains:
         model = load_gains(model, options.gains)
-    folder = export_saved_model(model, options.output, adaptive=not options.no_adaptive, version=options.version)
+    network = Network(model, **meaning_of(options))
+    how = {"adaptive": not options.no_adaptive, "version": options.version, "data_range": options.data_range}
+    folder = export_saved_model(network, options.output, **how)
     print(f"{folder}: {model.name}, {model.count_params():,} weights", file=sys.stderr)
 
 

@@ -153,6 +153,8 @@ def _block(frames, recipe, channels, how, block, *, extent, network, block_id):
         warnings.warn(f"frame {number}: {words}", GainTuningWarning, stacklevel=2)
     if result.row.get("not_tuned"):
         warnings.warn(of_frames(result.row["not_tuned"], [number]), GainTuningWarning, stacklevel=2)
+    if result.row.get("output_far"):
+        warnings.warn(f"frame {number}: {result.row['output_far']}", GainTuningWarning, stacklevel=2)
     if result.row.get("worse_than_input"):
         words = worse_words(result.row["risk_after"], result.row["noise_variance"], [number])
         warnings.warn(words, GainTuningWarning, stacklevel=2)

@@ -49,9 +49,11 @@ class FrameResult:
         gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
         row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`; if it did not fail, `noise`
             (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in
-            units of the image; `worse_than_input`, whether the latter is larger than `noise_variance`, and `residual`,
-            what was taken out, see `Residual.to_json`; `not_tuned`, why nothing was tuned, or None; and
-            `bad_pixels`, how many do not count, by kind, and `constant_at`, the values of constant areas.
+            units of the image; `worse_than_input`, whether the latter is larger than `noise_variance`;
+            `output_far`, what is said of a network whose output is another image, see
+            `residuals.output_words`; `residual`, what was taken out, see `Residual.to_json`; `not_tuned`, why
+            nothing was tuned, or None; and `bad_pixels`, how many do not count, by kind, and `constant_at`, the
+            values of constant areas; for a network that takes the level of the noise `line`, see `TunedFrame`.
         pretrained: The network's output before tuning, as `image`; where asked for.
         mask: True where a pixel does not count, of the image's shape; None if all do.
     """
@@ -137,7 +139,8 @@ class FrameJob:
             raise InputError("the result is not finite")
         row = self._row(prepared, image, tuned, before)
         found = tuner.judge(frame, noise, tuned, mask)
-        row |= {"noise_variance": found.variance, "worse_than_input": found.worse}
+        row |= {"noise_variance": found.variance, "worse_than_input": found.worse, "output_far": found.output}
+        row |= {} if tuned.line is None else {"line": list(tuned.line)}
         row |= {"residual": found.residual.to_json(), "not_tuned": tuner.why_not_tuned(noise) or None}
         pretrained = self._restored(tuned.pretrained, image, prepared.bad) if self.keep_pretrained else None
         denoised = self._restored(tuned.denoised, image, prepared.bad)

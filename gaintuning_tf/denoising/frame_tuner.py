@@ -17,18 +17,20 @@ import numpy as np
 
 from gaintuning_tf.denoising.recipe import Recipe, as_loss
 from gaintuning_tf.errors import GainTuningWarning, InputError
+from gaintuning_tf.gains.contrast import CENTRE, with_contrast
 from gaintuning_tf.gains.gain_files import fingerprint
-from gaintuning_tf.gains.surgery import gain_layers, gain_names, insert_gains, strip_gains
+from gaintuning_tf.gains.normalization_layers import with_known_noise, with_normalization
+from gaintuning_tf.gains.surgery import gain_layers, gain_names, insert_gains, strip_gains, with_gains
 from gaintuning_tf.losses.base import as_risk_estimate
 from gaintuning_tf.networks import tiles, volume_tiles
 from gaintuning_tf.networks.memory import COPIES
-from gaintuning_tf.networks.network import network_of
+from gaintuning_tf.networks.network import Limits, network_of
 from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
 from gaintuning_tf.noise.details import depth_correlation, depth_words, detail_level, side_by_side
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise, stacked
 from gaintuning_tf.noise.residual_variance import refined_by
-from gaintuning_tf.noise.residuals import Residual, examine_residual, exceeds_noise, mean_variance
+from gaintuning_tf.noise.residuals import Residual, examine_residual, exceeds_noise, mean_variance, output_words
 from gaintuning_tf.tuning.defaults import WINDOW
 from gaintuning_tf.tuning.tuner import GainTuner, TuningHistory, mean_over
 
@@ -58,29 +60,35 @@ class Judgement(NamedTuple):
         variance: The mean variance of the noise, which is the mean squared error of the input.
         worse: Whether the risk is larger, beyond chance; False of a loss that does not estimate the
             error, see `RiskEstimate.noise_factor`.
+        output: That the network's output before tuning is far from the frame, and which option helps; empty
+            if it is not.
     """
 
     residual: Residual
     risk: float
     variance: float
     worse: bool
+    output: str
 
 
 @dataclasses.dataclass(frozen=True)
 class TunedFrame:
-    """What tuning made of one frame, in the units of the network.
+    """What tuning made of one frame, in the units of the frame.
 
     Attributes:
         denoised: After tuning, (1, H, W, C) float32, of a volume (1, D, H, W, C).
         pretrained: The network's output before tuning, likewise.
         gains: As `GainTuner.gains` has them: of each layer, and the contrast.
         history: What happened.
+        line: That of the variance, slope and intercept, in units of what the network's model takes; None where it
+            does not take the level of the noise.
     """
 
     denoised: np.ndarray
     pretrained: np.ndarray
     gains: list[np.ndarray]
     history: TuningHistory
+    line: tuple[float, float] | None = None
 
 
 class FrameTuner:
@@ -115,7 +123,7 @@ class FrameTuner:
         known = self._given[0] if self._given else None
         if known is None and recipe.noise == "poisson":
             known = PoissonNoise(1.0).scaled(1, -offset)  # with a black level it is a camera's
-        self._counts = _is_of_counts(known)
+        self._counts = self._of_counts(known)
 
     @functools.cached_property
     def denoiser(self) -> _Denoiser:
@@ -184,7 +192,7 @@ class FrameTuner:
         found = examine_noise(image, mask)
         noise = found.noise.scaled(1 / self.scale, -self.offset / self.scale)
         if noise.correlation is not None and self._level_matters:
-            noise, doubt = self.denoiser.refined_noise(frame, noise, mask, self.recipe.seed)
+            noise, doubt = self._refined(frame, noise, mask)
             found = dataclasses.replace(found, noise=noise.scaled(self.scale, self.offset), uncertainty=doubt)
             self._doubts[noise] = max(doubt, LEAST_DOUBT)
         self.estimates[number] = found
@@ -213,9 +221,37 @@ class FrameTuner:
         unfit = self._unfit.get(noise, self.recipe.unfit)
         return unfit if unfit and self.recipe.steps != 0 and self.denoiser.tuner.loss.needs_noise else ""
 
+    def _refined(self, frame, noise, mask):
+        """Estimate correlated noise once more; returns it and its uncertainty."""
+        limits = self._limits(frame, mask)
+        found, doubt = self.denoiser.refined_noise(limits.seen(frame), limits.noise(noise), mask, self.recipe.seed)
+        return (noise if found is noise else limits.noise_of_image(found)), doubt
+
+    def _limits(self, frame, mask):
+        return self.network.limits(frame, mask, scale=self.scale, offset=self.offset)
+
     def without_gains(self) -> keras.Model:
-        """Make a model of the network without gains or contrast."""
+        """Make a model of the network without gains, contrast or what finds the limits of images."""
         return strip_gains(self.network.model)
+
+    def whole_model(
+        self,
+        gains: Sequence[np.ndarray],
+        contrast: np.ndarray,
+        lines: Sequence[tuple[float, float] | None] = (),
+    ) -> keras.Model:
+        """Make one Keras model of the network with gains, at a contrast: of frames in [0, 1].
+
+        Args:
+            gains: Of each layer (channels,) or (frames, channels).
+            contrast: () or (frames,).
+            lines: `TunedFrame.line` of each frame, for a model that knows the level of the noise.
+        """
+        model = with_gains(self.without_gains(), gains)
+        if lines and lines[0] is not None:
+            model = with_known_noise(model, *_at_contrast(np.array(lines), np.atleast_1d(contrast)))
+        model = with_contrast(model, contrast)
+        return with_normalization(model, self.network.normalization.of_frames(self.scale, self.offset))
 
     def gain_names(self) -> list[str]:
         """Name each layer of gains."""
@@ -247,7 +283,7 @@ class FrameTuner:
         """Tune on one frame.
 
         Args:
-            frame: (H, W, C) or (D, H, W, C), in the units of the network.
+            frame: (H, W, C) or (D, H, W, C), 0 to 1.
             noise: Its noise in the same units.
             start: Gains and contrast to start from; ones if empty.
             mask: True where a pixel does not count, of the frame's shape.
@@ -256,12 +292,20 @@ class FrameTuner:
             callbacks: See `GainTuner.tune`.
             progress: Whether to show a bar.
         """
-        mask = None if mask is None else mask[None]
-        unfit = bool(self.why_not_tuned(noise))
-        options = self._options(noise, 0 if unfit else steps, mask, callbacks, progress)
+        limits = self._limits(frame, mask)
+        known, unfit = limits.noise(noise), bool(self.why_not_tuned(noise))
+        options = self._options(known, 0 if unfit else steps, None if mask is None else mask[None], callbacks, progress)
         # What is known of the noise is at least shown to the network.
         options |= {"doubt": self.doubt(noise), "whiten": unfit}
-        return self._denoiser(_is_of_counts(noise)).tune(frame[None], start, **options)
+        denoiser = self._denoiser(self._of_counts(noise))
+        tuned = denoiser.tune(limits.seen(frame)[None], start, **options)
+        return _in_frame(dataclasses.replace(tuned, line=self._line(known)), limits)
+
+    def _line(self, noise):
+        if not self.network.takes_level:
+            return None
+        slope, intercept = noise.level(1)
+        return float(slope[0]), float(intercept[0])
 
     def tune_together(
         self,
@@ -276,12 +320,17 @@ class FrameTuner:
         """Tune one set of gains on several frames (N, H, W, C), each with its noise, unless no model fits any.
 
         Returns:
-            Gains and contrast, and the `TuningHistory`.
+            Gains and contrast, and the `TuningHistory`: its risks are in units of what the network's `model` takes,
+            where frames have limits of their own.
         """
-        known, doubts = stacked(noise), [self.doubt(one) for one in noise]
+        masks = [None] * len(frames) if mask is None else mask
+        limits = [self._limits(*pair) for pair in zip(frames, masks, strict=True)]
+        frames = np.stack([each.seen(frame) for each, frame in zip(limits, frames, strict=True)])
+        known = stacked([each.noise(one) for each, one in zip(limits, noise, strict=True)])
         steps = 0 if all(map(self.why_not_tuned, noise)) else None
+        doubts = [self.doubt(one) for one in noise]
         options = {"doubt": doubts, **self._options(known, steps, mask, callbacks, progress)}
-        return self._denoiser(_is_of_counts(known)).gains(frames, start, **options)
+        return self._denoiser(self._of_counts(known)).gains(frames, start, **options)
 
     def judge(
         self, frame: np.ndarray, noise: NoiseModel, tuned: TunedFrame, mask: np.ndarray | None = None
@@ -296,11 +345,19 @@ class FrameTuner:
         """
         image, denoised = (self._as_image(one) for one in (frame, tuned.denoised[0]))
         known, risk = noise.scaled(self.scale, self.offset), float(tuned.history.risk_after) * self.scale**2
-        loss = as_risk_estimate(as_loss(self.recipe.loss, counts=_is_of_counts(noise)))
+        loss = as_risk_estimate(as_loss(self.recipe.loss, counts=self._of_counts(noise)))
         factor = loss.criterion.noise_factor
         worse = factor is not None and exceeds_noise(risk, known, image, mask, factor=factor)
         residual = examine_residual(image, denoised, known, mask)
-        return Judgement(residual, risk, mean_variance(known, image, mask), worse)
+        variance = mean_variance(known, image, mask)
+        pretrained = self.scale * tuned.pretrained[0].astype(np.float64) + self.offset
+        return Judgement(residual, risk, variance, worse, output_words(image, pretrained, variance, mask))
+
+    def _of_counts(self, noise):
+        """Whether what the network sees has the noise of counts alone, which can be split: correlated counts cannot."""
+        # Counts less a lower limit are no counts.
+        fixed = self.network.normalization.is_fixed
+        return fixed and isinstance(noise, PoissonNoise) and noise.correlation is None
 
     def _as_image(self, frame):
         """Bring a frame into the units of the image: of volumes in 32 bits, which are many."""
@@ -314,9 +371,21 @@ class FrameTuner:
         return options if mask is None else {**options, "mask": mask}
 
 
-def _is_of_counts(noise):
-    """Whether the noise is that of counts alone, which can be split: correlated counts cannot."""
-    return isinstance(noise, PoissonNoise) and noise.correlation is None
+def _at_contrast(lines, contrast):
+    """Take lines of a variance (frames, 2) to what is seen at a contrast: `A slope, A^2 intercept - A B slope`."""
+    slope, intercept = lines[:, 0], lines[:, 1]
+    moved = CENTRE * (1 - contrast)
+    return contrast * slope, contrast**2 * intercept - contrast * moved * slope
+
+
+def _in_frame(tuned, limits):
+    """Take a result from the units of the network's model to those of the frame."""
+    if limits == Limits():
+        return tuned
+    risks = {name: getattr(tuned.history, name) * limits.span**2 for name in ("risk", "risk_before", "risk_after")}
+    history = dataclasses.replace(tuned.history, **risks)
+    denoised, pretrained = limits.image(tuned.denoised), limits.image(tuned.pretrained)
+    return dataclasses.replace(tuned, denoised=denoised, pretrained=pretrained, history=history)
 
 
 class _Denoiser:
@@ -335,7 +404,7 @@ class _Denoiser:
 
     def _tune(self, frame, start, **options):
         self.tuner.reset()
-        pretrained = self._denoise(frame)
+        pretrained = self._denoise(frame, sigma=options["sigma"])
         if start:
             self.tuner.set_gains(start)
         history = self.tuner.tune(frame, window=WINDOW, **options)
@@ -359,25 +428,24 @@ class _Denoiser:
             first = functools.partial(self.tuner.first_result, noise=noise, seed=seed)
             return refined_by(first, frame, noise, mask)
 
-    def _denoise(self, frame):
+    def _denoise(self, frame, **known):
+        once = functools.partial(self.tuner.denoise_once, **known)
         if frame.ndim == 5:
-            return self._denoise_volume(frame)
+            return self._denoise_volume(frame, once, known)
         network = self._network
         # A network of fixed size sees tiles of that size, one after the other.
         if frame.shape[1] * frame.shape[2] <= TILED_PIXELS or any(network.fixed_sides):
-            return self.tuner.denoise(frame)
+            return self.tuner.denoise(frame, **known)
         how = {"receptive_field": network.receptive_field, "multiple": network.multiple}
-        return mean_over(tiles.denoise_tiled(self.tuner.denoise_once, copy, **how) for copy in self.tuner.copies(frame))
+        return mean_over(tiles.denoise_tiled(once, copy, **how) for copy in self.tuner.copies(frame))
 
-    def _denoise_volume(self, frame):
+    def _denoise_volume(self, frame, once, known):
         network = self._network
         fitting = volume_tiles.voxels_that_fit(network.bytes_per_pixel, COPIES) / len(frame)
         if math.prod(frame.shape[1:4]) <= fitting or any(network.fixed_sides):
-            return self.tuner.denoise(frame)
+            return self.tuner.denoise(frame, **known)
         how = {"receptive_field": network.receptive_field, "alignment": network.stride, "voxels": fitting}
-        blocks = (
-            volume_tiles.denoise_in_blocks(self.tuner.denoise_once, copy, **how) for copy in self.tuner.copies(frame)
-        )
+        blocks = (volume_tiles.denoise_in_blocks(once, copy, **how) for copy in self.tuner.copies(frame))
         return mean_over(blocks)
 
 

@@ -14,15 +14,13 @@ from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.network_choice import NetworkChoice, network_for
 from gaintuning_tf.denoising.recipe import Recipe
 from gaintuning_tf.errors import GainTuningWarning
-from gaintuning_tf.gains.contrast import with_contrast
-from gaintuning_tf.gains.surgery import gain_names, with_gains
 from gaintuning_tf.images.array_layout import Layout, check_finite, layout, order_of
 from gaintuning_tf.images.bad_pixels import MISSING, BadPixels, PixelRules, find_bad_pixels, whole_mask
 from gaintuning_tf.losses.base import RiskEstimate
-from gaintuning_tf.networks.network import network_of
+from gaintuning_tf.networks.network import NetworkLike, network_of
 from gaintuning_tf.networks.pretrained import CHOSEN
 from gaintuning_tf.noise.models import NoiseModel, stacked
-from gaintuning_tf.noise.residuals import Residual, of_frames, worse_words
+from gaintuning_tf.noise.residuals import Residual, of_frames, output_words_of, worse_words
 from gaintuning_tf.tuning.defaults import PRIOR
 
 if TYPE_CHECKING:
@@ -59,6 +57,8 @@ class GainTuningResult:
         choice: Which network was chosen and why, where none was given.
         not_tuned: Of each frame why nothing was tuned, empty where there is no reason: noise that was to be
             found fits no model, see `gaintuning_tf.noise.NoiseEstimate.unfit`.
+        output_far: Whether the network's output before tuning is far from the image, () or (frames,): then it takes
+            another range, or returns the noise, see `gaintuning_tf.networks.Network`.
     """
 
     denoised: np.ndarray
@@ -75,6 +75,7 @@ class GainTuningResult:
     worse_than_input: np.ndarray = dataclasses.field(default_factory=lambda: np.array(False))
     not_tuned: Sequence[str] = ()
     choice: NetworkChoice | None = None
+    output_far: np.ndarray = dataclasses.field(default_factory=lambda: np.array(False))
 
     def plot(self) -> Figure:
         """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
@@ -88,7 +89,7 @@ class GainTuningResult:
 
 def gaintune(
     image: np.ndarray,
-    model: keras.Model | str = "auto",
+    model: NetworkLike = "auto",
     *,
     sigma: float | None = None,
     noise: str | NoiseModel = "auto",
@@ -125,7 +126,8 @@ def gaintune(
             network is grey, is tuned by itself. Of an `np.ma.MaskedArray`, masked pixels do not count.
         model: A Keras denoiser for images in [0, 1] (subclassed and `tf_keras` models too),
             or what `load_denoiser` takes; or `"auto"`, `"best"` or `"fast"`: one of those that ship, see
-            `choose_network`.
+            `choose_network`. One that takes another range, or returns the noise, as a
+            `Network(model, normalize=..., predicts=...)`.
             It is never changed. If it has gains, tuning starts from them.
         sigma: Standard deviation of the noise in the units of the image: 25 for a
             uint8 image, 0.1 for floats in [0, 1]. Estimated from the image if absent.
@@ -205,8 +207,9 @@ def gaintune(
     found = [tuner.judge(*each) for each in zip(frames, models, tuned, masks, strict=True)]
     not_tuned = [tuner.why_not_tuned(known) for known in models]
     _say_if_not_tuned(not_tuned)
+    _say_if_far(found)
     _say_if_worse(found)
-    result = _result(arrangement, tuned, models, tuner.without_gains(), restored, bad, evidence, found)
+    result = _result(arrangement, tuned, models, tuner, restored, bad, evidence, found)
     return dataclasses.replace(result, not_tuned=not_tuned, choice=choice)
 
 
@@ -226,6 +229,14 @@ def _say_if_not_tuned(reasons):
         warnings.warn(words, GainTuningWarning, stacklevel=3)
 
 
+def _say_if_far(found):
+    """Warn of frames of which the network's own output is another image."""
+    words = [one.output for one in found]
+    if any(words):
+        said = output_words_of(words, range(len(words))) if len(words) > 1 else words[0]
+        warnings.warn(said, GainTuningWarning, stacklevel=3)
+
+
 def _say_if_worse(found):
     """Warn of frames whose risk is larger than their noise."""
     worst = max(found, key=lambda one: one.risk if one.worse else -np.inf)
@@ -243,13 +254,13 @@ def _masks(bad, order, count):
     return [mask if mask.any() else None for mask in masks]
 
 
-def _result(arrangement, tuned, models, base, restored, bad, evidence, found):
+def _result(arrangement, tuned, models, tuner, restored, bad, evidence, found):
     several = len(tuned) > 1
     scale = arrangement.data_range
     together = np.stack if several else lambda values: np.asarray(values[0])
     *gains, contrast = [together([frame.gains[index] for frame in tuned]) for index in range(len(tuned[0].gains))]
     contrast = contrast[..., 0]
-    model = with_gains(base, gains)
+    model = tuner.whole_model(gains, contrast, [frame.line for frame in tuned])
     longest = max(frame.history.risk.size for frame in tuned)
     risks = [np.pad(f.history.risk, (0, longest - f.history.risk.size), constant_values=np.nan) for f in tuned]
     history = {
@@ -262,14 +273,15 @@ def _result(arrangement, tuned, models, base, restored, bad, evidence, found):
     return GainTuningResult(
         denoised=restored("denoised"),
         pretrained=restored("pretrained"),
-        gains=dict(zip(gain_names(model), gains, strict=True)),
+        gains=dict(zip(tuner.gain_names(), gains, strict=True)),
         contrast=contrast,
         history=history,
         noise=stacked([known.scaled(scale, arrangement.offset) for known in models]),
-        model=with_contrast(model, contrast),
+        model=model,
         layout=arrangement,
         bad_pixels=bad,
         evidence=evidence,
         residuals=[one.residual for one in found],
         worse_than_input=np.asarray(together([np.asarray(one.worse) for one in found])),
+        output_far=np.asarray(together([np.asarray(bool(one.output)) for one in found])),
     )

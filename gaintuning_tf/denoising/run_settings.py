@@ -33,6 +33,7 @@ def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range: flo
         "input": stack.identity(),
         "output dtype": str(job.layout.dtype),
         "network": fingerprint(tuner.network.model),
+        **_meaning(tuner.network.normalization),
         "start gains": hashlib.sha256(repr(start).encode()).hexdigest() if start else None,
         "noise": _described(recipe.noise),
         "sigma": None if recipe.sigma is None else np.asarray(recipe.sigma, float).tolist(),
@@ -47,6 +48,13 @@ def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range: flo
         **more,
         "version": __version__,
     }
+
+
+def _meaning(normalization):
+    """What the network's numbers mean; nothing for the usual, so that runs of earlier versions can be continued."""
+    if normalization.is_plain:
+        return {}
+    return {"normalize": str(normalization), "predicts": normalization.predicts}
 
 
 def _described(value):

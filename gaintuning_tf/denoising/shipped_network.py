@@ -47,7 +47,7 @@ class ShippedNetwork:
         """
         from gaintuning_tf.networks.network import network_of
 
-        model = network_of(model).at_contrast()
+        model = network_of(model).whole()
         digest = hashlib.sha256(model.to_json().encode())
         for value in model.get_weights():
             digest.update(value.tobytes())

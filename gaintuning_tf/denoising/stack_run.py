@@ -22,8 +22,6 @@ from gaintuning_tf.denoising.stack_record import StackRecord
 from gaintuning_tf.denoising.stack_scores import scores_for
 from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.gains import gain_files
-from gaintuning_tf.gains.contrast import with_contrast
-from gaintuning_tf.gains.surgery import with_gains
 from gaintuning_tf.images.array_layout import Layout
 from gaintuning_tf.images.bad_pixels import PixelRules, words_of
 from gaintuning_tf.images.files import load_image
@@ -31,7 +29,7 @@ from gaintuning_tf.images.stack_files import Stack, open_stack
 from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.networks.pretrained import CHOSEN
 from gaintuning_tf.noise.models import NoiseModel
-from gaintuning_tf.noise.residuals import of_frames, worse_words
+from gaintuning_tf.noise.residuals import of_frames, output_words_of, worse_words
 from gaintuning_tf.tuning.defaults import PRIOR
 
 if TYPE_CHECKING:
@@ -103,6 +101,11 @@ class StackResult:
         rows = [row for row in self.rows if row.get("not_tuned")]
         return of_frames(rows[0]["not_tuned"], [row["frame"] for row in rows]) if rows else ""
 
+    def output_far(self) -> str:
+        """Say in one line of which frames the network's own output is another image; empty if of none."""
+        rows = self.rows
+        return output_words_of([row.get("output_far", "") for row in rows], [row["frame"] for row in rows])
+
     def column(self, name: str) -> list:
         """List one figure of all frames, such as `"risk_after"`: None for those that failed."""
         return [row.get(name) for row in self.rows]
@@ -114,14 +117,15 @@ class StackResult:
     def model(self, number: int) -> keras.Model:
         """Make a Keras model of the network with the gains of a frame, at its contrast."""
         *gains, contrast = self.gains(number)
-        return with_contrast(with_gains(self._tuner.without_gains(), gains), contrast)
+        line = self._record.rows[number].get("line")
+        return self._tuner.whole_model(gains, contrast, [line] if line else ())
 
     def save_gains(self, path: str | Path) -> None:
         """Write the gains of all frames as `gain_files.save_gains` does: a row for each frame, ones if it failed."""
         table = np.stack([self._record.gains(row["frame"]) for row in self.rows])
         *gains, contrast = np.split(table, np.cumsum(self._tuner.sizes())[:-1], axis=1)
-        model = with_gains(self._tuner.without_gains(), gains if len(table) > 1 else [value[0] for value in gains])
-        gain_files.save_gains(with_contrast(model, contrast[:, 0]), path)
+        gains = gains if len(table) > 1 else [value[0] for value in gains]
+        gain_files.save_gains(self._tuner.whole_model(gains, contrast[:, 0]), path)
 
     def gain_names(self) -> list[str]:
         """Name the layers of `gains`."""
@@ -252,7 +256,8 @@ def denoise_stack(
         if gains:
             result.save_gains(gains)
         record.commit()
-    for found in filter(None, (result.bad_pixels(), result.not_tuned(), result.worse())):
+    said = (result.bad_pixels(), result.not_tuned(), result.output_far(), result.worse())
+    for found in filter(None, said):
         warnings.warn(found, GainTuningWarning, stacklevel=2)
     return result
 

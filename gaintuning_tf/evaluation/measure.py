@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from gaintuning_tf.denoising.pipeline import gaintune
@@ -16,7 +15,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.evaluation.metrics import psnr, ssim
 from gaintuning_tf.evaluation.oracle import Oracle
 from gaintuning_tf.evaluation.samples import samples
-from gaintuning_tf.networks.network import network_of
+from gaintuning_tf.networks.network import NetworkLike, network_of
 
 MEASURES = ("psnr_noisy", "psnr_pretrained", "psnr_tuned", "ssim_pretrained", "ssim_tuned", "seconds")
 ORACLE = "oracle"
@@ -24,7 +23,7 @@ ORACLE = "oracle"
 
 def evaluate(
     source: str | Path,
-    model: keras.Model,
+    model: NetworkLike,
     *,
     sigma: float | None = None,
     clean: str | Path | None = None,
@@ -69,17 +68,17 @@ def evaluate(
         InputError: There is no image, the network takes neither one channel nor three, or `rows` are of other images.
         KeyboardInterrupt: Ctrl-C; an image whose tuning it ended is not reported.
     """
+    # Made once: its tuner is compiled for it.
     network = network_of(model)
     if network.channels not in (1, 3):
         raise InputError(
-            f"evaluate expects a network of grey or colour pictures, {network.model.name!r} takes {network.channels} "
-            "channels"
+            f"evaluate expects a network of grey or colour pictures, {network.name!r} takes {network.channels} channels"
         )
     measured = list(rows)
     methods = dict(compare or {})
     # By the recipe that it is compared with.
     recipe = {key: options[key] for key in ("steps", "seed", "prior") if key in options}
-    ideal = Oracle(model, **recipe) if oracle else None
+    ideal = Oracle(network, **recipe) if oracle else None
     sources = {"clean": clean, "channel": channel, "colour": network.channels == 3, "data_dir": data_dir}
     images = itertools.islice(samples(source, sigma, **sources), limit)
     for index, (name, noisy, truth) in enumerate(images):
@@ -87,7 +86,7 @@ def evaluate(
             _check_same(rows[index], name)
             continue
         given = {"sigma": None if sigma is None else sigma / 255, **options, **({} if tune else {"steps": 0})}
-        row, noise = _measure(noisy, truth, model, given)
+        row, noise = _measure(noisy, truth, network, given)
         for other, method in methods.items():
             row |= _timed(other, truth, method, noisy, noise)
         if ideal:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 
 from gaintuning_tf.losses.drawn_noise import SupervisedLoss
-from gaintuning_tf.noise.models import NoiseModel
+from gaintuning_tf.networks.network import NetworkLike, network_of
+from gaintuning_tf.noise.models import GaussianNoise, NoiseModel
 from gaintuning_tf.tuning.defaults import PRIOR, WINDOW
 from gaintuning_tf.tuning.tuner import GainTuner
 
@@ -25,14 +25,16 @@ class Oracle:
 
     Example:
 
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same")])
     >>> clean = np.full((16, 16), 0.5, np.float32)
     >>> Oracle(model, steps=2).denoise(clean, clean, 0.1).shape
     (16, 16)
     """
 
-    def __init__(self, model: keras.Model, *, steps: int | None = None, seed: int = 0, prior: float | None = PRIOR):
-        self._tuner = GainTuner(model, SupervisedLoss(), prior=prior)
+    def __init__(self, model: NetworkLike, *, steps: int | None = None, seed: int = 0, prior: float | None = PRIOR):
+        self._network = network_of(model)
+        self._tuner = GainTuner(self._network.model, SupervisedLoss(), prior=prior)
         self._options = {"steps": steps, "seed": seed, "window": WINDOW, "progress": False}
 
     def denoise(self, noisy: np.ndarray, clean: np.ndarray, noise: float | NoiseModel) -> np.ndarray:
@@ -49,9 +51,11 @@ class Oracle:
         Raises:
             KeyboardInterrupt: Ctrl-C while tuning.
         """
+        limits = self._network.limits(noisy)
+        known = limits.noise(noise if isinstance(noise, NoiseModel) else GaussianNoise(noise))
         self._tuner.reset()
         shape = (1, *noisy.shape[:2], -1)
-        history = self._tuner.tune(clean.reshape(shape), sigma=noise, **self._options)
+        history = self._tuner.tune(limits.seen(clean).reshape(shape), sigma=known, **self._options)
         if history.interrupted:
             raise KeyboardInterrupt
-        return self._tuner.denoise(noisy.reshape(shape)).reshape(noisy.shape)
+        return limits.image(self._tuner.denoise(limits.seen(noisy).reshape(shape)).reshape(noisy.shape))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -70,7 +68,8 @@ class WeightTuner:
     def __init__(self, model: NetworkLike, loss: Loss, which: str = "all", learning_rate: float | None = None):
         if which not in LEARNING_RATES:
             raise InputError(f"expected which in {tuple(LEARNING_RATES)}, received {which!r}")
-        self.model = _copy(strip_gains(network_of(model).model))
+        self._network = network_of(model)
+        self.model = _copy(strip_gains(self._network.model))
         weights = _weights(self.model, which)
         start = [as_array(variable) for variable in weights]
         objective = Objective(TunableNetwork(Network(self.model), weights, initial=start), loss)
@@ -103,10 +102,11 @@ class WeightTuner:
             InputError: The loss is not for such noise.
             KeyboardInterrupt: Ctrl-C while tuning.
         """
-        noisy = tf.convert_to_tensor(cast(Any, image), tf.float32)
+        limits = self._network.limits(np.asarray(image), None if mask is None else np.asarray(mask))
+        noisy = tf.convert_to_tensor(limits.seen(np.asarray(image, np.float32)))
         way, network = self._compiled.steps, self._compiled.steps.objective.network.network
         network.check(noisy.shape)
-        model = sigma if isinstance(sigma, NoiseModel) else GaussianNoise(sigma)
+        model = limits.noise(sigma if isinstance(sigma, NoiseModel) else GaussianNoise(sigma))
         way.objective.loss.check_noise(model)
         model.check_images(tuple(noisy.shape))
         noise = noise_of_batch(model, len(noisy), tf.float32, weights_of(mask, noisy))
@@ -116,7 +116,7 @@ class WeightTuner:
         run.rounds(1)
         if run.interrupted:
             raise KeyboardInterrupt
-        return self._compiled.denoise(noisy).numpy()
+        return limits.image(self._compiled.denoise(noisy, run.noise).numpy())
 
 
 def _copy(model):

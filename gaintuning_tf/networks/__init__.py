@@ -1,6 +1,6 @@
 """Which networks there are, and what they take: sizes, memory, receptive field.
 
-May import: `support`, `gains`.
+May import: `support`, `noise`, `gains`.
 
 - `architectures`: DnCNN, UNet, blind-spot network.
 - `residual_unet`: DRUNet, a UNet of residual blocks.

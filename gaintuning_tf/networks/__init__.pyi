@@ -3,7 +3,7 @@ from .file_check import check_network_file as check_network_file
 from .half_resolution import ffdnet as ffdnet
 from .kept_networks import network_in as network_in
 from .memory import bytes_per_pixel as bytes_per_pixel
-from .network import Network as Network, NetworkLike as NetworkLike, network_of as network_of
+from .network import Limits as Limits, Network as Network, NetworkLike as NetworkLike, network_of as network_of
 from .pretrained import (
     DEFAULT as DEFAULT,
     DenoiserInfo as DenoiserInfo,

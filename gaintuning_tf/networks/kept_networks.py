@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gaintuning_tf.gains.graph_models import version_folder
-from gaintuning_tf.networks.pretrained import find_denoiser, load_denoiser
+from gaintuning_tf.networks.pretrained import find_denoiser, kept_beside, load_denoiser
 
 if TYPE_CHECKING:
     import keras
@@ -51,6 +51,8 @@ def _state(path):
         folder = version_folder(path)
         # Nothing else is read, and what else is there may change with each image.
         files = sorted([*folder.glob("saved_model.pb*"), *folder.glob("variables/*")])
+    beside = kept_beside(path)
+    files += [beside] if beside.is_file() else []
     return [(str(file), *_times_and_size(file.stat())) for file in files]
 
 

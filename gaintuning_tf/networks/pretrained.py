@@ -36,7 +36,6 @@ class DenoiserInfo:
         parameters: Number of weights.
         gains: Number of gains.
         psnr: Mean PSNR in dB of its output, by data set and noise level.
-        seconds: For a megapixel through the network as it is, on two processor cores; None where not measured.
         path: The weights.
     """
 
@@ -49,7 +48,6 @@ class DenoiserInfo:
     gains: int
     psnr: dict[str, float]
     path: Path
-    seconds: float | None = None
 
 
 def list_denoisers() -> dict[str, DenoiserInfo]:
@@ -63,6 +61,14 @@ def list_denoisers() -> dict[str, DenoiserInfo]:
     folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
     cards = sorted(folder.glob("*/card.json")) if folder else []
     return {card.parent.name: _read_card(card) for card in cards}
+
+
+def kept_beside(path: Path) -> Path:
+    """Name the file that says what a network's numbers mean: `gaintuning.json` in a folder, `FILE.json` beside a file.
+
+    It holds what `Network` takes, such as `{"normalize": "percentiles", "predicts": "image"}`.
+    """
+    return path / "gaintuning.json" if path.is_dir() else path.with_name(f"{path.name}.json")
 
 
 def find_denoiser(name_or_path: str | os.PathLike[str]) -> Path:
@@ -96,7 +102,8 @@ def load_denoiser(name_or_path: str | os.PathLike[str]) -> keras.Model:
             run code of its own is refused. A SavedModel is a program of TensorFlow: only those that you trust.
 
     Returns:
-        A Keras model, not compiled, (N, H, W, C) to the same shape.
+        A Keras model, not compiled, (N, H, W, C) to the same shape; between layers that take [0, 1] to its numbers
+        and back if a file beside it says what they mean, see `kept_beside`.
 
     Raises:
         InputError: There is no such network, or the file holds none.
@@ -107,9 +114,31 @@ def load_denoiser(name_or_path: str | os.PathLike[str]) -> keras.Model:
     233024
     """
     path = find_denoiser(name_or_path)
+    register_classes()
+    beside = kept_beside(path)
+    return _with_meaning(_load(path), beside) if beside.is_file() else _load(path)
+
+
+def _with_meaning(model, beside):
+    from gaintuning_tf.gains.normalization_layers import take_normalization, with_normalization, with_range
+    from gaintuning_tf.support.normalization import as_normalization
+
+    try:
+        said = json.loads(beside.read_text(encoding="utf-8"))
+        normalization = as_normalization(said.get("normalize"), said.get("predicts"))
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"cannot read what a network's numbers mean from {beside}: {reason_of(error)}") from error
+    known = take_normalization(model)[1]
+    if known.is_plain:
+        return with_normalization(with_range(model, normalization), normalization)
+    if known != normalization:
+        raise InputError(f"expected {beside} to say what is in the network, {known}, found {normalization}")
+    return model
+
+
+def _load(path):
     import keras
 
-    register_classes()
     if path.is_dir():
         from gaintuning_tf.gains.graph_models import load_saved_model
 
@@ -139,7 +168,13 @@ def register_classes() -> None:
     # Gains and contrasts are of tuned networks, and tuning is TensorFlow's: a machine for
     # training may not have it.
     if keras.backend.backend() == "tensorflow":
-        from gaintuning_tf.gains import contrast, custom_layers, graph_network, layers  # noqa: F401
+        from gaintuning_tf.gains import (  # noqa: F401
+            contrast,
+            custom_layers,
+            graph_network,
+            layers,
+            normalization_layers,
+        )
 
 
 def _reason(error):
@@ -155,12 +190,12 @@ def _read_card(card):
 
 
 def network_digest(path: Path) -> str:
-    """Compute the SHA-256 of a network's file, or of all files in its folder.
+    """Compute the SHA-256 of a network's file and what is kept beside it, or of all files in its folder.
 
     Networks of which it differs have not the same results.
     """
     found = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path, kept_beside(path)]:
         if file.is_file():
             found.update(file.read_bytes())
     return found.hexdigest()

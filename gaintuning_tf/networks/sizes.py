@@ -36,7 +36,8 @@ def check_denoiser(model: keras.Model) -> None:
     given, returned = model.inputs[0].shape, model.outputs[0].shape
     if len(given) < 3 or given[-1] is None:
         raise InputError(f"expected a denoiser of images (N, H, W, C), {model.name!r} takes the shape {given}")
-    if len(returned) != len(given) or returned[-1] != given[-1]:
+    # A last channel more is the level of the noise.
+    if len(returned) != len(given) or returned[-1] not in (given[-1], given[-1] - 1) or not returned[-1]:
         raise InputError(
             f"expected a denoiser whose output has its input's shape, {model.name!r} makes {returned} of {given}"
         )
@@ -94,7 +95,7 @@ def check_size(model: keras.Model, shape: tf.TensorShape | Sequence[int]) -> Non
     Raises:
         InputError: They have.
     """
-    expected = (*(None for _ in fixed_sides(model)), model.inputs[0].shape[-1])
+    expected = (*(None for _ in fixed_sides(model)), model.outputs[0].shape[-1])
     if len(shape) - 1 != len(expected) or shape[-1] != expected[-1]:
         raise InputError(f"{model.name!r} expects images of shape {expected}, received {tuple(shape[1:])}")
 
@@ -220,9 +221,9 @@ def _with_size(shape, side):
 
 
 def _keeps(model, given):
-    """Whether what the model makes of a shape has the same sides and channels."""
+    """Whether what the model makes of a shape has the same sides."""
     returned = _output_shape(model, given)
-    return returned is not None and returned[1:] == given[1:]
+    return returned is not None and returned[1:-1] == given[1:-1]
 
 
 def _output_shape(model, shape):

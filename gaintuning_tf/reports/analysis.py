@@ -14,6 +14,14 @@ from gaintuning_tf.gains.contrast import take_contrast, with_contrast
 from gaintuning_tf.gains.convolutions import sublayers
 from gaintuning_tf.gains.graph_network import GraphNetwork
 from gaintuning_tf.gains.keras_types import as_array
+from gaintuning_tf.gains.normalization_layers import (
+    bare,
+    fixed_on,
+    take_known_noise,
+    take_normalization,
+    with_known_noise,
+    with_normalization,
+)
 from gaintuning_tf.gains.surgery import gain_layers, insert_gains, strip_gains
 from gaintuning_tf.reports.equivalent import EquivalentFilter, NetBias, check_pixel, equivalent_filter, net_bias, sight
 
@@ -114,9 +122,12 @@ def analyse(
     if not 0 <= frame < len(image):
         raise InputError(f"expected a frame from 0 to {len(image) - 1}, received {frame}")
     image, pretrained, denoised = image[frame, None], pretrained[frame], denoised[frame]
-    tuned = frame_model(result.model, frame)
+    inner, normalization = take_normalization(result.model)
+    tuned = frame_model(inner, frame)
+    # Parts of the frame are looked at, which are seen as the whole is.
+    fixed = normalization if normalization.is_fixed else fixed_on(normalization, image)
     # Before tuning there was no other contrast either.
-    models = strip_gains(take_contrast(tuned)[0]), tuned
+    models = [with_normalization(model, fixed) for model in (strip_gains(take_contrast(tuned)[0]), tuned)]
     pixels = choose_pixels(pretrained, denoised) if pixels is None else dict(pixels)
     for pixel in pixels.values():
         check_pixel(pixel, image.shape[1:3])
@@ -151,7 +162,7 @@ def gain_changes(model: keras.Model) -> list[GainChange]:
     >>> change.layer, round(change.rms, 3), change.moved(by=0.01), change.moved(by=0.05)
     ('first_gain', 0.051, 0.5, 0.25)
     """
-    model, _ = take_contrast(model)
+    model = bare(model)
     gains = gain_layers(model)
     if not gains:
         raise InputError(f"expected a model with gains, {model.name!r} has none; see insert_gains")
@@ -186,11 +197,16 @@ def frame_model(model: keras.Model, frame: int) -> keras.Model:
         return model
     if not 0 <= frame < gains[0].images:
         raise InputError(f"expected a frame from 0 to {gains[0].images - 1}, received {frame}")
-    inner, contrast = take_contrast(model)
+    inner, normalization = take_normalization(model)
+    inner, contrast = take_contrast(inner)
+    inner, line = take_known_noise(inner)
     single = insert_gains(strip_gains(inner))
     for gain, several in zip(gain_layers(single), gain_layers(inner), strict=True):
         gain.gain.assign(several.gain[frame])
-    return with_contrast(single, contrast[frame] if len(contrast) > 1 else contrast)
+    if line is not None:
+        single = with_known_noise(single, *(part[[frame if len(part) > 1 else 0]] for part in line))
+    single = with_contrast(single, contrast[frame] if len(contrast) > 1 else contrast)
+    return with_normalization(single, normalization)
 
 
 def choose_pixels(pretrained: np.ndarray, denoised: np.ndarray) -> dict[str, tuple[int, int]]:

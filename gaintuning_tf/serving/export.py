@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from gaintuning_tf.gains.channels_last import with_channels_last
-from gaintuning_tf.gains.graph_models import as_keras_model
+from gaintuning_tf.errors import InputError
+from gaintuning_tf.gains.contrast import at_contrast
+from gaintuning_tf.gains.normalization_layers import limits_of, within_limits
 from gaintuning_tf.gains.surgery import fold_gains
 from gaintuning_tf.losses.coupled_bootstrap import CoupledBootstrap
 from gaintuning_tf.networks import sizes
+from gaintuning_tf.networks.network import NetworkLike, network_of
 from gaintuning_tf.serving import versions
+from gaintuning_tf.serving.request_checks import checks_of_levels
 from gaintuning_tf.serving.tuning_in_graph import TuningInGraph
 from gaintuning_tf.serving.warmup_requests import write_warmup
 from gaintuning_tf.support import atomic_files
+from gaintuning_tf.support.normalization import MEAN_STD
 from gaintuning_tf.tuning.defaults import WINDOW
 from gaintuning_tf.tuning.steps import gain_steps
+from gaintuning_tf.tuning.tunable_network import with_level
 
 # What the warm-up requests hold: a small image, where the network takes any size.
 _WARMUP_SIDE = 32
@@ -30,14 +33,20 @@ _NUMBERS = ("sigma", "slope", "intercept")
 
 
 def export_saved_model(
-    model: keras.Model | Callable[..., Any], path: str | Path, *, adaptive: bool = True, version: int | None = None
+    model: NetworkLike,
+    path: str | Path,
+    *,
+    adaptive: bool = True,
+    version: int | None = None,
+    data_range: float | None = None,
 ) -> Path:
     """Write a denoiser as a new version of a model that TensorFlow Serving can serve.
 
     The version is a SavedModel with these signatures, for any number and size of images:
 
     - `serving_default`: `noisy` [N, H, W, C], float32, in [0, 1], to `denoised`. Gains are
-      folded into the weights. A network of volumes takes [N, D, H, W, C] throughout.
+      folded into the weights. A network of volumes takes [N, D, H, W, C] throughout; one that takes the level of
+      the noise has `sigma` [N] here, too, above zero.
     - `gaintune`, if `adaptive`: `noisy`, `sigma` [N], float32, and `steps` [], int32, to
       `denoised` and `sure` [N]. Every image is tuned by itself, from gains of one on top of
       those folded in, as `gaintune` does in Python with seed 0 and so many steps; `sigma` of 0 or less means
@@ -50,18 +59,21 @@ def export_saved_model(
       level. The correlation is the autocovariance over the variance, K odd, one at lag zero in
       the middle; zero elsewhere, or K of 1, is white noise. What is not such noise is refused.
 
-    What the network needs as multiples of the sides is mirrored and cropped in the graph.
+    What the network needs as multiples of the sides is mirrored and cropped in the graph, and what its numbers
+    mean is in there, too: all signatures take images in [0, 1].
     The version has warm-up requests in TensorFlow Serving's format. Beside the versions, a
     `models.config` and a `batching.config` are written unless they exist; the latter says
     why a server must not batch versions with `gaintune`: its `steps` has no batch axis.
     Versions without are ready for batching.
 
     Args:
-        model: A denoiser (N, H, W, C) to the same shape; never changed. Its gains, if it
+        model: A denoiser (N, H, W, C) to the same shape, or a `Network`; never changed. Its gains, if it
             has any, are folded.
         path: Folder of the versions, made if absent: TensorFlow Serving's `base_path`.
         adaptive: Whether to include `gaintune` and `gaintune_noise`. They hold the network a second time.
         version: Number of the version, the next free one by default.
+        data_range: Value of the images that is 1 in what clients send, for a network whose mean and
+            standard deviation are given in units of the image.
 
     Returns:
         The folder of the version, `path/version`. It appears at once, complete, or not at all.
@@ -83,9 +95,7 @@ def export_saved_model(
     """
     path = Path(path)
     versions.check_version(path, version)
-    model = with_channels_last(as_keras_model(model))
-    sizes.check_denoiser(model)
-    served = _Served(fold_gains(model), adaptive)
+    served = _Served(network_of(model), adaptive, data_range)
     with _made(path):
         chosen = versions.next_version(path) if version is None else version
         while True:
@@ -102,18 +112,26 @@ def export_saved_model(
 class _Served:
     """The signatures of a network."""
 
-    def __init__(self, model, adaptive):
-        # Sides that the network fixes are those of tiles.
-        self._shape = [*(None for _ in sizes.fixed_sides(model)), model.inputs[0].shape[-1]]
+    def __init__(self, network, adaptive, data_range):
+        model = fold_gains(network.model)
+        normalization = _as_sent(network, data_range)
+        self._shape = network.shape
         self._dtype = tf.as_dtype(model.inputs[0].dtype)
-        self._denoised = sizes.at_any_size(model)
+        self._takes_level, self._normalization = network.takes_level, normalization
+        seen = sizes.at_any_size(model, network.multiple)
+        contrast = tf.constant(network.contrast, self._dtype)
+        self._seen = lambda noisy, line: at_contrast(with_level(seen, noisy, contrast, line), noisy, contrast)
         self.adaptive = adaptive
         # Typed so, for only signatures that are there ask for it.
-        self._tuning: Any = TuningInGraph(gain_steps(model, CoupledBootstrap()), window=WINDOW) if adaptive else None
+        self._tuning: Any = None
+        if adaptive:
+            way = gain_steps(model, CoupledBootstrap())
+            self._tuning = TuningInGraph(way, window=WINDOW, normalization=normalization)
 
     def signatures(self):
         noisy = tf.TensorSpec([None, *self._shape], tf.float32, name="noisy")
-        functions = {"serving_default": tf.function(self._denoise, [noisy], autograph=False)}
+        level = [tf.TensorSpec([None], tf.float32, name="sigma")] if self._takes_level else []
+        functions = {"serving_default": tf.function(self._denoise, [noisy, *level], autograph=False)}
         if self.adaptive:
             steps = tf.TensorSpec([], tf.int32, name="steps")
             sigma, slope, intercept = (tf.TensorSpec([None], tf.float32, name=name) for name in _NUMBERS)
@@ -127,7 +145,8 @@ class _Served:
         """Make a small request to each signature."""
         shape = [_WARMUP_SIDE if side is None else side for side in self._shape]
         noisy = np.random.default_rng(0).normal(0.5, 0.1, [1, *shape]).astype(np.float32)
-        requests: dict[str, dict[str, Any]] = {"serving_default": {"noisy": noisy}}
+        level = {"sigma": np.array([0.1], np.float32)} if self._takes_level else {}
+        requests: dict[str, dict[str, Any]] = {"serving_default": {"noisy": noisy, **level}}
         if self.adaptive:
             sigma, slope, intercept = (np.array([number], np.float32) for number in (0.1, 0.01, 0.005))
             noise = {"slope": slope, "intercept": intercept, "correlation": _WARMUP_CORRELATION}
@@ -135,8 +154,15 @@ class _Served:
             requests["gaintune_noise"] = {"noisy": noisy, **noise, "steps": np.int32(1)}
         return requests
 
-    def _denoise(self, noisy):
-        return {"denoised": self._denoised(noisy)}
+    def _denoise(self, noisy, sigma=None):
+        images = tf.cast(noisy, self._dtype)
+        line = None
+        if sigma is not None:
+            with tf.control_dependencies(checks_of_levels(noisy, sigma)):
+                _, span = limits_of(self._normalization, tf.identity(images))
+            line = None, tf.square(tf.cast(sigma, span.dtype) / span)
+        denoised = within_limits(self._normalization, lambda seen: self._seen(seen, line))(images)
+        return {"denoised": tf.cast(denoised, tf.float32)}
 
     def _at_sigma(self, noisy, sigma, steps):
         return self._answer(self._tuning.at_sigma, steps, noisy, sigma)
@@ -148,6 +174,18 @@ class _Served:
         """Tune in the network's dtype, and answer in that of the request."""
         denoised, risk = tune(*(tf.cast(part, self._dtype) for part in parts), steps)
         return {"denoised": tf.cast(denoised, tf.float32), "sure": tf.cast(risk, tf.float32)}
+
+
+def _as_sent(network, data_range):
+    """Say what the network's numbers mean in units of what clients send."""
+    if network.normalization.kind != MEAN_STD:
+        return network.normalization
+    if data_range is None or not data_range > 0:
+        raise InputError(
+            f"expected data_range (--data-range), the value that is 1 in what clients send, with the mean and standard "
+            f"deviation of {network.name!r}, which are in units of the image; received {data_range}"
+        )
+    return network.normalization.of_frames(data_range, 0.0)
 
 
 def _write(served, path, version):

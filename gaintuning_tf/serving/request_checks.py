@@ -45,6 +45,20 @@ def checks_of_numbers(noisy: tf.Tensor, **numbers: tf.Tensor) -> list[Any]:
     return checks
 
 
+def checks_of_levels(noisy: tf.Tensor, sigma: tf.Tensor) -> list[Any]:
+    """Refuse what is no level of the noise for each image, where a network takes it as it is.
+
+    Args:
+        noisy: (N, H, W, C).
+        sigma: (N,).
+
+    Returns:
+        Assertions, to be waited for.
+    """
+    positive = _assert_all(sigma > 0, "expected sigma above 0, which the network takes, received", sigma)
+    return [*checks_of_numbers(noisy, sigma=sigma), positive]
+
+
 def checks_of_slope(slope: tf.Tensor) -> list[Any]:
     """Refuse a variance that falls with the signal: no camera has one.
 

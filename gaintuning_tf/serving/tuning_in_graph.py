@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from gaintuning_tf.gains.normalization_layers import limits_of
 from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.serving.noise_in_graph import estimate_sigma
 from gaintuning_tf.serving.request_checks import (
@@ -14,6 +15,7 @@ from gaintuning_tf.serving.request_checks import (
     checks_of_numbers,
     checks_of_slope,
 )
+from gaintuning_tf.support.normalization import Normalization
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.steps import Steps
 from gaintuning_tf.tuning.windows import step_seed
@@ -31,6 +33,7 @@ class TuningInGraph:
         way: How to tune, and what: see `gain_steps`. All gains start at one.
         seed: As for `gaintune`.
         window: As for `GainTuner.tune`.
+        normalization: Which values of an image are 0 and 1 to the network.
 
     Example:
 
@@ -45,7 +48,8 @@ class TuningInGraph:
     ([2, 16, 16, 1], [2])
     """
 
-    def __init__(self, way: Steps, *, seed: int = 0, window: int):
+    def __init__(self, way: Steps, *, seed: int = 0, window: int, normalization: Normalization | None = None):
+        self._normalization = normalization or Normalization()
         self._way, self._seed, self._window = way, seed, window
         network = way.objective.network.network
         image, number = tf.TensorSpec(network.shape, network.dtype), tf.TensorSpec([], network.dtype)
@@ -133,7 +137,17 @@ class TuningInGraph:
         return self._denoised(image, _line(slope, intercept), steps)
 
     def _denoised(self, image, noise, steps):
-        """Tune on one image (H, W, C), and denoise it; returns it and its risk."""
+        """Tune on one image (H, W, C) within its limits, and denoise it; returns it and its risk."""
+        if self._normalization.is_fixed:
+            return self._tuned(image, noise, steps)
+        (low,), (span,) = (tf.unstack(part, 1) for part in limits_of(self._normalization, image[None]))
+        slope, intercept = noise.slope / span, (noise.intercept + noise.slope * low) / tf.square(span)
+        noise = noise._replace(slope=slope, intercept=intercept)
+        denoised, risk = self._tuned((image - low) / span, noise, steps)
+        return denoised * span + low, risk * tf.cast(tf.square(span), risk.dtype)
+
+    def _tuned(self, image, noise, steps):
+        """Tune on one image (H, W, C) as the network takes it, and denoise it; returns it and its risk."""
         noisy = image[None]
         found = noise.mean_variance(noisy)[0] > 0
         # A line that is below zero in the mean says no more than that there is no noise.

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.round_inputs import RoundInputs, StepLimits
@@ -48,12 +49,38 @@ class CompiledSteps:
         self._compiled: dict[NoiseTensors, Functions] = {}
         network = self._network.network
         self._image = tf.TensorSpec([None, *network.shape], network.dtype)
-        self.denoise = tf.function(self._network.denoise, [self._image], autograph=False, jit_compile=jit_compile)
+        self._denoise: dict[NoiseTensors | None, Callable] = {}
 
     @property
     def model(self) -> keras.Model:
         """The model whose variables are tuned."""
         return self._network.network.model
+
+    def denoise(self, noisy: tf.Tensor, noise: NoiseTensors | None = None) -> tf.Tensor:
+        """Denoise images (N, ..., C) with the values of the variables.
+
+        Args:
+            noisy: The images.
+            noise: What is known of their noise, for a network that takes the level.
+
+        Raises:
+            InputError: It takes the level, and nothing is known.
+        """
+        if not self._network.network.takes_level:
+            return self._denoiser(None)(noisy)
+        if noise is None or not noise.known:
+            raise InputError(
+                f"expected the noise level, which {self.model.name!r} takes: tell it by sigma, or tune on the image"
+            )
+        known = noise._replace(weights=(), doubt=())
+        return self._denoiser(known.specs(self._image))(noisy, known)
+
+    def _denoiser(self, kind):
+        if kind not in self._denoise:
+            given = [self._image] if kind is None else [self._image, kind]
+            options = {"autograph": False, "jit_compile": self._jit_compile}
+            self._denoise[kind] = tf.function(self._network.denoise, given, **options)
+        return self._denoise[kind]
 
     def values(self) -> list[tf.Tensor]:
         """Read the values of the variables, see `TunableNetwork`."""

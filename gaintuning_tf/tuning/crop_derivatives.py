@@ -11,7 +11,7 @@ from gaintuning_tf.gains.contrast import at_contrast
 from gaintuning_tf.gains.surgery import gain_layers, insert_gains, strip_gains
 from gaintuning_tf.networks.sizes import at_any_size
 from gaintuning_tf.tuning import gauss_newton
-from gaintuning_tf.tuning.tunable_network import TunableNetwork, Values
+from gaintuning_tf.tuning.tunable_network import TunableNetwork, Values, with_level
 
 
 class PerCropNetwork:
@@ -32,11 +32,19 @@ class PerCropNetwork:
         self._run = at_any_size(model, network.network.multiple)
         self._weights = list(zip(_weights(model), _weights(network.network.model), strict=True))
 
-    def derivative(self, values: Values, crops: tf.Tensor, cotangents: tf.Tensor) -> tf.Tensor:
+    def derivative(
+        self,
+        values: Values,
+        line: tuple[Any, tf.Tensor] | None,
+        crops: tf.Tensor,
+        cotangents: tf.Tensor,
+    ) -> tf.Tensor:
         """Compute `J^T v` of each crop by itself, J the derivative of the denoised crop by the gains.
 
         Args:
             values: See `TunableNetwork`.
+            line: Of the variance of the images, for a network that takes the level of the noise, see `level_map`;
+                where they share their gains, crops are of any of them, and have the mean.
             crops: (N, ..., C); crop i has the gains of image i modulo the number of those
                 with gains of their own.
             cotangents: v, of the same shape.
@@ -52,10 +60,18 @@ class PerCropNetwork:
             scope = [(own, tf.convert_to_tensor(other.value)) for own, other in self._weights]
             scope += list(zip(self._gains, tiled, strict=True))
             with keras.StatelessScope(scope):
-                denoised = at_contrast(self._run, crops, tf.tile(contrast, [repeats]))
+                contrasts = tf.tile(contrast, [repeats])
+                run = with_level(self._run, crops, contrasts, self._shared(line))
+                denoised = at_contrast(run, crops, contrasts)
             total = tf.reduce_sum(cotangents * denoised)
         found: Any = tape.gradient(total, tiled, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return tf.cast(tf.concat(found, -1), tf.float32)
+
+    def _shared(self, line):
+        if line is None or self._images:
+            return line
+        slope, intercept = line
+        return None if slope is None else tf.reduce_mean(slope, keepdims=True), tf.reduce_mean(intercept, keepdims=True)
 
 
 def _weights(model):

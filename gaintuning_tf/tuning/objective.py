@@ -84,10 +84,10 @@ class Objective:
             seed: That of the whole tuning, ().
         """
         if not noise.is_whitened:
-            return self.network.apply(values, noisy)
+            return self.network.apply(values, noisy, noise)
 
         def of_copy(number):
-            return self.network.apply(values, self.copy(noisy, noise, seed, number))
+            return self.network.apply(values, self.copy(noisy, noise, seed, number), noise)
 
         numbers = tf.range(RESULT_COPIES, dtype=tf.int64)
         found = tf.map_fn(of_copy, numbers, fn_output_signature=noisy.dtype, parallel_iterations=1)
@@ -216,7 +216,7 @@ class Objective:
         return draws.alike() if self.network.images else contextlib.nullcontext()
 
     def _risk_by(self, loss, values, noisy, noise, seed, reference, copies=1):
-        with self.network.at(values) as denoise, self._alike():
+        with self.network.at(values, noisy, noise) as denoise, self._alike():
             known = noise if noise.known or noise.is_weighted else None
             seen = noise.shown(denoise, noisy, seed, copies)
             return loss.of(seen, noisy, known, seed=seed, reference=reference)

@@ -240,7 +240,8 @@ class Steps:
     def _with_curvature(self, values, inputs, seed):
         if not self._per_crop:
             return inputs
-        derivative = functools.partial(self._per_crop.derivative, values)
+        line = inputs.noise.seen_line(inputs.noisy) if self._network.network.takes_level else None
+        derivative = functools.partial(self._per_crop.derivative, values, line)
         # What the network sees: the image, noise added if its own is correlated.
         seen = inputs.noise.shown(tf.identity, inputs.noisy, step_seed(seed, gauss_newton.STREAM))(inputs.noisy)
         fixed = self._network.network.fixed_sides

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.gains.contrast import at_contrast
+from gaintuning_tf.gains.normalization_layers import level_map
 from gaintuning_tf.gains.surgery import gain_layers, insert_gains
 from gaintuning_tf.networks.network import Network
 from gaintuning_tf.networks.sizes import at_any_size
+from gaintuning_tf.noise.tensors import NoiseTensors
 
 Values = Sequence[tf.Tensor]
 
@@ -70,20 +73,39 @@ class TunableNetwork:
         """The variables without the contrast."""
         return self.variables[:-1]
 
-    def apply(self, values: Values, noisy: tf.Tensor) -> tf.Tensor:
-        """Denoise images (N, ..., C) with these values."""
-        with self.at(values) as denoise:
+    def apply(self, values: Values, noisy: tf.Tensor, noise: NoiseTensors | None = None) -> tf.Tensor:
+        """Denoise images (N, ..., C) with these values; see `denoise` for the noise."""
+        with self.at(values, noisy, noise) as denoise:
             return denoise(noisy)
 
     @contextlib.contextmanager
-    def at(self, values: Values) -> Iterator[Callable[[tf.Tensor], tf.Tensor]]:
-        """Set these values within the block; yields the network."""
-        with keras.StatelessScope(list(zip(self.variables, values, strict=True))):
-            yield self.denoise
+    def at(
+        self, values: Values, images: tf.Tensor, noise: NoiseTensors | None = None
+    ) -> Iterator[Callable[[tf.Tensor], tf.Tensor]]:
+        """Set these values within the block; yields the network.
 
-    def denoise(self, noisy: tf.Tensor) -> tf.Tensor:
-        """Denoise images (N, ..., C) with the values that the variables have."""
-        return at_contrast(self._run, noisy, tf.convert_to_tensor(self.variables[-1].value))
+        Args:
+            values: See above.
+            images: Those of whose noise is known what is; the network may be given a multiple of them.
+            noise: That, for a network that takes the level.
+        """
+        line = noise.seen_line(images) if self.network.takes_level and noise is not None else None
+        with keras.StatelessScope(list(zip(self.variables, values, strict=True))):
+            yield lambda noisy: self._denoised(noisy, line)
+
+    def denoise(self, noisy: tf.Tensor, noise: NoiseTensors | None = None) -> tf.Tensor:
+        """Denoise images (N, ..., C) with the values that the variables have.
+
+        Args:
+            noisy: The images.
+            noise: What is known of their noise, for a network that takes the level.
+        """
+        line = noise.seen_line(noisy) if self.network.takes_level and noise is not None else None
+        return self._denoised(noisy, line)
+
+    def _denoised(self, noisy, line):
+        contrast = tf.convert_to_tensor(self.variables[-1].value)
+        return at_contrast(with_level(self._run, noisy, contrast, line), noisy, contrast)
 
     def by_group(self, per_image: tf.Tensor) -> tf.Tensor:
         """Average the numbers of the images, (N,), that share their values, to one for each group, float64."""
@@ -98,6 +120,31 @@ class TunableNetwork:
         """Undo `flat`."""
         parts = tf.split(flat, [variable.shape[-1] for variable in self.tuned], axis=-1)
         return parts if self.images is not None else [part[0] for part in parts]
+
+
+def with_level(
+    run: Callable[[tf.Tensor], tf.Tensor], noisy: tf.Tensor, contrast: tf.Tensor, line: tuple[Any, tf.Tensor] | None
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Give a network that takes it the level of the noise, which falls with the contrast that the image is seen at.
+
+    Args:
+        run: The network, of images (N, ..., C), and a last channel for the level.
+        noisy: The images before the contrast.
+        contrast: (R,), see `at_contrast`.
+        line: Of the variance, slope and intercept, see `level_map`; None for a network that takes no level.
+
+    Returns:
+        The network, of images (N, ..., C) at the contrast.
+    """
+    if line is None:
+        return run
+    level = level_map(noisy, *line) * _of_each(contrast, noisy)
+    return lambda seen: run(tf.concat([seen, tf.cast(level, seen.dtype)], -1))
+
+
+def _of_each(contrast, noisy):
+    repeats = tf.shape(noisy)[:1] // tf.shape(contrast)
+    return tf.reshape(tf.tile(tf.cast(contrast, noisy.dtype), repeats), [-1] + [1] * (len(noisy.shape) - 1))
 
 
 def with_tunable_gains(network: Network) -> TunableNetwork:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.losses.base import Loss
-from gaintuning_tf.networks.network import NetworkLike
+from gaintuning_tf.networks.network import NetworkLike, network_of
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel
 from gaintuning_tf.noise.residual_variance import FirstResult, first_result
 from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch, weights_of
@@ -134,7 +135,15 @@ class GainTuner:
     ):
         if prior is not None and not prior > 0:
             raise InputError(f"expected prior to be a positive number or None, received {prior!r}")
-        self._steps = gain_steps(model, loss, optimizer, prior=prior, contrast=contrast)
+        network = network_of(model)
+        # Who gives the bare model has normalised the images.
+        if model is not network.model and not network.normalization.is_fixed:
+            raise InputError(
+                f"expected a network that takes images as they are, {network.name!r} normalises each by "
+                f"{network.normalization}: gaintune() does so, or give GainTuner the network's `model` and images of "
+                "which `Network.limits` are 0 and 1"
+            )
+        self._steps = gain_steps(network, loss, optimizer, prior=prior, contrast=contrast)
         self._network = self._steps.objective.network
         self._compiled = CompiledSteps(self._steps, jit_compile=jit_compile)
         # The noise that was last tuned on, and the seed of that: how the network sees images.
@@ -228,16 +237,29 @@ class GainTuner:
             risk, before, after = risk[0], before[0], after[0]
         return TuningHistory(risk, before, after, time.perf_counter() - start, run.interrupted)
 
-    def denoise(self, image: ArrayLike | tf.Tensor) -> np.ndarray:
+    def denoise(self, image: ArrayLike | tf.Tensor, *, sigma: Noise | None = None) -> np.ndarray:
         """Denoise with the gains as they are; returns (N, H, W, C).
 
         After tuning on correlated noise: the mean over what `copies` gives.
-        """
-        return mean_over(map(self.denoise_once, self.copies(image)))
 
-    def denoise_once(self, image: ArrayLike | tf.Tensor) -> np.ndarray:
-        """Denoise with the gains as they are, the image as it is; returns (N, H, W, C)."""
-        return self._compiled.denoise(self._checked(image)).numpy()
+        Args:
+            image: (N, H, W, C).
+            sigma: See `denoise_once`.
+        """
+        return mean_over(self.denoise_once(copy, sigma=sigma) for copy in self.copies(image))
+
+    def denoise_once(self, image: ArrayLike | tf.Tensor, *, sigma: Noise | None = None) -> np.ndarray:
+        """Denoise with the gains as they are, the image as it is; returns (N, H, W, C).
+
+        Args:
+            image: (N, H, W, C).
+            sigma: Its noise, as for `tune`, for a network that takes the level; by default that of the last tuning.
+
+        Raises:
+            InputError: The network takes the level, and it is not known.
+        """
+        noisy = self._checked(image)
+        return self._compiled.denoise(noisy, self._shown[0] if sigma is None else self._noise(sigma, noisy, ())).numpy()
 
     def copies(self, image: ArrayLike | tf.Tensor) -> Iterator[np.ndarray]:
         """Give the images as the network is to see them after the last tuning, (N, H, W, C) each.
@@ -263,7 +285,11 @@ class GainTuner:
             noise: A first estimate of its noise.
             seed: That of the copies and of the probe.
         """
-        return first_result(self._compiled.denoise, self._checked(image), noise, step_seed(seed, FIRST_RESULT))
+        noisy = self._checked(image)
+        known = noise_of_batch(noise, 1, noisy.dtype)
+        known = known if known.is_white else known._replace(whitening=tf.ones([1], noisy.dtype))
+        once = functools.partial(self._compiled.denoise, noise=known)
+        return first_result(once, noisy, noise, step_seed(seed, FIRST_RESULT))
 
     def reset(self) -> None:
         """Set the gains to one and the optimizer to its start, for the next image."""
@@ -292,7 +318,7 @@ class GainTuner:
     def _noise(self, sigma, noisy, weights) -> NoiseTensors:
         noise = self.loss.noise if sigma is None else sigma
         if noise is None:
-            if self.loss.needs_noise:
+            if self.loss.needs_noise or self._network.network.takes_level:
                 raise InputError("expected the noise level: give sigma to the loss or to tune()")
             return NoiseTensors(weights=weights)
         if not isinstance(noise, (NoiseModel, NoiseLevel)):
