@@ -34,6 +34,9 @@ from gaintuning_tf.tuning.windows import (
 # that allows, for near the borders of small ones the network has no context
 # (docs/log/2026-11-25-small-windows-mislead-on-micrographs.md).
 MEMORY = 1.75e9
+# Of volumes less, for with as much 64x256x256 voxels, tuned for three rounds of steps, took
+# 3.3 GB in all (docs/log/2026-11-26-memory-of-a-volume.md).
+VOLUME_MEMORY = 1.2e9
 # Images with correlated noise are seen with noise added, see `NoiseTensors.shown`. So many
 # copies of them make the result, and so many the risk that results are judged by: more
 # copies gain little (docs/log/2026-11-26-noise-added-to-make-noise-white.md).
@@ -204,7 +207,8 @@ class Objective:
             return windows_of(noisy, math.inf if side is None else side**2, sides, whole=0)
         if side is None:
             return windows_of(noisy, math.inf, SIDE_UNIT, whole=math.inf)
-        fitting = MEMORY / max((noisy.shape[0] or 1) * self.network.network.bytes_per_pixel, 1)
+        memory = VOLUME_MEMORY if len(noisy.shape) == 5 else MEMORY
+        fitting = memory / max((noisy.shape[0] or 1) * self.network.network.bytes_per_pixel, 1)
         multiple = self.network.network.multiple
         if len(noisy.shape) == 5:
             return windows_of_volume(noisy, side**2, math.lcm(VOLUME_UNIT, multiple), fitting)

@@ -83,7 +83,7 @@ def test_arrays_without_depth_are_refused_in_one_line(network, noisy):
 def test_windows_and_blocks_give_what_the_whole_gives(network, noisy, monkeypatch):
     """Denoised in blocks after a tuning on windows, a volume is what the tuned network makes of it at once."""
     monkeypatch.setattr(volume_tiles, "MEMORY", 1e5)
-    monkeypatch.setattr(objective, "MEMORY", 2e6)
+    monkeypatch.setattr(objective, "VOLUME_MEMORY", 2e6)
     seen = []
     own = volume_tiles.denoise_in_blocks
     monkeypatch.setattr(volume_tiles, "denoise_in_blocks", lambda *parts, **how: seen.append(how) or own(*parts, **how))

@@ -222,7 +222,7 @@ def test_a_line_that_leaves_no_noise_is_not_tuned_on(under_noise, tiny, correlat
 
 
 def test_volumes_are_tuned_as_in_python(monkeypatch):
-    monkeypatch.setattr(objective, "MEMORY", 4e5)  # windows of 12 x 16 x 16 voxels
+    monkeypatch.setattr(objective, "VOLUME_MEMORY", 4e5)  # windows of 12 x 16 x 16 voxels
     model, noisy = make_tiny_of_volumes(), 0.5 + 0.1 * RNG(0).standard_normal((1, 12, 30, 28, 1)).astype(np.float32)
     graph = TuningInGraph(gain_steps(model, CoupledBootstrap(), contrast=False), window=512)
     shapes = [tf.TensorSpec((None, None, None, None, 1)), tf.TensorSpec((None,)), tf.TensorSpec((), tf.int32)]
