@@ -137,11 +137,11 @@ def _blocks(x, width, count, name):
 
 def _convolution(filters, name, *, size=KERNEL, strides=1, scale=1.0, dtype=None):
     start = keras.initializers.VarianceScaling(scale**2, "fan_in", "untruncated_normal")
-    options = {"padding": "same", "use_bias": False, "kernel_initializer": start, "dtype": dtype}
+    options: dict[str, Any] = {"padding": "same", "use_bias": False, "kernel_initializer": start, "dtype": dtype}
     return layers.Conv2D(filters, size, strides=strides, name=name, **options)
 
 
 def _transposed(filters, given, name):
     # Kernels do not overlap: each output pixel sums over the input's channels alone.
-    start = keras.initializers.RandomNormal(stddev=given**-0.5)
+    start: Any = keras.initializers.RandomNormal(stddev=given**-0.5)  # typed for a name alone
     return layers.Conv2DTranspose(filters, 2, strides=2, use_bias=False, kernel_initializer=start, name=name)

@@ -77,7 +77,7 @@ def at_scales(images: Sequence[np.ndarray], scales: Sequence[float], least: int)
     """
     with ThreadPoolExecutor() as threads:
         jobs = [(image, scale) for scale in scales for image in images]
-        shrunk = threads.map(lambda job: _shrunk(*job, least), jobs)
+        shrunk = threads.map(lambda job: _shrunk(job[0], job[1], least), jobs)
         return [image for image in shrunk if image is not None]
 
 
@@ -86,7 +86,7 @@ def _shrunk(image, scale, least):
 
     if scale == 1:
         return image
-    sides = [round(side * scale) for side in image.shape[:2]]
+    sides = (round(image.shape[0] * scale), round(image.shape[1] * scale))
     if min(sides) < least:
         return None
     # Values between the ends of the range stay there: the filter against aliasing is an average.
