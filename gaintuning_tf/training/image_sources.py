@@ -90,7 +90,8 @@ def _shrunk(image, scale, least):
     if min(sides) < least:
         return None
     # Values between the ends of the range stay there: the filter against aliasing is an average.
-    smaller = resize(image.astype(np.float32), sides, order=1, anti_aliasing=True, preserve_range=True)
+    shrink: Any = resize  # typed for all that it may return
+    smaller = shrink(image.astype(np.float32), sides, order=1, anti_aliasing=True, preserve_range=True)
     return np.rint(smaller).astype(image.dtype) if image.dtype.kind in "iu" else smaller
 
 
