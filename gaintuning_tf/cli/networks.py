@@ -12,6 +12,10 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.support import atomic_files
 
+CHOICE = """auto, the default of denoise, takes drunet-color for colour pictures and drunet-grey for grey ones if their
+noise is white and Gaussian, unet-bf-natural for all other noise and above 4 megapixels;
+best is the same at any size, fast is unet-bf-natural. unet-tem is for electron micrographs."""
+
 
 def add_import(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., None]) -> None:
     """Add `import-torch` to the program's; `start_tensorflow` is called once the arguments have been checked."""
@@ -46,10 +50,13 @@ def print_models(options: argparse.Namespace) -> None:
         return
     for info in known.values():
         scores = ", ".join(f"{where} {value:.2f} dB" for where, value in info.psnr.items())
-        print(f"{info.name}{'  (default)' if info.name == pretrained.DEFAULT else ''}")
+        print(info.name)
         print(f"    {info.architecture}; {info.parameters:,} weights, {info.gains} gains, {info.channels} channel(s)")
         print(f"    trained on {info.trained_on}; {info.noise}")
         print(f"    PSNR before tuning: {scores}")
+        if info.seconds is not None:
+            print(f"    {info.seconds:.1f} s for a megapixel through the network, on two processor cores")
+    print(CHOICE)
 
 
 def _import_torch(options, start_tensorflow):

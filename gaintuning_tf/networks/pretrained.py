@@ -36,6 +36,7 @@ class DenoiserInfo:
         parameters: Number of weights.
         gains: Number of gains.
         psnr: Mean PSNR in dB of its output, by data set and noise level.
+        seconds: For a megapixel through the network as it is, on two processor cores; None where not measured.
         path: The weights.
     """
 
@@ -48,6 +49,7 @@ class DenoiserInfo:
     gains: int
     psnr: dict[str, float]
     path: Path
+    seconds: float | None = None
 
 
 def list_denoisers() -> dict[str, DenoiserInfo]:

@@ -215,7 +215,8 @@ def test_a_loss_of_counts_with_gaussian_noise_is_refused_before_tensorflow_start
 
 def test_models_lists_the_networks(capsys):
     assert main(["models"]) == 0
-    assert "unet-bf-natural  (default)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "unet-bf-natural\n" in shown and "auto, the default" in shown
     assert main(["models", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["gains"] > 0
 

@@ -77,6 +77,16 @@ def test_what_is_found_is_said_with_what_to_do(noisy):
     assert examine_noise(filled[..., None], mask[..., None]).structure == ""
 
 
+def test_volumes_are_looked_at_in_their_middle_plane(noisy):
+    """What is alike in all planes is the volume's content, and no stripes."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(0, SIGMA, (1, SIDE, 1, 1))
+    volume = noisy[None, :, :, None] + rng.normal(0, SIGMA, (5, SIDE, SIDE, 1))
+    assert examine_noise(volume).structure == ""
+    volume[2] += rows[0]
+    assert examine_noise(volume).structure.startswith("stripes along the rows")
+
+
 def test_small_images_are_not_looked_at():
     image = np.random.default_rng(0).normal(0, SIGMA, (48, 48)) + np.random.default_rng(1).normal(0, SIGMA, (48, 1))
     assert examine_noise(image).structure == ""
