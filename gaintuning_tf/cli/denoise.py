@@ -156,8 +156,6 @@ def _check_files(options):
     formats.check_suffix(options.output)
     if options.model not in pretrained.CHOSEN:
         pretrained.find_denoiser(options.model)
-    elif options.load_gains:
-        raise InputError("expected --model with --load-gains: gains are those of one network")
     if options.load_gains and not Path(options.load_gains).is_file():
         raise InputError(f"no such file: {options.load_gains}")
     if options.report or options.figures:

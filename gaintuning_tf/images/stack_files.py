@@ -86,6 +86,8 @@ def may_be_volume(path: str | Path, axes: str | None = None) -> bool:
     >>> may_be_volume(path), may_be_volume(path, "TYX")
     (True, False)
     """
+    if not formats.holds_volumes(path):
+        return False  # without decoding a picture
     with contextlib.closing(formats.open_source(Path(path))) as source:
         given = axes or source.axes or ""
         if set(given) <= set(AXES) and len(given) == len(source.shape):
