@@ -15,6 +15,7 @@ from gaintuning_tf.cli.common import AUTO, add_meaning, add_method, count, loss_
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.evaluation import baselines
 from gaintuning_tf.evaluation.samples import CHANNELS
+from gaintuning_tf.images.files import image_files, load_image
 from gaintuning_tf.losses.names import LOSSES, check_noise_kind
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.networks.pretrained import network_digest
@@ -87,7 +88,8 @@ def _add_settings(add):
         "--model",
         action="append",
         metavar="NAME|PATH",
-        help=f"network; may be repeated [{pretrained.DEFAULT}]",
+        help="network, or as for `denoise` auto, best or fast, by the first image of the folder; may be repeated "
+        f"[{pretrained.DEFAULT}]",
     )
     add(
         "--loss",
@@ -171,14 +173,31 @@ def _checked(options):
         check_available()
     models = options.model or [pretrained.DEFAULT]
     for model in models:
-        pretrained.find_denoiser(model)
+        if model not in pretrained.CHOSEN:
+            pretrained.find_denoiser(model)
     _check_sources(options)
     losses = options.loss or [loss_of(options)]
     for loss in losses:
         if any(sigma != AUTO for sigma in options.sigma):
             check_noise_kind(loss, "gaussian")
     combinations = itertools.product(options.folders, models, options.sigma, losses)
-    return [_settings(options, *one) for one in dict.fromkeys(combinations)]
+    chosen = [
+        (folder, _chosen(options, folder, model, sigma), sigma, loss) for folder, model, sigma, loss in combinations
+    ]
+    return [_settings(options, *one) for one in dict.fromkeys(chosen)]
+
+
+def _chosen(options, folder, model, sigma):
+    """Choose the network for a whole folder as `denoise` does for an image: by the noise and the first image."""
+    if model not in pretrained.CHOSEN:
+        return model
+    if model == "fast" or sigma == AUTO:
+        return pretrained.DEFAULT
+    colour = False
+    if not (options.channel or folder.startswith(TFDS)):
+        first = load_image(image_files(folder)[0])
+        colour = first.ndim == 3 and first.shape[-1] in (3, 4)
+    return pretrained.FOR_WHITE_NOISE[colour]
 
 
 def _check_sources(options):

@@ -13,12 +13,10 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.array_layout import order_of
 from gaintuning_tf.images.bad_pixels import PixelRules, find_bad_pixels
 from gaintuning_tf.images.stack_files import Stack
-from gaintuning_tf.networks.pretrained import CHOSEN
+from gaintuning_tf.networks.pretrained import CHOSEN, DEFAULT, FOR_WHITE_NOISE
 from gaintuning_tf.noise.automatic import SMALLEST, examine_noise
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise
 
-FAST = "unet-bf-natural"
-GREY, COLOUR = "drunet-grey", "drunet-color"
 # Above it, the larger networks' four times longer passes are minutes on two cores:
 # docs/log/2026-11-26-which-network-for-which-noise.md.
 LARGE = 4_000_000
@@ -60,14 +58,13 @@ def choose_network(wanted: str, noise: NoiseModel | None, *, colour: bool, pixel
     if wanted not in CHOSEN:
         raise InputError(f"expected a network in {', '.join(CHOSEN)}, received {wanted!r}")
     if wanted == "fast":
-        return NetworkChoice(FAST, "the fastest for any image")
+        return NetworkChoice(DEFAULT, "the fastest for any image")
     kind = "unknown" if noise is None else _words(noise)
     if not isinstance(noise, GaussianNoise) or noise.correlation is not None:
-        return NetworkChoice(FAST, f"for {kind} noise it adapts furthest")
+        return NetworkChoice(DEFAULT, f"for {kind} noise it adapts furthest")
     if wanted == "auto" and pixels > LARGE:
-        return NetworkChoice(FAST, _large_words(pixels))
-    name, picture = (COLOUR, "a colour picture") if colour else (GREY, "a grey picture")
-    return NetworkChoice(name, f"{picture} with {kind} noise")
+        return NetworkChoice(DEFAULT, _large_words(pixels))
+    return NetworkChoice(FOR_WHITE_NOISE[colour], f"a {'colour' if colour else 'grey'} picture with {kind} noise")
 
 
 def _large_words(pixels):
@@ -151,5 +148,5 @@ def network_for_stack(
     frame = stack.seen_by(None, 3 if colour else 1).masked(0)
     choice = network_for(frame, recipe, wanted=wanted, axes="YXC" if colour else "YX", rules=rules)
     pixels = math.prod(stack.shape) // (3 if colour else 1)
-    large = wanted == "auto" and pixels > LARGE and choice.name != FAST
-    return NetworkChoice(FAST, _large_words(pixels)) if large else choice
+    large = wanted == "auto" and pixels > LARGE and choice.name != DEFAULT
+    return NetworkChoice(DEFAULT, _large_words(pixels)) if large else choice

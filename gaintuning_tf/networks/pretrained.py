@@ -18,6 +18,8 @@ DEFAULT = "unet-bf-natural"
 # Names that stand for one of the networks, chosen when the image is known: see
 # `denoising.network_choice`.
 CHOSEN = ("auto", "best", "fast")
+# The best for white Gaussian noise, by whether the picture has colours.
+FOR_WHITE_NOISE = {False: "drunet-grey", True: "drunet-color"}
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In an installed package, then in the repository.
 _FOLDERS = (_PACKAGE / "saved_models", _PACKAGE.parent / "saved_models")

@@ -197,3 +197,22 @@ def test_bad_input_is_one_line_before_tensorflow_starts(files, monkeypatch, caps
     assert error.count("\n") == 1
     assert message in error
     assert sorted(files.rglob("*")) == before
+
+
+def test_the_network_is_chosen_by_the_noise_and_the_first_image(files, capsys):
+    colour = files / "colour"
+    colour.mkdir()
+    imsave(colour / "a.png", np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8))
+    settings = ["--no-tune", "--limit", 1, "--quiet", "--json", files / "o.json"]
+    pairs = ["--clean", files / "clean"]
+    expected = {
+        ("auto", files / "clean", "--sigma", 25): "drunet-grey",
+        ("auto", colour, "--sigma", 25): "drunet-color",
+        ("best", colour, "--sigma", 25, "--channel", "green"): "drunet-grey",
+        ("fast", colour, "--sigma", 25): "unet-bf-natural",
+        ("auto", files / "noisy", "--sigma", "auto", *pairs): "unet-bf-natural",
+    }
+    for (model, folder, *more), name in expected.items():
+        command = ["evaluate", folder, "--model", model, *more, *settings]
+        assert main(list(map(str, command))) == 0
+        assert json.loads((files / "o.json").read_text())["settings"]["model"] == name
