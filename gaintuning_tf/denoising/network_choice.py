@@ -17,7 +17,7 @@ from gaintuning_tf.networks.pretrained import CHOSEN, DEFAULT, FOR_WHITE_NOISE
 from gaintuning_tf.noise.automatic import SMALLEST, examine_noise
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise
 
-# Above it, the larger networks' four times longer passes are minutes on two cores:
+# Above it, waiting 2.7 times as long for every pass is taken to matter more than 0.4 dB:
 # docs/log/2026-11-26-which-network-for-which-noise.md.
 LARGE = 4_000_000
 
