@@ -182,6 +182,8 @@ def choose_network(options: argparse.Namespace, stack: Stack) -> None:
 
     recipe = {name: value for name, value in recipe_of(options).items() if name in ("sigma", "noise", "loss")}
     rules = PixelRules(options.nodata, options.nan, options.hot)
+    if options.mask:
+        stack = stack.seen_by(None, 1, load_image(options.mask))
     choice = network_for_stack(stack, Recipe(**recipe), wanted=options.model, rules=rules)
     options.model, options.model_why = choice.name, choice.why
 

@@ -175,7 +175,8 @@ def gaintune(
     noisy = np.asarray(image)
     choice = None
     if isinstance(model, str) and model in CHOSEN:
-        choice = network_for(image, recipe, wanted=model, axes=axes, rules=rules)
+        seen = np.ma.array(image, mask=np.ma.getmaskarray(image) | _mask_of(mask, noisy, axes))
+        choice = network_for(seen, recipe, wanted=model, axes=axes, rules=rules)
     network = network_of(choice.name if choice else model)
     order = order_of(noisy, network.channels, axes=axes, dimensions=network.dimensions)
     missing = np.ma.getmaskarray(image) if np.ma.isMaskedArray(image) else np.zeros((), bool)
@@ -211,6 +212,11 @@ def gaintune(
     _say_if_worse(found)
     result = _result(arrangement, tuned, models, tuner, restored, bad, evidence, found)
     return dataclasses.replace(result, not_tuned=not_tuned, choice=choice)
+
+
+def _mask_of(mask, noisy, axes):
+    """Give the mask of the whole image, before a network says what its frames are."""
+    return False if mask is None else whole_mask(mask, order_of(noisy, 1, axes=axes).axes, noisy.shape)
 
 
 def _say(bad, noisy, hot):

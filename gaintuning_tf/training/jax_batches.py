@@ -50,6 +50,10 @@ class JaxBatches:
                 f"{self.batches.objective!r}{' and pairs' if self.batches.targets is not None else ''}; leave out "
                 "--batches device"
             )
+        if any(image.ndim != 3 for image in self.batches.images):
+            raise InputError(
+                "expected images for batches made on the device, received volumes; leave out --batches device"
+            )
 
     def __getitem__(self, number: int) -> tuple[Any, ...]:
         return self._made(number)

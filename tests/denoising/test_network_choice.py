@@ -107,3 +107,29 @@ def test_an_image_without_noise_is_left_to_who_tunes_it():
 def test_another_name_is_refused():
     with pytest.raises(InputError, match="'quick'"):
         choose_network("quick", None, colour=False, **SMALL)
+
+
+def half_striped():
+    """White noise, and in the masked half counts that are far stronger."""
+    image = noisy(128, 128).astype("float32")
+    image[:, 64:] = 200 * np.random.default_rng(1).poisson(np.tile(np.linspace(2, 60, 64), (128, 1)))
+    mask = np.zeros((128, 128), bool)
+    mask[:, 64:] = True
+    return image, mask
+
+
+def test_masked_pixels_have_no_say_in_the_choice(monkeypatch):
+    from gaintuning_tf.denoising import pipeline
+
+    seen = []
+
+    def stop(image, *_, **__):
+        seen.append(image)
+        raise InputError("seen")
+
+    image, mask = half_striped()
+    assert network_for(np.ma.array(image, mask=mask), Recipe()).name == "drunet-grey"
+    monkeypatch.setattr(pipeline, "network_for", stop)
+    with pytest.raises(InputError, match="seen"):
+        pipeline.gaintune(image, mask=mask)
+    np.testing.assert_array_equal(np.ma.getmaskarray(seen[0]), mask)

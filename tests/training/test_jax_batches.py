@@ -105,3 +105,8 @@ def test_weights_are_those_of_the_host():
 def test_what_is_made_on_the_host_alone_is_refused(options, named):
     with pytest.raises(InputError, match=named):
         JaxBatches(Batches([GREY], crop=16, batch=2, **options))
+
+
+def test_volumes_are_made_on_the_host_alone():
+    with pytest.raises(InputError, match="volumes"):
+        JaxBatches(Batches([np.zeros((20, 20, 20, 1), "uint8")], crop=8, batch=2))
