@@ -14,7 +14,7 @@ from gaintuning_tf.cli import common, denoise_stack
 from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
 from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.images import array_layout, files, formats
+from gaintuning_tf.images import array_layout, files, formats, kept
 from gaintuning_tf.images.bad_pixels import PixelRules
 from gaintuning_tf.images.formats import READABLE
 from gaintuning_tf.images.stack_files import may_be_volume, open_stack
@@ -82,6 +82,12 @@ def _add_settings(add):
         "TZYX a movie of them [what the file says, or found from the shape]",
     )
     add(
+        "--series",
+        type=int,
+        metavar="N",
+        help="which of several images in the file, from 0 [the largest; what else is there is said]",
+    )
+    add(
         "--data-range",
         type=float,
         metavar="X",
@@ -115,7 +121,8 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
     check_noise_kind(loss_of(options), options.noise)
     _check_files(options)
     channels, dimensions = _frames_of(options, start_tensorflow)
-    with open_stack(options.input, axes=options.axes, model_channels=channels, dimensions=dimensions) as stack:
+    seen = {"axes": options.axes, "model_channels": channels, "dimensions": dimensions, "series": options.series}
+    with open_stack(options.input, **seen) as stack:
         # A colour picture stays whole, though a grey network sees its channels one by one.
         picture = stack.frame_count == 1 or (stack.axes == "YXC" and stack.shape[-1] == 3)
         if not picture or denoise_stack.wanted(options):
@@ -123,9 +130,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
         image, reference, pixels = _read(options, stack, channels, dimensions)
         start_tensorflow(options.threads)
         common.choose_network(options, stack)
-    # Of a single image as ever only the pixels are kept; a volume without the sizes of its voxels is of little use.
-    same = dimensions == 3 and formats.module_of(options.output) is formats.module_of(options.input)
-    return _denoise(options, image, reference, pixels, stack.axes, stack.metadata if same else None)
+    return _denoise(options, image, reference, pixels, stack.axes, stack.metadata)
 
 
 def _frames_of(options, start_tensorflow):
@@ -176,6 +181,7 @@ def _read(options, stack, channels, dimensions):
         raise InputError(
             f"expected an output that holds a volume, such as .tif, .npy or .zarr, received {options.output}"
         )
+    kept.check_output(options.output, stack.shape, stack.dtype, stack.metadata)
     image = stack.array()
     array_layout.check_finite(image, PixelRules(options.nodata, options.nan).missing(stack.with_mask(image)))
     array_layout.check_data_range(options.data_range)

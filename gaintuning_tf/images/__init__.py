@@ -11,9 +11,10 @@ May import: `support`.
 - `files`: image files read and written whole.
 - `formats`: which module reads and writes which suffix.
 - `frame_order`: which part of an array is frame number i.
+- `kept`: what of an image file an output does not keep.
 - `mrc`: MRC files.
 - `npy`: NumPy's files.
-- `pictures`: PNG, JPEG, BMP and WebP.
+- `pictures/`: PNG, JPEG, BMP, WebP and GIF.
 - `stack_files`: image files of any length, frame by frame.
 - `tiff`: TIFF, OME-TIFF and ImageJ's.
 - `vendor_files`: DM3, DM4, SER and EMD.

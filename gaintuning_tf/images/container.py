@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,8 @@ class Source:
         shape: Of the whole array.
         dtype: Of the arrays that `read` returns, in native byte order.
         axes: A letter per axis as the file has them, perhaps others than T, Z, C, Y, X; None if it says nothing.
-        metadata: What a writer of the same format keeps.
+        metadata: What a writer keeps: under names of their own, what only the same format holds; and for all formats
+            `icc_profile` (bytes), `dpi` (two floats) and, of a single image, `alpha` ((Y, X), of the image's dtype).
         read: Takes an index, a number or a full slice for each axis, and returns that part of the array.
         close: Closes the file.
     """
@@ -50,6 +52,24 @@ class Target:
     flush: Callable[[], None]
     finish: Callable[[], None]
     close: Callable[[], None]
+
+
+def is_transparent(metadata: dict[str, Any]) -> bool:
+    """Tell whether an image has an alpha channel that is not opaque everywhere.
+
+    Args:
+        metadata: Of its `Source`.
+
+    Example:
+
+    >>> is_transparent({"alpha": np.array([[255, 7]], "uint8")}), is_transparent({})
+    (True, False)
+    """
+    alpha = metadata.get("alpha")
+    if alpha is None:
+        return False
+    most = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
+    return bool(np.any(alpha != most))
 
 
 @contextlib.contextmanager

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.images import formats, pictures
+from gaintuning_tf.images import formats
 from gaintuning_tf.images.array_layout import Layout
+from gaintuning_tf.images.pictures import picture_holds
 from gaintuning_tf.support.atomic_files import replacing
 
 
@@ -46,28 +47,29 @@ def load_image(path: str | Path) -> np.ndarray:
 def save_image(path: str | Path, image: np.ndarray, like: Layout, metadata: dict | None = None) -> None:
     """Write an array as an image file, whole or not at all.
 
-    TIFF and .npy keep the dtype. PNG keeps uint8, and uint16 for grey; a dtype that PNG
+    TIFF and .npy keep the dtype. PNG keeps uint8 and uint16; a dtype that PNG
     and the like cannot hold is scaled to 8 bits by the layout's range.
 
     Args:
         path: The file; its suffix says the format.
         image: What to write.
         like: Its axes and range.
-        metadata: That of the file it came from, such as sizes of pixels, where that has the same format.
+        metadata: That of the file it came from, such as sizes of pixels, a profile, an alpha channel: what the format
+            holds of it is kept, see `kept.check_output`.
 
     Raises:
         InputError: The suffix is none of those written, or the format cannot hold the image.
     """
     formats.check_suffix(path)
     module = formats.module_of(path)
-    image = _picture(formats.suffix_of(path), image, like) if module is pictures else image
+    image = _picture(formats.suffix_of(path), image, like) if not formats.holds_volumes(path) else image
     with replacing(path) as temporary:
         formats.save_array(temporary, image, like.axes, module, metadata)
 
 
 def _picture(suffix, image, like):
     """Make an image one that a picture can hold: its dtype or 8 bits, no axes of length 1 for time or depth."""
-    if not pictures.picture_holds(suffix, image.shape, image.dtype):
+    if not picture_holds(suffix, image.shape, image.dtype):
         return like.picture(image)
     sizes = zip(like.axes, image.shape, strict=True)
     return image.reshape([size for letter, size in sizes if letter in "YXC" or size > 1])

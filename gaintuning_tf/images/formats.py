@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import warnings
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from gaintuning_tf.errors import InputError
-from gaintuning_tf.images.container import Source, parsing
+from gaintuning_tf.errors import GainTuningWarning, InputError
+from gaintuning_tf.images.container import Source, is_transparent, parsing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,16 +25,19 @@ class Format:
         suffixes: Of its files, in lower case.
         written: Whether it is written, too.
         folder: Whether an image is a folder.
+        series: Whether a file may hold several images, and `open_source` takes the number of one.
     """
 
     module: str
     suffixes: tuple[str, ...]
     written: bool = True
     folder: bool = False
+    series: bool = False
 
 
 FORMATS = (
     Format("pictures", (".png", ".jpg", ".jpeg", ".bmp", ".webp")),
+    Format("pictures", (".gif",), written=False),
     Format("tiff", (".tif", ".tiff", ".btf", ".tf8")),
     Format("npy", (".npy",)),
     Format("mrc", (".mrc", ".mrcs")),
@@ -68,6 +72,11 @@ def is_folder(path: str | Path) -> bool:
     """
     row = _BY_SUFFIX.get(suffix_of(path))
     return row is not None and row.folder
+
+
+def row_of(path: str | Path) -> Format:
+    """Give what there is to know of the format of a file, by its suffix, which must be one that is readable."""
+    return _BY_SUFFIX[suffix_of(path)]
 
 
 def holds_volumes(path: str | Path) -> bool:
@@ -124,19 +133,32 @@ def check_replaceable(path: Path) -> None:
         raise InputError(f"expected an output that is new or a Zarr folder, {path} is something else")
 
 
-def open_source(path: str | Path) -> Source:
+def open_source(path: str | Path, series: int | None = None) -> Source:
     """Open an image file, to be read in parts.
 
+    Args:
+        path: The file.
+        series: Which of several images in it, from 0; by default the one that is not a thumbnail or a smaller copy.
+
     Raises:
-        InputError: It cannot be read, or what reads it is not installed.
+        InputError: It cannot be read, or what reads it is not installed, or it has no series of that number.
     """
     check_readable(path)
+    options = {} if series is None else {"series": _series(path, series)}
     with parsing(path):
-        source = module_of(path).open_source(Path(path))
+        source = module_of(path).open_source(Path(path), **options)
     if len(source.shape) > MOST_AXES:
         source.close()
         raise InputError(f"expected an image of up to {MOST_AXES} axes, {path} has {len(source.shape)}")
     return source
+
+
+def _series(path, series):
+    if not _BY_SUFFIX[suffix_of(path)].series:
+        raise InputError(f"expected no number of a series, for a {suffix_of(path)} file holds one, received {series}")
+    if series < 0:
+        raise InputError(f"expected a number of a series from 0, received {series}")
+    return series
 
 
 def module_of(path: str | Path) -> ModuleType:
@@ -145,12 +167,14 @@ def module_of(path: str | Path) -> ModuleType:
 
 
 def load_array(path: str | Path) -> np.ndarray:
-    """Read the whole array of an image file.
+    """Read the whole array of an image file; an alpha channel is dropped, with a warning if it is not opaque.
 
     Raises:
         InputError: It cannot be read.
     """
     source = open_source(path)
+    if is_transparent(source.metadata):
+        warnings.warn(f"{path}: the alpha channel is dropped", GainTuningWarning, stacklevel=3)
     with contextlib.closing(source), parsing(path):
         return source.read((slice(None),) * len(source.shape))
 
@@ -165,7 +189,7 @@ def save_array(
         array: What it is to hold.
         axes: A letter per axis.
         module: The format's, see `module_of`.
-        metadata: That of a file of the same format, such as sizes of pixels.
+        metadata: That of the file it came from; the format keeps what it can of it.
 
     Raises:
         InputError: The format cannot hold it.

@@ -15,6 +15,7 @@ from gaintuning_tf.images.array_layout import AXES, check_axes, default_axes
 from gaintuning_tf.images.bad_pixels import PixelRules, common_extent, frame_extent, whole_mask
 from gaintuning_tf.images.container import Source, Target, parsing
 from gaintuning_tf.images.frame_order import FrameOrder
+from gaintuning_tf.images.kept import check_output
 from gaintuning_tf.support.atomic_files import put, remove, written_to
 from gaintuning_tf.support.locks import PartialLock, partial_path
 
@@ -29,6 +30,7 @@ def open_stack(
     model_channels: int = 1,
     mask: ArrayLike | None = None,
     dimensions: int = 2,
+    series: int | None = None,
 ) -> Stack:
     """Open an image file as a sequence of frames.
 
@@ -40,6 +42,7 @@ def open_stack(
         model_channels: Channels that the network takes. If 1, every channel is a frame of its own.
         mask: Where pixels do not count, see `bad_pixels.whole_mask`; by default that of a stack that is open.
         dimensions: Spatial axes that the network takes: with 3, frames are volumes.
+        series: Which of several images in the file, from 0; by default the largest, and what else there is is said.
 
     Returns:
         The stack, to be closed by `with`.
@@ -60,9 +63,9 @@ def open_stack(
     if isinstance(path, Stack):
         return path.seen_by(axes, model_channels, mask, dimensions)
     path = Path(path)
-    source = formats.open_source(path)
+    source = formats.open_source(path, series)
     try:
-        return Stack(path, source, axes, model_channels, mask, dimensions)
+        return Stack(path, source, axes, model_channels, mask, dimensions, series)
     except BaseException:
         source.close()
         raise
@@ -119,6 +122,7 @@ class Stack:
         model_channels: int,
         mask: ArrayLike | None = None,
         dimensions: int = 2,
+        series: int | None = None,
     ):
         if source.dtype.kind not in "iuf":
             raise InputError(f"expected an image of integers or floats, {path} has dtype {source.dtype}")
@@ -132,7 +136,7 @@ class Stack:
         self.frame_count = self.order.frame_count
         self.mask = None if mask is None else whole_mask(mask, self.axes, self.shape)
         self.metadata = source.metadata
-        self._source = source
+        self._source, self._series = source, series
 
     def seen_by(
         self, axes: str | None, model_channels: int, mask: ArrayLike | None = None, dimensions: int = 2
@@ -147,7 +151,8 @@ class Stack:
         """
         shared = dataclasses.replace(self._source, close=lambda: None)
         mask = self.mask if mask is None else mask
-        return Stack(self.path, shared, self.axes if axes is None else axes, model_channels, mask, dimensions)
+        axes = self.axes if axes is None else axes
+        return Stack(self.path, shared, axes, model_channels, mask, dimensions, self._series)
 
     def frame(self, i: int) -> np.ndarray:
         """Read frame `i`, in the axes `frame_axes`; T, then Z, then C (where it is not in the frame) count slowest."""
@@ -195,7 +200,7 @@ class Stack:
             "shape": list(self.shape),
             "dtype": str(self.dtype),
             "axes": self.axes,
-        }
+        } | ({} if self._series is None else {"series": self._series})
 
     def close(self) -> None:
         """Close the file."""
@@ -216,7 +221,7 @@ def create_stack(path: str | Path, like: Stack, *, dtype: DTypeLike | None = Non
 
     Args:
         path: The output; its suffix says the format.
-        like: What it corresponds to. Of the same format, its metadata is kept.
+        like: What it corresponds to. Of its metadata is kept what the format holds; what is not, is said.
         dtype: That of `like` if absent.
         resume: Go on with a partial file of the same shape and dtype; the frames in it are kept.
 
@@ -239,6 +244,7 @@ def create_stack(path: str | Path, like: Stack, *, dtype: DTypeLike | None = Non
     """
     formats.check_suffix(path)
     written = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
+    check_output(path, like.shape, written, like.metadata)
     formats.check_replaceable(written_to(path))
     if like.path.resolve() == partial_path(path).resolve():
         raise InputError(f"expected an input that is not the partial file of the output, received {like.path}")
@@ -314,8 +320,7 @@ def _target(path, partial, like, dtype, resume):
     module = formats.module_of(path)
     if resume:
         return module.resume_target(partial, like.shape, dtype)
-    same = formats.module_of(like.path) is module
-    return module.create_target(partial, like.shape, dtype, like.axes, like.metadata if same else {})
+    return module.create_target(partial, like.shape, dtype, like.axes, like.metadata)
 
 
 def _axes(path, source, dimensions):

@@ -100,7 +100,7 @@ def write_samples(folder):
     from skimage.io import imsave
 
     stack, image = draw((4, 9, 8)), draw((9, 8), "uint8")
-    for suffix in (".png", ".jpg", ".bmp", ".webp"):
+    for suffix in (".png", ".jpg", ".bmp", ".webp", ".gif"):
         imsave(folder / f"picture{suffix}", image, check_contrast=False)
     plain = {"photometric": "minisblack"}
     tifffile.imwrite(folder / "plain.tif", stack, **plain)

@@ -358,7 +358,9 @@ def test_an_open_stack_is_seen_for_another_network_without_being_read_again(tmp_
     image = draw((9, 8, 3), "uint8")
     imsave(tmp_path / "a.png", image, check_contrast=False)
     with open_stack(tmp_path / "a.png") as grey:
-        monkeypatch.setattr("gaintuning_tf.images.pictures._read", lambda path: pytest.fail("read again"))
+        monkeypatch.setattr(
+            "gaintuning_tf.images.pictures.targets.read_picture", lambda path: pytest.fail("read again")
+        )
         with open_stack(grey, model_channels=3) as colour:
             assert (grey.frame_count, colour.frame_count, colour.identity()) == (3, 1, grey.identity())
             np.testing.assert_array_equal(colour.frame(0), image)

@@ -27,7 +27,7 @@ def test_what_was_flushed_is_gone_on_with(tmp_path):
     [
         (".jpg", (9, 8), "uint16"),
         (".png", (9, 8), "float32"),
-        (".png", (9, 8, 3), "uint16"),
+        (".jpg", (9, 8, 3), "uint16"),
         (".png", (4, 9, 8), "uint8"),
     ],
 )
