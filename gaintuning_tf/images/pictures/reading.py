@@ -106,6 +106,8 @@ def _array(path, image, metadata):
         return _grey(np.asarray(image.convert("RGBA" if "transparency" in image.info else "RGB")))
     if "transparency" in image.info and image.mode in ("L", "RGB"):
         return np.asarray(image.convert("LA" if image.mode == "L" else "RGBA"))
+    if image.format == "WEBP":
+        return _grey(np.asarray(image))  # which has no grey but that of equal colours
     array = np.asarray(image)
     # Grey of 16 bits, which some versions of Pillow give as 32.
     return array.astype(np.uint16) if array.dtype == np.int32 and image.format == "PNG" else array

@@ -48,6 +48,11 @@ def test_a_palette_of_greys_is_grey(tmp_path):
     np.testing.assert_array_equal(load_image(tmp_path / "a.png"), 255 - GREY // 4)
 
 
+def test_a_grey_webp_is_grey(tmp_path):
+    PIL.Image.fromarray(GREY).save(tmp_path / "a.webp", lossless=True)
+    np.testing.assert_array_equal(load_image(tmp_path / "a.webp"), GREY)
+
+
 def test_transparency_of_a_palette_is_alpha(tmp_path):
     image = PIL.Image.fromarray(RGB).quantize(16)
     image.save(tmp_path / "a.png", transparency=3)
