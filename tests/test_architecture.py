@@ -98,7 +98,16 @@ def test_no_object_reaches_into_another():
     assert reached == set(PRIVATE_ELSEWHERE), "no longer needed"
 
 
-@pytest.mark.parametrize("room", FLOOR)
+# Folders within a room.
+WITHIN = ("networks/formats",)
+
+
+def test_folders_within_rooms_are_known():
+    folders = {f for room in FLOOR for f in (PACKAGE / room).iterdir() if f.is_dir() and f.name != "__pycache__"}
+    assert {str(folder.relative_to(PACKAGE)) for folder in folders} == set(WITHIN)
+
+
+@pytest.mark.parametrize("room", [*FLOOR, *WITHIN])
 def test_a_folder_has_at_most_sixteen_files_and_says_what_each_is(room):
     files = [file for file in (PACKAGE / room).iterdir() if file.is_file()]
     assert len(files) <= 16
@@ -106,9 +115,9 @@ def test_a_folder_has_at_most_sixteen_files_and_says_what_each_is(room):
     assert sorted(told) == sorted(file.stem for file in files if file.stem != "__init__")
 
 
-@pytest.mark.parametrize("room", ["", *FLOOR])
+@pytest.mark.parametrize("room", ["", *FLOOR, *WITHIN])
 def test_names_handed_on_are_there_and_no_module_hides_one(room):
-    package = importlib.import_module(f"gaintuning_tf.{room}".rstrip("."))
+    package = importlib.import_module(f"gaintuning_tf.{room.replace('/', '.')}".rstrip("."))
     submodules = {file.stem for file in (PACKAGE / room).glob("*.py")}
     submodules |= {folder.name for folder in (PACKAGE / room).iterdir() if folder.is_dir()}
     assert not submodules & set(package.__all__), "importing the module would take the place of the name"
@@ -117,7 +126,7 @@ def test_names_handed_on_are_there_and_no_module_hides_one(room):
 
 
 def test_importing_a_room_imports_nothing_heavy():
-    for room in FLOOR:
+    for room in (*FLOOR, *WITHIN):
         assert set(imported(PACKAGE / room / "__init__.py")) == {"lazy_loader"}
 
 

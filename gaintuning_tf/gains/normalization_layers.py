@@ -69,7 +69,7 @@ def with_normalization(model: keras.Model, normalization: Normalization) -> kera
         return model
     given = model.inputs[0]
     inputs = keras.Input(given.shape[1:], dtype=given.dtype, name="noisy")
-    fields = {**_fields(normalization), "scale": normalization.scale, "offset": normalization.offset}
+    fields = {**_fields(normalization), **_more(normalization)}
     seen, low, span = Normalize(**fields, level=takes_level(model), dtype=given.dtype, name="normalize")(inputs)
     outputs = Denormalize(dtype=given.dtype, name="denormalize")(model(seen), low, span)
     return keras.Model(inputs, outputs, name=model.name)
@@ -86,6 +86,14 @@ def take_normalization(model: keras.Model) -> tuple[keras.Model, Normalization]:
         return layers[2], layers[1].normalization
     first = layers[1] if len(layers) > 1 else None
     return model, first.normalization if isinstance(first, NetworkRange) else Normalization()
+
+
+def without_range(model: keras.Model) -> keras.Model:
+    """Give the network that `with_range` was put around; any other model itself."""
+    layers = model.layers
+    if len(layers) < 4 or not isinstance(layers[1], NetworkRange):
+        return model
+    return next(layer for layer in layers if isinstance(layer, keras.Model))
 
 
 def bare(model: keras.Model) -> keras.Model:
@@ -255,7 +263,7 @@ class Normalize(_OfNormalization):
     value, is moved alone.
 
     Args:
-        kind, low, high, predicts, scale, offset: See `Normalization`.
+        kind, low, high, predicts, scale, offset, assumed: See `Normalization`.
         level: Whether the last channel is the level of the noise.
         **kwargs: Those of `keras.layers.Layer`.
     """
@@ -269,9 +277,10 @@ class Normalize(_OfNormalization):
         scale: float = 1.0,
         offset: float = 0.0,
         level: bool = False,
+        assumed: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(Normalization(kind, tuple(low), tuple(high), predicts, scale, offset), **kwargs)
+        super().__init__(Normalization(kind, tuple(low), tuple(high), predicts, scale, offset, assumed), **kwargs)
         self.level = level
 
     def call(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -286,8 +295,7 @@ class Normalize(_OfNormalization):
         return input_shape, input_shape[:1], input_shape[:1]
 
     def get_config(self) -> dict[str, Any]:
-        more = {"scale": self.normalization.scale, "offset": self.normalization.offset, "level": self.level}
-        return {**super().get_config(), **more}
+        return {**super().get_config(), **_more(self.normalization), "level": self.level}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -453,6 +461,10 @@ def _across(per_image, images):
 def _fields(normalization):
     names = ("kind", "low", "high", "predicts")
     return {name: getattr(normalization, name) for name in names}
+
+
+def _more(normalization):
+    return {name: getattr(normalization, name) for name in ("scale", "offset", "assumed")}
 
 
 def _percentiles(values, *percentages):

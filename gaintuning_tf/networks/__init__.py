@@ -5,6 +5,7 @@ May import: `support`, `noise`, `gains`.
 - `architectures`: DnCNN, UNet, blind-spot network.
 - `residual_unet`: DRUNet, a UNet of residual blocks.
 - `file_check`: files of networks, looked through before they are loaded.
+- `formats/`: networks as other programs write them: CSBDeep, Noise2Void, Keras 2.
 - `half_resolution`: FFDNet, a stack of convolutions at half the resolution that is given
   the noise level.
 - `kept_networks`: networks that were read from files, kept as long as these stay as

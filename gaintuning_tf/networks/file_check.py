@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import lzma
 import math
 import os
 import shutil
-import struct
 import tempfile
 import threading
 import zipfile
-import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from gaintuning_tf.errors import InputError, reason_of
+from gaintuning_tf.networks.formats.archives import UNSOUND, check_members
 from gaintuning_tf.support.hdf5_check import check_hdf5
-from gaintuning_tf.support.limits import EXPANSION, HARMLESS
+from gaintuning_tf.support.limits import HARMLESS
 
 CONFIG = "config.json"
-# What zipfile raises as it comes upon nonsense; RuntimeError: encrypted, or packed in a way that it does not know.
-_UNSOUND = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, ValueError, KeyError, RuntimeError, OSError),
-)
 
 
 def check_network_file(path: str | os.PathLike[str]) -> None:
@@ -53,7 +46,7 @@ def _look_into_archive(path):
     stored = 0
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive)
+            check_members(path, archive, "load a Keras model from")
             for info in archive.infolist():
                 if info.filename.endswith(".h5"):
                     stored += info.file_size
@@ -64,25 +57,10 @@ def _look_into_archive(path):
             return archive.read(CONFIG), stored
     except InputError:
         raise
-    except _UNSOUND as error:
+    except UNSOUND as error:
         # A KeyError puts its message between quotes.
         reason = reason_of(error, str(error).strip("'\""))
         raise InputError(f"cannot load a Keras model from {path}: no sound .keras archive: {reason}") from error
-
-
-def _check_members(path, archive):
-    names = [info.filename for info in archive.infolist()]
-    for info in archive.infolist():
-        place = PurePosixPath(info.filename.replace("\\", "/"))
-        if place.is_absolute() or ".." in place.parts or names.count(info.filename) > 1:
-            raise InputError(f"cannot load a Keras model from {path}: {info.filename!r} is no name for a part of one")
-    total = sum(info.file_size for info in archive.infolist())
-    size = path.stat().st_size
-    if total > max(HARMLESS, EXPANSION * size):
-        raise InputError(
-            f"cannot load a Keras model from {path}: it says that it expands to {total} bytes, "
-            f"which a file of {size} bytes cannot hold"
-        )
 
 
 def _config_of_hdf5(path):

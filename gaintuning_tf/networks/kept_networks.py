@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gaintuning_tf.gains.graph_models import version_folder
+from gaintuning_tf.networks.formats.recognition import format_of
 from gaintuning_tf.networks.pretrained import find_denoiser, kept_beside, load_denoiser
 
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ def network_in(name_or_path: str | os.PathLike[str]) -> keras.Model:
 
 def _state(path):
     """Find what changes with a network's files: their names, sizes and times."""
-    files = [path]
-    if path.is_dir():
+    files, form = [path], format_of(path)
+    if form:
+        files = form.files_of(path)
+    elif path.is_dir():
         folder = version_folder(path)
         # Nothing else is read, and what else is there may change with each image.
         files = sorted([*folder.glob("saved_model.pb*"), *folder.glob("variables/*")])

@@ -23,6 +23,7 @@ from gaintuning_tf.gains.normalization_layers import (
     with_level_channel,
     with_normalization,
     with_range,
+    without_range,
 )
 from gaintuning_tf.networks import memory, sizes, tiles, volume_tiles
 from gaintuning_tf.networks.kept_networks import network_in
@@ -110,6 +111,10 @@ class Network:
         predicts: str | None = None,
     ):
         bare, own, known = _taken_apart(model)
+        if known.assumed and not (normalize is None and predicts is None):
+            # Said otherwise than is usual: what is not said stays.
+            normalize = known if normalize is None else normalize
+            bare, known = without_range(bare), Normalization()
         said = normalize is not None or predicts is not None
         self.normalization = as_normalization(normalize, predicts) if said and known.is_plain else known
         if said and not known.is_plain and as_normalization(normalize, predicts) != known:

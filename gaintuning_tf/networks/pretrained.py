@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gaintuning_tf.errors import InputError, reason_of
+from gaintuning_tf.networks.formats.recognition import Found, format_of
 
 if TYPE_CHECKING:
     import keras
@@ -20,6 +21,9 @@ DEFAULT = "unet-bf-natural"
 CHOSEN = ("auto", "best", "fast")
 # The best for white Gaussian noise, by whether the picture has colours.
 FOR_WHITE_NOISE = {False: "drunet-grey", True: "drunet-color"}
+# Suffixes of files that Keras writes.
+KERAS = (".keras", ".h5", ".hdf5")
+_FILES = "a .keras or .h5 file, a SavedModel folder, or a folder or zip of CSBDeep"
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In an installed package, then in the repository.
 _FOLDERS = (_PACKAGE / "saved_models", _PACKAGE.parent / "saved_models")
@@ -85,29 +89,26 @@ def find_denoiser(name_or_path: str | os.PathLike[str]) -> Path:
     if str(name_or_path) in known:
         return known[str(name_or_path)].path
     path = Path(name_or_path)
-    if path.is_dir():
+    if path.is_dir() or (path.is_file() and (path.suffix.lower() in KERAS or format_of(path))):
         return path
     if not path.is_file():
-        raise InputError(
-            f"expected a network's name ({', '.join(known)}), a .keras or .h5 file or a SavedModel folder, received "
-            f"{str(name_or_path)!r}"
-        )
-    if path.suffix not in (".keras", ".h5", ".hdf5"):
-        raise InputError(f"expected a .keras or .h5 file, or a SavedModel folder, received {path}")
-    return path
+        raise InputError(f"expected a network's name ({', '.join(known)}), or {_FILES}, received {str(name_or_path)!r}")
+    raise InputError(f"expected {_FILES}, received {path}")
 
 
 def load_denoiser(name_or_path: str | os.PathLike[str]) -> keras.Model:
     """Load a trained denoiser.
 
     Args:
-        name_or_path: A name from `list_denoisers`, a `.keras` or `.h5` file, or the folder
-            of a SavedModel or of its versions. Keras's safe mode is on: a file that would
-            run code of its own is refused. A SavedModel is a program of TensorFlow: only those that you trust.
+        name_or_path: A name from `list_denoisers`, a `.keras` or `.h5` file, the folder
+            of a SavedModel or of its versions, or what `networks.formats` knows. Keras's safe
+            mode is on: a file that would run code of its own is refused. A SavedModel is a
+            program of TensorFlow: only those that you trust.
 
     Returns:
         A Keras model, not compiled, (N, H, W, C) to the same shape; between layers that take [0, 1] to its numbers
-        and back if a file beside it says what they mean, see `kept_beside`.
+        and back if it or a file beside it says what they mean, see
+        `kept_beside`.
 
     Raises:
         InputError: There is no such network, or the file holds none.
@@ -119,25 +120,36 @@ def load_denoiser(name_or_path: str | os.PathLike[str]) -> keras.Model:
     """
     path = find_denoiser(name_or_path)
     register_classes()
-    beside = kept_beside(path)
-    return _with_meaning(_load(path), beside) if beside.is_file() else _load(path)
+    found, beside = _found(path), kept_beside(path)
+    return _with_meaning(found, beside) if beside.is_file() or found.meaning else found.model
 
 
-def _with_meaning(model, beside):
-    from gaintuning_tf.gains.normalization_layers import take_normalization, with_normalization, with_range
+def _said(beside):
+    """Read what a file says that a network's numbers mean."""
     from gaintuning_tf.support.normalization import as_normalization
 
     try:
         said = json.loads(beside.read_text(encoding="utf-8"))
-        normalization = as_normalization(said.get("normalize"), said.get("predicts"))
+        return as_normalization(said.get("normalize"), said.get("predicts"))
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"cannot read what a network's numbers mean from {beside}: {reason_of(error)}") from error
-    known = take_normalization(model)[1]
-    if known.is_plain:
-        return with_normalization(with_range(model, normalization), normalization)
-    if known != normalization:
-        raise InputError(f"expected {beside} to say what is in the network, {known}, found {normalization}")
-    return model
+
+
+def _with_meaning(found, beside):
+    """Put a network between the layers of what its numbers mean, of which it may have some of its own."""
+    from gaintuning_tf.gains.normalization_layers import take_normalization, with_normalization, with_range
+
+    within = take_normalization(found.model)[1]
+    said, known = _said(beside) if beside.is_file() else None, found.meaning or within
+    if said and not known.is_plain and not known.assumed and known != said:
+        raise InputError(f"expected {beside} to say what is in the network, {known}, found {said}")
+    meaning = said or known
+    return with_normalization(with_range(found.model, meaning), meaning) if within.is_plain else found.model
+
+
+def _found(path):
+    found = format_of(path)
+    return found.load(path) if found else Found(_load(path))
 
 
 def _load(path):

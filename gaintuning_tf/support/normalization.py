@@ -41,6 +41,7 @@ class Normalization:
         predicts: Whether it returns the `"image"` or the `"noise"`.
         scale, offset: Which difference of values is 1, and which value 0, to the images that the
             layers of `with_normalization` get: a mean is in units of the image as it came.
+        assumed: Whether it is only what is usual for such networks, and may be said otherwise.
 
     Raises:
         InputError: They are none of these.
@@ -59,6 +60,7 @@ class Normalization:
     predicts: str = PREDICTS[0]
     scale: float = dataclasses.field(default=1.0, compare=False)
     offset: float = dataclasses.field(default=0.0, compare=False)
+    assumed: bool = dataclasses.field(default=False, compare=False)
 
     def __post_init__(self):
         object.__setattr__(self, "low", tuple(map(float, self.low)))

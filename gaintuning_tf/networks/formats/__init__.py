@@ -1,0 +1,9 @@
+"""Networks as other programs write them: recognised, loaded, and what their numbers mean.
+
+- `archives`: zip files, unpacked with care.
+- `recognition`: which module reads a file or folder.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
