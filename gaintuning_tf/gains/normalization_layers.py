@@ -101,7 +101,9 @@ def bare(model: keras.Model) -> keras.Model:
     layers = model.layers
     if len(layers) < 2 or not isinstance(layers[1], (Normalize, Contrast, KnownNoise, NetworkRange, Channels)):
         return model
-    return bare(next(layer for layer in layers if isinstance(layer, keras.Model)))
+    # A network may take its channels apart itself.
+    inner = next((layer for layer in layers if isinstance(layer, keras.Model)), None)
+    return model if inner is None else bare(inner)
 
 
 def takes_level(model: keras.Model) -> bool:

@@ -1,6 +1,9 @@
 """Networks as other programs write them: recognised, loaded, and what their numbers mean.
 
 - `archives`: zip files, unpacked with care.
+- `csbdeep`: folders of CSBDeep and Noise2Void, and what they export.
+- `csbdeep_config`: what the configuration of such a model says.
+- `csbdeep_unet`: its network, from its weights.
 - `recognition`: which module reads a file or folder.
 """
 
