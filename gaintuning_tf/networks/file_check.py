@@ -29,11 +29,20 @@ def check_network_file(path: str | os.PathLike[str]) -> None:
         InputError: With the reason.
     """
     path = Path(path)
-    if path.suffix == ".keras":
+    if path.suffix.lower() == ".keras":
         config, stored = _look_into_archive(path)
     else:
         check_hdf5(path)
         config, stored = _config_of_hdf5(path), path.stat().st_size
+    check_weights(config, stored, path)
+
+
+def check_weights(config: str | bytes, stored: int, path: Path) -> None:
+    """Refuse a configuration, in JSON, whose layers are far larger than what is stored of them.
+
+    Raises:
+        InputError: With their sizes.
+    """
     needed = _bytes_of_weights(config)
     if needed is not None and needed > max(HARMLESS, 4 * stored):
         raise InputError(

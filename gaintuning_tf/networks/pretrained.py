@@ -10,6 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gaintuning_tf.errors import InputError, reason_of
+from gaintuning_tf.networks.formats.keras2 import (
+    is_of_keras2,
+    is_weights_alone,
+    keras_version,
+    load_file,
+    with_suffix,
+)
 from gaintuning_tf.networks.formats.recognition import Found, format_of
 
 if TYPE_CHECKING:
@@ -161,11 +168,17 @@ def _load(path):
         return load_saved_model(path)
     if path not in [info.path for info in list_denoisers().values()]:
         from gaintuning_tf.networks.file_check import check_network_file
+        from gaintuning_tf.networks.formats.keras_json import load_weights_alone
 
         check_network_file(path)
+        if is_weights_alone(path):
+            return load_weights_alone(path)
     try:
-        model = keras.models.load_model(path, compile=False)
+        with with_suffix(path, path.suffix.lower()) as file:
+            model = keras.models.load_model(file, compile=False)
     except Exception as error:  # of a damaged configuration Keras and the layers raise anything
+        if is_of_keras2(keras_version(path)):
+            return load_file(path, _reason(error))
         raise InputError(f"cannot load a Keras model from {path}: {_reason(error)}") from error
     if not isinstance(model, keras.Model):
         raise InputError(f"expected a Keras model in {path}, found a {type(model).__name__}")

@@ -4,6 +4,8 @@
 - `csbdeep`: folders of CSBDeep and Noise2Void, and what they export.
 - `csbdeep_config`: what the configuration of such a model says.
 - `csbdeep_unet`: its network, from its weights.
+- `keras2`: files of Keras 2, by `tf_keras`.
+- `keras_json`: architectures in JSON, with weights beside.
 - `recognition`: which module reads a file or folder.
 """
 
