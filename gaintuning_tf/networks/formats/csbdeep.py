@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.networks.formats.archives import names_in, unpacked
 from gaintuning_tf.networks.formats.csbdeep_config import (
     CONFIG,
@@ -76,6 +77,7 @@ def _in_folder(folder, called, weights=None):
     values = read_json(folder / CONFIG)
     if not is_config(values):
         return _exported(folder, called, read_json(called.parent / CONFIG))
+    _check_type(folder, called)
     weights = weights or _weights_in(folder)
     if weights:
         return _rebuilt(values, weights, called)
@@ -93,8 +95,27 @@ def _rebuilt(values, weights, called):
     from gaintuning_tf.networks.formats.csbdeep_unet import LayerWeights, build_unet
 
     config = read_config(values, called)
-    model = build_unet(config, LayerWeights(weights), _name(called))
+    arrays = LayerWeights(weights)
+    if config.nets > 1 and not arrays.by_static_graph:
+        _warn(
+            f"{called} has a net for each channel, and each sees the last channel, as Noise2Void on TensorFlow 2 "
+            "trains and runs them: single_net_per_channel=False would see all"
+        )
+    model = build_unet(config, arrays, _name(called))
+    _warn_of_channels(config.meaning, config.channels, called)
     return Found(model, config.meaning)
+
+
+def _warn_of_channels(meaning, channels, called):
+    if meaning and meaning.assumed and channels > 1:
+        _warn(
+            f"the percentiles of {called} are those of all {channels} channels together, where CSBDeep takes each "
+            "channel's own: scale them alike, or say normalize=mean-std with a value for each channel"
+        )
+
+
+def _warn(text):
+    warnings.warn(text, GainTuningWarning, stacklevel=2)
 
 
 def _exported(folder, called, values):
@@ -102,8 +123,7 @@ def _exported(folder, called, values):
     from gaintuning_tf.gains.graph_models import load_saved_model
 
     meta = read_json(folder / META)
-    if meta.get("type") in REFUSED:
-        raise InputError(f"expected a denoiser of CARE or Noise2Void, {called} is of {REFUSED[meta['type']]}")
+    _check_meta(meta, called)
     known = {**meta, **(values if is_config(values) else {})}
     axes = axes_order(spatial_axes(known.get("axes", "YXC")))
     if axes != tuple(range(len(axes))):
@@ -115,7 +135,22 @@ def _exported(folder, called, values):
         raise InputError(
             f"expected as many channels out of a denoiser as into it, {called} makes {returned} of {channels}"
         )
-    return Found(model, _meaning(known, called))
+    meaning = _meaning(known, called)
+    _warn_of_channels(meaning, channels, called)
+    return Found(model, meaning)
+
+
+def _check_type(folder, called):
+    """Refuse what is no denoiser by the graph that was exported beside the weights, whose file names its class."""
+    exported = folder / _EXPORTED[0]
+    if META in names_in(exported):
+        with unpacked(exported) as inner:
+            _check_meta(read_json(inner / META), called)
+
+
+def _check_meta(meta, called):
+    if meta.get("type") in REFUSED:
+        raise InputError(f"expected a denoiser of CARE or Noise2Void, {called} is of {REFUSED[meta['type']]}")
 
 
 def _meaning(known, called):
