@@ -55,7 +55,8 @@ def _add_settings(add):
         "--model",
         default="auto",
         metavar="NAME|PATH",
-        help="network: a name from `models`, a .keras file or a SavedModel folder; or one that is chosen: auto, by "
+        help="network: a name from `models`, a .keras or .h5 file, a SavedModel folder, a folder or zip of CSBDeep or "
+        "Noise2Void; or one that is chosen: auto, by "
         "colours, noise and size of the image; best, whatever its size; fast [%(default)s]",
     )
     add(

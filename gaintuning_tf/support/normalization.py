@@ -12,8 +12,9 @@ from gaintuning_tf.errors import InputError
 Numbers: TypeAlias = Sequence[float]
 RANGE, MEAN_STD, PERCENTILES, STANDARDIZE = KINDS = ("range", "mean-std", "percentiles", "standardize")
 PREDICTS = ("image", "noise")
-# CSBDeep's own percentiles (Weigert et al., "Content-aware image restoration: pushing the
-# limits of fluorescence microscopy", Nature Methods 2018).
+# Percentiles of CSBDeep (Weigert et al., "Content-aware image restoration: pushing the
+# limits of fluorescence microscopy", Nature Methods 2018): those that its plugin for Fiji
+# has. Its `predict` in Python takes 2 and 99.8, see `csbdeep_config.CARE_PERCENTILES`.
 CSBDEEP = (3.0, 99.8)
 # Where a mean and a standard deviation are all that is known of a network's range, it
 # reaches this many deviations to both sides: uniform brightness reaches 1.7.

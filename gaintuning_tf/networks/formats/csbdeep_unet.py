@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -185,17 +186,22 @@ def _layers_in(path):
     """Read each layer's name and arrays."""
     try:
         with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)
+            root = _root(file)
             names = [_text(name) for name in root.attrs["layer_names"]]
             return [(name, arrays) for name in names if (arrays := _arrays(root[name]))]
     except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
         raise InputError(f"expected weights of layers in {path}, as Keras 2 saves them, found none") from error
 
 
+def _root(file: Any) -> Any:
+    """Find the group of the weights, in a file of weights or of a whole model."""
+    return file["model_weights"] if "model_weights" in file else file  # noqa: SIM401
+
+
 def _keras_version(path):
     """Read by which Keras a file was written; the oldest where it does not say."""
     with h5py.File(path, "r") as file:
-        root = file.get("model_weights", file)
+        root = _root(file)
         written = _text(root.attrs.get("keras_version", ""))
     return tuple(int(part) for part in re.findall(r"\d+", written)[:2])
 

@@ -16,6 +16,7 @@ import pytest
 
 from gaintuning_tf import InputError, fold_gains, gain_layers, gaintune, insert_gains, load_denoiser
 from gaintuning_tf.cli.program import main
+from gaintuning_tf.errors import GainTuningWarning
 from gaintuning_tf.networks.network import Network, network_of
 from helpers.places import TESTS
 
@@ -136,6 +137,35 @@ def test_percentiles_of_care_may_be_said_and_means_of_n2v_may_not(models, copied
     np.testing.assert_array_equal(untuned(folder, image), untuned(said, image))
     with pytest.raises(InputError, match="expected no other normalize than 'n2v' brings with it"):
         Network(models / "n2v", normalize="percentiles")
+
+
+def test_percentiles_of_each_channel_can_be_given(models):
+    image, predicted, _ = recorded(models, "care_channels")
+    with pytest.warns(GainTuningWarning, match="those of all 2 channels together"):
+        load_denoiser(models / "care_channels")
+    low, high = np.percentile(image, (2, 99.8), axis=(0, 1))
+    ends = [",".join(map(str, values)) for values in (low, high - low)]
+    network = Network(models / "care_channels", normalize="mean-std:" + ":".join(ends))
+    np.testing.assert_allclose(untuned(network, image), predicted, rtol=0, atol=TOLERANCE * np.ptp(image))
+
+
+def test_nets_that_all_see_the_last_channel_are_told(models):
+    with pytest.warns(GainTuningWarning, match="each sees the last channel"):
+        model = load_denoiser(models / "n2v_colour_nets")
+    image = np.random.default_rng(0).random((1, 8, 8, 3)).astype("float32")
+    other = image * [[[[0, 0, 1]]]]
+    np.testing.assert_allclose(model(other), model(image), rtol=1e-5)
+
+
+def test_nets_of_a_static_graph_see_their_own_channel(copied):
+    folder = copied("n2v_colour_nets")
+    with h5py.File(folder / "weights_best.h5", "r+") as file:
+        file.attrs["keras_version"] = "2.2.4-tf"
+    model = load_denoiser(folder)
+    image = np.random.default_rng(0).random((1, 8, 8, 3)).astype("float32")
+    alone = [np.ptp(model(image * np.eye(3)[number])[..., number]) for number in range(3)]
+    assert min(alone) > 1e-4
+    assert np.abs(model(image * [1, 0, 0]) - model(image))[..., 0].max() < 1e-4
 
 
 def test_it_is_loaded_anew_when_its_weights_change(models, copied):
