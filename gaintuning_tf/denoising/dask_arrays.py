@@ -30,7 +30,8 @@ def gaintune_array(
     array: Array,
     model: Network | keras.Model | str | Path,
     *,
-    axes: str = "TYX",
+    axes: str | None = None,
+    channel_axis: int | None = None,
     data_range: float | None = None,
     dtype: DTypeLike | None = None,
     on_failure: str = "pass",
@@ -46,9 +47,12 @@ def gaintune_array(
     the array is read twice.
 
     Args:
-        array: Dask array of integers or floats, with the axes `axes`; a frame is made to be one chunk.
+        array: Dask array of integers or floats, with the axes `axes`, or a DataArray of xarray with one in it; a frame
+            is made to be one chunk.
         model: As for `gaintune`; it is sent to each worker once.
-        axes: A letter per axis: Y and X; C, T, Z where present.
+        axes: A letter per axis: Y and X; C, T, Z where present. By default the dimensions of a DataArray that are
+            named y, x, c, t and z, or else TYX.
+        channel_axis: As for `gaintune`, in place of `axes`.
         data_range: As for `gaintune`.
         dtype: Of the result; by default the array's.
         on_failure: What becomes of a frame that cannot be denoised, see `denoise_stack`; with `"stop"` its task fails.
@@ -58,7 +62,7 @@ def gaintune_array(
         **recipe: `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `seed` of `gaintune`.
 
     Returns:
-        Dask array of the same shape.
+        Dask array of the same shape, or a DataArray with the labels of the one passed and that in it.
 
     Raises:
         InputError: An argument cannot be used, or Dask is not installed.
@@ -79,12 +83,13 @@ def gaintune_array(
     from gaintuning_tf.denoising.recipe import Recipe
     from gaintuning_tf.images.array_layout import check_axes
     from gaintuning_tf.networks.network import network_of
+    from gaintuning_tf.support.labelled_arrays import axes_said, values_of, with_labels
 
     if on_failure not in ON_FAILURE:
         raise InputError(f"expected on_failure to be one of {', '.join(ON_FAILURE)}, received {on_failure!r}")
     # Dask's own types have sizes that may be NaN, and chunks that are texts.
-    noisy: Any = array
-    axes = check_axes(axes, noisy.shape)
+    noisy: Any = da.asarray(values_of(array))
+    axes = check_axes(axes_said(array, axes, channel_axis) or "TYX", noisy.shape)
     # Loaded once: the file may change before the network is sent.
     network = network_of(model)
     channels = network.channels
@@ -96,7 +101,7 @@ def gaintune_array(
     rules = PixelRules(nodata, nan, hot)
     how = {"data_range": data_range, "dtype": dtype, "on_failure": on_failure, "rules": rules}
     known = data_range is not None or noisy.dtype == np.uint8
-    return da.map_blocks(
+    denoised = da.map_blocks(
         functools.partial(_block, frames, Recipe(**recipe), channels, how),
         noisy,
         extent=(0.0, 255.0) if known else _extent(noisy, order, rules),
@@ -104,6 +109,7 @@ def gaintune_array(
         dtype=dtype,
         meta=np.empty((0,) * noisy.ndim, dtype),
     )
+    return with_labels(denoised, array)
 
 
 @dataclasses.dataclass

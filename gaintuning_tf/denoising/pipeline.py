@@ -21,6 +21,7 @@ from gaintuning_tf.networks.network import NetworkLike, network_of
 from gaintuning_tf.networks.pretrained import CHOSEN
 from gaintuning_tf.noise.models import NoiseModel, stacked
 from gaintuning_tf.noise.residuals import Residual, of_frames, output_words_of, worse_words
+from gaintuning_tf.support.labelled_arrays import axes_said, values_of, with_labels
 from gaintuning_tf.tuning.defaults import PRIOR
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class GainTuningResult:
     `gains`, `history` and `noise` have one entry for each along a leading axis.
 
     Attributes:
-        denoised: The image after tuning: shape, dtype and scale of the one passed; masked where that was.
+        denoised: The image after tuning: shape, dtype and scale of the one passed; masked where that was, and a
+            DataArray with its labels if that was one.
         pretrained: The network's output before tuning, likewise.
         gains: By layer name, (channels,) or (frames, channels).
         history: `risk`, the estimate at each step, (steps,) or (frames, steps);
@@ -98,6 +100,7 @@ def gaintune(
     contrast: bool | None = None,
     steps: int | None = None,
     axes: str | None = None,
+    channel_axis: int | None = None,
     data_range: float | None = None,
     mask: ArrayLike | None = None,
     nodata: float | None = None,
@@ -123,7 +126,8 @@ def gaintune(
     Args:
         image: Noisy; (H, W), (H, W, 1), (H, W, 3), for a network of volumes (D, H, W), or what `axes` describes; any
             integer or float dtype. Every frame of a stack, and every channel if the
-            network is grey, is tuned by itself. Of an `np.ma.MaskedArray`, masked pixels do not count.
+            network is grey, is tuned by itself. Of an `np.ma.MaskedArray`, masked pixels do not count. Of a DataArray
+            of xarray, dimensions named y, x, c, t and z are the axes, and the result has its labels.
         model: A Keras denoiser for images in [0, 1] (subclassed and `tf_keras` models too),
             or what `load_denoiser` takes; or `"auto"`, `"best"` or `"fast"`: one of those that ship, see
             `choose_network`. One that takes another range, or returns the noise, as a
@@ -145,6 +149,8 @@ def gaintune(
         steps: Steps of optimisation; 0 for the network as it is; by default see `GainTuner.tune`.
         axes: A letter per axis, such as `"TYX"` or `"YXC"`. To a network of three dimensions, `"ZYX"` is one volume and
             `"TZYX"` a movie of volumes; to others, every plane is an image.
+        channel_axis: Number of the axis with the channels, as scikit-image has it, in place of `axes`: -1 for
+            (H, W, C), 0 for (C, H, W). A third axis beside it is Z, a fourth T.
         data_range: Value of the image that the network is to see as 1; see
             `gaintuning_tf.images.array_layout.layout` for the default.
         mask: Not zero where a pixel does not count, of the image's shape, or (H, W) for every frame and channel;
@@ -172,6 +178,8 @@ def gaintune(
     """
     recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
     rules = PixelRules(nodata, nan, hot)
+    labelled, axes = image, axes_said(image, axes, channel_axis)
+    image, mask = np.asanyarray(values_of(image)), values_of(mask, labelled)
     noisy = np.asarray(image)
     choice = None
     if isinstance(model, str) and model in CHOSEN:
@@ -202,7 +210,8 @@ def gaintune(
     def restored(name):
         array = arrangement.image(np.concatenate([getattr(frame, name) for frame in tuned]))
         array = bad.restored(array, noisy, hot)
-        return np.ma.array(array, mask=np.ma.getmaskarray(image)) if np.ma.isMaskedArray(image) else array
+        array = np.ma.array(array, mask=np.ma.getmaskarray(image)) if np.ma.isMaskedArray(image) else array
+        return with_labels(array, labelled)
 
     evidence = [tuner.estimates[number].to_json() for number in sorted(tuner.estimates)]
     found = [tuner.judge(*each) for each in zip(frames, models, tuned, masks, strict=True)]

@@ -60,6 +60,8 @@ class Layout:
 
     def picture(self, image: np.ndarray) -> np.ndarray:
         """Make one frame to look at, (H, W) or (H, W, 3), uint8: the first of several, the middle plane of a volume."""
+        # Without the labels that it may have, and with its mask.
+        image = np.ma.asanyarray(image)
         colour = "C" in self.axes and image.shape[self.axes.index("C")] == 3
         order = FrameOrder(self.axes, image.shape, 3 if colour else 1)
         middle = image.shape[self.axes.index("Z")] // 2 if self.dimensions == 3 else 0

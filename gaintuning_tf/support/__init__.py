@@ -8,6 +8,7 @@ May import: `errors` only.
 - `hdf5_check`: HDF5 files looked through before they are read.
 - `interruption`: Ctrl-C as a question that a loop asks.
 - `journal`: what an interrupted run has done.
+- `labelled_arrays`: which axis is which by scikit-image's and xarray's ways to say it.
 - `limits`: how much memory a file may ask for.
 - `locks`: the partial file of an output, and who is at it.
 - `normalization`: what a network's numbers mean, in words.
