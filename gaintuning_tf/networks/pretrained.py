@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gaintuning_tf.errors import InputError, reason_of
+from gaintuning_tf.networks.formats import hugging_face
 from gaintuning_tf.networks.formats.keras2 import (
     is_of_keras2,
     is_weights_alone,
@@ -30,7 +31,10 @@ CHOSEN = ("auto", "best", "fast")
 FOR_WHITE_NOISE = {False: "drunet-grey", True: "drunet-color"}
 # Suffixes of files that Keras writes.
 KERAS = (".keras", ".h5", ".hdf5")
-_FILES = "a .keras or .h5 file, a SavedModel folder, or a folder or zip of CSBDeep"
+_FILES = (
+    "a .keras or .h5 file, a SavedModel folder, a folder or zip of CSBDeep, a package of bioimage.io, or "
+    "hf://OWNER/NAME"
+)
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In an installed package, then in the repository.
 _FOLDERS = (_PACKAGE / "saved_models", _PACKAGE.parent / "saved_models")
@@ -95,7 +99,15 @@ def find_denoiser(name_or_path: str | os.PathLike[str]) -> Path:
     known = list_denoisers()
     if str(name_or_path) in known:
         return known[str(name_or_path)].path
+    remote = hugging_face.path_of(name_or_path)
+    if remote:
+        return remote
     path = Path(name_or_path)
+    if path.suffix.lower() == ".onnx":
+        raise InputError(
+            f"expected {_FILES}, received {path}: turn ONNX into a SavedModel by onnx2tf -tb tf_converter -osd -i "
+            f"{path.name}, see docs/onnx.md"
+        )
     if path.is_dir() or (path.is_file() and (path.suffix.lower() in KERAS or format_of(path))):
         return path
     if not path.is_file():
@@ -224,6 +236,9 @@ def network_digest(path: Path) -> str:
     Networks of which it differs have not the same results.
     """
     found = hashlib.sha256()
+    if not path.exists():
+        # One on the hub of Hugging Face is known by its name.
+        found.update(str(path).encode())
     for file in sorted(path.rglob("*")) if path.is_dir() else [path, kept_beside(path)]:
         if file.is_file():
             found.update(file.read_bytes())

@@ -1,7 +1,8 @@
-"""A SavedModel that tunes itself for each request, and its client.
+"""A SavedModel that tunes itself for each request, and its client; a package for bioimage.io.
 
 May import: `support`, `images`, `losses`, `gains`, `networks`, `tuning`.
 
+- `bioimageio_package`: packages of bioimage.io.
 - `client`: requests to TensorFlow Serving.
 - `export`: SavedModels for TensorFlow Serving.
 - `noise_in_graph`: the noise estimate as a graph.

@@ -1,3 +1,4 @@
+from .bioimageio_package import About as About, export_bioimageio as export_bioimageio
 from .client import PROTOCOLS as PROTOCOLS, ServingClient as ServingClient
 from .export import export_saved_model as export_saved_model
 from .noise_in_graph import estimate_sigma as estimate_sigma

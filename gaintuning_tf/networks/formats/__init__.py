@@ -6,6 +6,9 @@
 - `csbdeep_unet`: its network, from its weights.
 - `keras2`: files of Keras 2, by `tf_keras`.
 - `keras_json`: architectures in JSON, with weights beside.
+- `bioimageio`: packages of bioimage.io.
+- `bioimageio_processing`: what those do before and after the network.
+- `hugging_face`: networks on the hub of Hugging Face.
 - `recognition`: which module reads a file or folder.
 """
 

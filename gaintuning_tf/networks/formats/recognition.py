@@ -45,7 +45,7 @@ class Format(Protocol):
 
 
 # Modules of this folder, in the order in which they are asked.
-FORMATS: tuple[str, ...] = ("csbdeep", "keras_json")
+FORMATS: tuple[str, ...] = ("csbdeep", "keras_json", "bioimageio", "hugging_face")
 
 
 def format_of(path: Path) -> Format | None:
