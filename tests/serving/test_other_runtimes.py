@@ -88,7 +88,7 @@ def test_mlflow_has_both_signatures(tmp_path):
     noisy = np.random.default_rng(0).uniform(0, 1, (2, 40, 48, 1)).astype(np.float32)
     signatures = tf.saved_model.load(tmp_path / "served" / "unet" / "1").signatures
     np.save(tmp_path / "noisy.npy", noisy)
-    programs = environment("mlflow", "mlflow", "tensorflow-cpu")
+    programs = environment("mlflow", "mlflow-skinny", "pandas", "tensorflow-cpu")
     run_recipe(programs, recipe("MLflow"), tmp_path, "numpy.save('tuned.npy', tuned)\n")
     expected = signatures["serving_default"](noisy=noisy)["denoised"]
     np.testing.assert_allclose(np.load(tmp_path / "denoised.npy"), expected, atol=2e-6)
