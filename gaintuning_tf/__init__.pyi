@@ -1,7 +1,11 @@
 __version__: str
 
 from .denoising.pipeline import GainTuningResult as GainTuningResult, gaintune as gaintune
-from .errors import GainTuningWarning as GainTuningWarning, InputError as InputError
+from .errors import (
+    GainTuningWarning as GainTuningWarning,
+    InputError as InputError,
+    NetworkError as NetworkError,
+)
 from .evaluation.metrics import psnr as psnr, ssim as ssim
 from .gains.gain_files import load_gains as load_gains, save_gains as save_gains
 from .gains.layers import Gain as Gain

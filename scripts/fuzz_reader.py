@@ -109,7 +109,7 @@ def prepare(kind):
     """Import what reading a kind needs, which takes longer than any input may."""
     names = ["tifffile", "mrcfile", "zarr", "dask.array", "rsciio.digitalmicrograph", "rsciio.tia", "rsciio.emd"]
     names = (
-        ["gaintuning_tf.gains.graph_models", "gaintuning_tf.networks.architectures", "helpers.samples"]
+        ["gaintuning_tf.gains.graphs.graph_models", "gaintuning_tf.networks.architectures", "helpers.samples"]
         if kind in NETWORKS
         else [*names, "skimage.io"]
     )

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.convolutions import convolutions, sublayers
-from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
 from gaintuning_tf.gains.keras_types import as_array
 from gaintuning_tf.gains.rewriting import Rewriter
 from gaintuning_tf.gains.surgery import strip_gains

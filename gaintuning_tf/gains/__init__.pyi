@@ -7,8 +7,8 @@ from .contrast import (
 from .convolutions import sublayers as sublayers
 from .custom_layers import WithGains as WithGains
 from .gain_files import fingerprint as fingerprint, load_gains as load_gains, save_gains as save_gains
-from .graph_models import as_keras_model as as_keras_model, load_saved_model as load_saved_model
-from .graph_network import GraphNetwork as GraphNetwork
+from .graphs.graph_models import as_keras_model as as_keras_model, load_saved_model as load_saved_model
+from .graphs.graph_network import GraphNetwork as GraphNetwork
 from .layers import PACKAGE as PACKAGE, Gain as Gain
 from .normalization_layers import (
     take_normalization as take_normalization,

@@ -11,7 +11,8 @@ from keras import layers
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.convolutions import convolutions, with_self
 from gaintuning_tf.gains.keras_types import as_array
-from gaintuning_tf.gains.rewriting import Rewriter, clone_layer, copy_variables_of, is_graph
+from gaintuning_tf.gains.layer_copies import clone_layer, ready
+from gaintuning_tf.gains.rewriting import Rewriter, copy_variables_of, is_graph
 
 FIRST, LAST = "channels_first", "channels_last"
 # What these do is the same wherever the channels are.
@@ -104,7 +105,7 @@ class _Mover(Rewriter):
     def copy_layer(self, layer):
         config = self._moved(layer)
         if config is not None:
-            return type(layer).from_config(config)
+            return ready(type(layer).from_config(config))
         self._check(layer)
         copy = clone_layer(layer)
         if not isinstance(layer, ANYWHERE):

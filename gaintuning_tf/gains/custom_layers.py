@@ -9,6 +9,7 @@ import keras
 
 from gaintuning_tf.gains.convolutions import with_self
 from gaintuning_tf.gains.keras_types import Shape, Tensor
+from gaintuning_tf.gains.layer_copies import ready
 from gaintuning_tf.gains.layers import PACKAGE, Gain
 
 
@@ -43,7 +44,7 @@ class WithGains(keras.layers.Layer):
 
     def original(self) -> keras.layers.Layer:
         """Make a new, unbuilt copy of the custom layer without gains."""
-        return type(self.layer).from_config(self._layer_config["config"])
+        return ready(type(self.layer).from_config(self._layer_config["config"]))
 
     def _attach(self, convolution):
         activation = convolution.activation

@@ -21,3 +21,14 @@ ops: Any = keras.ops
 def as_array(variable: Tensor) -> np.ndarray:
     """Convert a tensor or a variable of Keras to NumPy."""
     return ops.convert_to_numpy(variable)
+
+
+def is_whole(dtype: str) -> bool:
+    """Say whether numbers of a dtype are whole.
+
+    Example:
+
+    >>> is_whole("uint8"), is_whole("bfloat16")
+    (True, False)
+    """
+    return keras.backend.is_int_dtype(dtype)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 
+from gaintuning_tf.errors import of_network
 from gaintuning_tf.gains.convolutions import DENSE, kernel_of, output_axis, with_self
-from gaintuning_tf.gains.graph_nodes import Convolution
-from gaintuning_tf.gains.rewriting import Rewriter, clone_layer
+from gaintuning_tf.gains.graphs.graph_nodes import Convolution
+from gaintuning_tf.gains.layer_copies import clone_layer
+from gaintuning_tf.gains.rewriting import Rewriter
 
 # Images of one of these sides show what becomes of the batch: the first that the model
 # takes, which may divide by 2, 3, 5 or 7 and have windows of attention.
@@ -57,6 +61,8 @@ def _is_trainable(layer):
     if not layer.built:
         return layer.trainable
     kernel = kernel_of(layer)
+    if getattr(layer, "lora_enabled", False):
+        return True  # LoRA freezes the kernel that it is added to
     if kernel.trainable or not layer.trainable:
         return kernel.trainable
     # Set on a variable it is not part of the network, and is lost in copies. Made so it is.
@@ -78,12 +84,23 @@ def _see_whole_images(model):
         for one, other in zip(with_self(original), with_self(copied), strict=True):
             if isinstance(one, DENSE):
                 other.activation = _spy(seen, id(one))
-    side = next((side for side in SIDES if _takes(model, side)), None)
-    if side is None:
+    images = trial_images(model, count=2)
+    if images is None:
         return set()
-    images = keras.tree.map_structure(lambda tensor: np.zeros(_shape(tensor, side), tensor.dtype), _inputs(model))
-    copy(images, training=False)
+    with of_network(model.name):
+        copy(images, training=False)
     return {key for key, batches in seen.items() if batches == {2}}
+
+
+def trial_images(model: keras.Model, count: int) -> Any:
+    """Make images of a size that a model takes, as it is called on them; None if none of a few is taken."""
+    side = next((side for side in SIDES if _takes(model, side, count)), None)
+    if side is None:
+        return None
+    draw = np.random.default_rng(0).random
+    return keras.tree.map_structure(
+        lambda tensor: draw(_shape(tensor, side, count)).astype(tensor.dtype), _inputs(model)
+    )
 
 
 def _spy(seen, key):
@@ -99,13 +116,14 @@ def _inputs(model):
     return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
-def _takes(model, side):
+def _takes(model, side, count):
     try:
-        model.compute_output_shape(keras.tree.map_structure(lambda tensor: _shape(tensor, side), _inputs(model)))
+        shapes = keras.tree.map_structure(lambda tensor: _shape(tensor, side, count), _inputs(model))
+        model.compute_output_shape(shapes)
     except ValueError:  # two sizes that do not fit: what is being searched for
         return False
     return True
 
 
-def _shape(tensor, side):
-    return (2, *(side if given is None else given for given in tensor.shape[1:]))
+def _shape(tensor, side, count):
+    return (count, *(side if given is None else given for given in tensor.shape[1:]))

@@ -9,6 +9,7 @@ from keras.src.models.functional import Functional
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.convolutions import sublayers
+from gaintuning_tf.gains.layer_copies import clone_layer, scope_name, values_of
 from gaintuning_tf.gains.layers import Gain
 
 # What a model is made of: a layer, or an operation such as the sum of two tensors.
@@ -32,7 +33,12 @@ class Rewriter:
         """Copy a model; its variables are those of new layers, see `copy_variables`."""
         if isinstance(model, keras.Sequential):
             return self._rewrite_sequential(model)
-        return keras.models.clone_model(model, clone_function=self.copy, call_function=self.call)
+        if model.compiled:
+            # With a loss of one's own it could not be compiled again.
+            model = type(model)(model.input, model.output, name=model.name)
+        copy = keras.models.clone_model(model, clone_function=self.copy, call_function=self.call)
+        copy.name = scope_name(copy.name)
+        return copy
 
     def copy(self, layer: Node) -> Any:
         """Copy a layer, an operation or a nested model, once."""
@@ -71,7 +77,7 @@ class Rewriter:
             following = self.following(copy)
             if following is not None:
                 stack += [copy, *following]
-        return keras.Sequential(stack, name=model.name)
+        return keras.Sequential(stack, name=scope_name(model.name))
 
     def copy_variables(self) -> None:
         """Set the variables of all copies to those of what they stand for."""
@@ -81,32 +87,34 @@ class Rewriter:
 
 
 def is_graph(layer: Any) -> bool:
-    """Whether its layers can be seen: a Functional or Sequential model."""
-    return isinstance(layer, (keras.Sequential, Functional))
+    """Whether its layers can be seen: a Functional or Sequential model, without a `call` of its own."""
+    if not isinstance(layer, (keras.Sequential, Functional)):
+        return False
+    return type(layer).call in (keras.Sequential.call, Functional.call)
 
 
-def clone_layer(layer: Any) -> Any:
-    """Make an unbuilt copy from the layer's configuration.
+def is_functional(model: Any) -> bool:
+    """Whether it is a Functional model, with a `call` of its own or not."""
+    return isinstance(model, Functional) and not isinstance(model, keras.Sequential)
 
-    Raises:
-        InputError: It has none.
-    """
-    try:
-        return type(layer).from_config(layer.get_config())
-    except (NotImplementedError, TypeError) as error:
-        raise InputError(
-            f"cannot copy layer {layer.name!r}: {type(layer).__name__} needs a get_config: {error}"
-        ) from error
+
+def leaves(model: Any) -> list[keras.layers.Layer]:
+    """List the layers of a Functional or Sequential model, nested ones taken apart."""
+    found = []
+    for layer in model.layers:
+        found += leaves(layer) if is_graph(layer) else [layer]
+    return found
 
 
 def copy_variables_of(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:
     """Set the variables of `copy` to those of `layer`; gains that only the copy has are left out."""
     gains = {id(gain.gain) for gain in sublayers(copy, Gain)}
     targets = [variable for variable in copy.variables if id(variable) not in gains]
-    if len(layer.variables) != len(targets):
+    sources = values_of(layer)
+    if len(sources) != len(targets):
         raise InputError(
-            f"layer {layer.name!r} has {len(layer.variables)} variables and its copy {len(targets)}: "
+            f"layer {layer.name!r} has {len(sources)} variables and its copy {len(targets)}: "
             "call the model once on an image, so that all of it is built"
         )
-    for source, target in zip(layer.variables, targets, strict=True):
+    for source, target in zip(sources, targets, strict=True):
         target.assign(source)

@@ -10,20 +10,23 @@ convolution's activation.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError, NetworkError
 from gaintuning_tf.gains.convolutions import CONVOLUTIONS, DENSE, has_own_call, scale, sublayers, with_self
 from gaintuning_tf.gains.custom_layers import WithGains, new_gain
-from gaintuning_tf.gains.graph_models import as_keras_model
-from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.graphs.graph_models import as_keras_model, graph_of
+from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
+from gaintuning_tf.gains.interfaces import check_same
 from gaintuning_tf.gains.keras_types import as_array
+from gaintuning_tf.gains.layer_copies import clone_layer, is_own, own_kernels
 from gaintuning_tf.gains.layers import Gain, SplitActivation
-from gaintuning_tf.gains.places import DefaultPlaces
-from gaintuning_tf.gains.rewriting import Rewriter, clone_layer, copy_variables_of, is_graph
+from gaintuning_tf.gains.places import DefaultPlaces, trial_images
+from gaintuning_tf.gains.rewriting import Rewriter, copy_variables_of, is_graph
 
 
 def insert_gains(
@@ -62,10 +65,48 @@ def insert_gains(
     >>> [tuple(variable.shape) for variable in gained.trainable_variables]
     [(8,)]
     """
+    if is_graph(model) and gain_layers(model):
+        _check_built(model)
+        return model
     model = as_keras_model(model)
     _check_built(model)
-    if gain_layers(model):
-        return model
+    try:
+        gained = _inserted(model, where, images)
+    except NetworkError:
+        raise
+    except InputError:
+        # What Keras's layers do not show, their graph does.
+        in_graph = None if where or not _own_layers(model) else _in_graph(model, images)
+        if in_graph is None:
+            raise
+        return in_graph
+    return gained if where else _with_all(model, gained, images)
+
+
+def _with_all(model, gained, images):
+    """Take the graph of a model where it has convolutions that are no layers, in layers of somebody's own."""
+    names = [layer.name for layer in _own_layers(model) if own_kernels(layer)]
+    in_graph = _in_graph(model, images) if names else None
+    if in_graph is not None and len(gain_layers(in_graph)) > len(gain_layers(gained)):
+        return in_graph
+    if names and in_graph is None:
+        warnings.warn(f"what {names} do with kernels of their own gets no gains", GainTuningWarning, stacklevel=4)
+    return gained
+
+
+def _own_layers(model):
+    return [layer for layer in model._flatten_layers() if is_own(layer)]
+
+
+def _in_graph(model, images):
+    """Insert gains into the graph of a model; None if that cannot be done either."""
+    try:
+        return _inserted(graph_of(model), None, images)
+    except InputError:
+        return None
+
+
+def _inserted(model, where, images):
     inserter = _Inserter(where or DefaultPlaces(model), images)
     gained = inserter.rewrite(model)
     gains = gain_layers(gained)
@@ -76,11 +117,19 @@ def insert_gains(
         raise InputError(f"insert_gains expects at least one convolution to give a gain to: {what}")
     inserter.check(gains)
     inserter.copy_variables()
+    _check_own(model, gained, images)
     gain_variables = {id(gain.gain) for gain in gains}
     for variable in gained.variables:
         # Frozen by variable, not by layer: a frozen layer would freeze the gains inside it.
         variable.trainable = id(variable) in gain_variables
     return gained
+
+
+def _check_own(model, gained, count):
+    """Check a copy with layers of somebody's own, which may keep more than their configuration says, by running it."""
+    images = trial_images(model, count or 1) if _own_layers(model) else None
+    if images is not None:
+        check_same(model, gained, images)
 
 
 def gain_layers(model: keras.Model) -> list[Gain]:
@@ -183,8 +232,6 @@ class _Inserter(Rewriter):
         if not chosen:
             return copy
         if not isinstance(layer, (*CONVOLUTIONS, *DENSE)) or (has_own_call(layer) and _applies_activation(layer)):
-            if len(with_self(copy)) < len(with_self(layer)):
-                copy.build_from_config(layer.get_build_config())  # it makes its layers when it is built
             return WithGains(copy, chosen, self.images, name=self._unique(layer.name + "_with_gains"))
         self._following[id(copy)] = self._split(copy)
         return copy

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gaintuning_tf.gains.graph_models import version_folder
+from gaintuning_tf.gains.graphs.graph_models import version_folder
 from gaintuning_tf.networks.formats.recognition import format_of
 from gaintuning_tf.networks.pretrained import find_denoiser, kept_beside, load_denoiser
 

@@ -7,6 +7,8 @@ import math
 import keras
 import tensorflow as tf
 
+from gaintuning_tf.networks.sizes import called
+
 # A network is looked at with sides of this length, or the next that it takes.
 SIDE = 128
 # The gradient of the gains needs the output of each convolution and what comes of that,
@@ -40,7 +42,7 @@ def bytes_per_pixel(model: keras.Model, multiple: int = 1) -> float:
     given = model.inputs[0]
     side = -(-SIDE // multiple) * multiple
     shape = [1, *(side if fixed is None else fixed for fixed in given.shape[1:-1]), given.shape[-1]]
-    function = tf.function(lambda image: model(image, training=False), autograph=False)
+    function = tf.function(lambda image: called(model, image), autograph=False)
     graph = function.get_concrete_function(tf.TensorSpec(shape, given.dtype)).graph.as_graph_def(add_shapes=True)
     nodes = [*graph.node, *(node for called in graph.library.function for node in called.node_def)]
     sizes = [_bytes(node, shape) for node in nodes if node.op in (*_CONVOLUTIONS, *_PRODUCTS)]

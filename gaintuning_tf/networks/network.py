@@ -11,10 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, of_network
 from gaintuning_tf.gains.channels_last import with_channels_last
 from gaintuning_tf.gains.contrast import take_contrast, with_contrast
-from gaintuning_tf.gains.graph_models import as_keras_model
+from gaintuning_tf.gains.graphs.graph_models import as_keras_model
+from gaintuning_tf.gains.interfaces import in_numbers_of_input, range_of, runnable, with_plain_ends
 from gaintuning_tf.gains.normalization_layers import (
     ends_of,
     take_known_noise,
@@ -110,11 +111,14 @@ class Network:
         normalize: str | Normalization | None = None,
         predicts: str | None = None,
     ):
-        bare, own, known = _taken_apart(model)
+        bare, own, known, whole = _taken_apart(model)
         if known.assumed and not (normalize is None and predicts is None):
             # Said otherwise than is usual: what is not said stays.
             normalize = known if normalize is None else normalize
             bare, known = without_range(bare), Normalization()
+        if whole and normalize is None and known.is_plain:
+            normalize = whole
+            bare = in_numbers_of_input(bare, as_normalization(whole).high[0]) if predicts != "noise" else bare
         said = normalize is not None or predicts is not None
         self.normalization = as_normalization(normalize, predicts) if said and known.is_plain else known
         if said and not known.is_plain and as_normalization(normalize, predicts) != known:
@@ -185,7 +189,8 @@ class Network:
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Denoise images of any size, in inference mode, (N, ..., C), without the contrast; behind C their level."""
-        return sizes.at_any_size(self.model, self.multiple)(images)
+        with of_network(self.name, tf.errors.OpError):
+            return sizes.at_any_size(self.model, self.multiple)(images)
 
     def limits(
         self, frame: np.ndarray, mask: np.ndarray | None = None, *, scale: float = 1.0, offset: float = 0.0
@@ -257,13 +262,16 @@ def network_of(model: NetworkLike) -> Network:
 
 
 def _taken_apart(model):
-    """Find the bare model, its contrast, and what its numbers mean."""
+    """Find the bare model, its contrast, what its numbers mean, and their range if it took whole ones."""
     if isinstance(model, Network):
-        return model.model, model.contrast, model.normalization
+        return model.model, model.contrast, model.normalization, None
     model = network_in(model) if isinstance(model, (str, os.PathLike)) else model
     inner, normalization = take_normalization(as_keras_model(model))
     inner, contrast = take_contrast(inner)
-    inner = take_known_noise(inner)[0]
+    inner = with_plain_ends(take_known_noise(inner)[0])
     inner = with_level_channel(inner) if len(inner.inputs) == 2 else with_channels_last(inner)
+    whole = range_of(inner.inputs[0].dtype)
+    inner = runnable(inner)
     # Inside a contrast there may be the layers of a range.
-    return inner, contrast, take_normalization(inner)[1] if normalization.is_plain else normalization
+    known = take_normalization(inner)[1] if normalization.is_plain else normalization
+    return inner, contrast, known, whole

@@ -35,6 +35,12 @@ _FILES = (
     "a .keras or .h5 file, a SavedModel folder, a folder or zip of CSBDeep, a package of bioimage.io, or "
     "hf://OWNER/NAME"
 )
+# What Keras names where its safe mode refuses a file.
+_BRINGING_CODE = ("`Lambda`", "Python lambda", "TFSMLayer")
+_OF_PYTHON = (
+    "it has a Lambda layer or a TFSMLayer, a program that the file brings along; if you trust it, load it in Python by "
+    "keras.models.load_model(path, safe_mode=False), and give the model to gaintune or export_saved_model"
+)
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In an installed package, then in the repository.
 _FOLDERS = (_PACKAGE / "saved_models", _PACKAGE.parent / "saved_models")
@@ -156,6 +162,7 @@ def _said(beside):
 
 def _with_meaning(found, beside):
     """Put a network between the layers of what its numbers mean, of which it may have some of its own."""
+    from gaintuning_tf.gains.interfaces import runnable, with_plain_ends
     from gaintuning_tf.gains.normalization_layers import take_normalization, with_normalization, with_range
 
     within = take_normalization(found.model)[1]
@@ -163,7 +170,9 @@ def _with_meaning(found, beside):
     if said and not known.is_plain and not known.assumed and known != said:
         raise InputError(f"expected {beside} to say what is in the network, {known}, found {said}")
     meaning = said or known
-    return with_normalization(with_range(found.model, meaning), meaning) if within.is_plain else found.model
+    if not within.is_plain:
+        return found.model
+    return with_normalization(with_range(runnable(with_plain_ends(found.model)), meaning), meaning)
 
 
 def _found(path):
@@ -175,7 +184,7 @@ def _load(path):
     import keras
 
     if path.is_dir():
-        from gaintuning_tf.gains.graph_models import load_saved_model
+        from gaintuning_tf.gains.graphs.graph_models import load_saved_model
 
         return load_saved_model(path)
     if path not in [info.path for info in list_denoisers().values()]:
@@ -191,7 +200,8 @@ def _load(path):
     except Exception as error:  # of a damaged configuration Keras and the layers raise anything
         if is_of_keras2(keras_version(path)):
             return load_file(path, _reason(error))
-        raise InputError(f"cannot load a Keras model from {path}: {_reason(error)}") from error
+        reason = _OF_PYTHON if any(name in str(error) for name in _BRINGING_CODE) else _reason(error)
+        raise InputError(f"cannot load a Keras model from {path}: {reason}") from error
     if not isinstance(model, keras.Model):
         raise InputError(f"expected a Keras model in {path}, found a {type(model).__name__}")
     return model
@@ -212,10 +222,10 @@ def register_classes() -> None:
         from gaintuning_tf.gains import (  # noqa: F401
             contrast,
             custom_layers,
-            graph_network,
             layers,
             normalization_layers,
         )
+        from gaintuning_tf.gains.graphs import graph_network  # noqa: F401
 
 
 def _reason(error):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, NetworkError, of_network
 
 # Powers of two come first: if one of them will do, the least that does is a power of two.
 # The others are of networks that divide by 3, or have windows of 5, 6, 7 or 12 pixels.
@@ -75,6 +75,16 @@ def size_multiple(model: keras.Model) -> int:
     returned = _output_shape(model, given)
     outcome = "is refused" if returned is None else f"becomes {returned}"
     raise InputError(f"{_wrong_size(model)} {given} {outcome}")
+
+
+def called(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
+    """Call a network in inference mode.
+
+    Raises:
+        NetworkError: Whatever it raises, in one line.
+    """
+    with of_network(model.name):
+        return model(images, training=False)
 
 
 def fixed_sides(model: keras.Model) -> tuple[int | None, ...]:
@@ -144,7 +154,7 @@ def at_any_size(model: keras.Model, multiple: int | None = None) -> Callable[[tf
     def run(images):
         padded = pad_symmetric(tf.cast(images, model.inputs[0].dtype), multiple, free)
         # A network of mixed precision answers in its compute dtype.
-        return tf.cast(crop_like(model(padded, training=False), images), images.dtype)
+        return tf.cast(crop_like(called(model, padded), images), images.dtype)
 
     for axis, side in sides.items():
         run = run if side is None else _in_tiles(run, axis, side)
@@ -228,9 +238,12 @@ def _keeps(model, given):
 
 def _output_shape(model, shape):
     try:
-        return tuple(model.compute_output_shape(shape))
-    except ValueError:  # a concatenation or sum of two sizes: what is being searched for
-        return None
+        with of_network(model.name):
+            return tuple(model.compute_output_shape(shape))
+    except NetworkError as error:
+        if isinstance(error.__cause__, ValueError):  # a concatenation or sum of two sizes: what is being searched for
+            return None
+        raise
 
 
 def _wrong_size(model):

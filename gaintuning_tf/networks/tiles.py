@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.networks.sizes import size_multiple
+from gaintuning_tf.networks.sizes import called, size_multiple
 
 # Tiles start at multiples of this, so that a network that halves the resolution up to
 # six times halves every tile where it would halve the image; see `alignment` for others.
@@ -124,7 +124,7 @@ def _field_within(model, radius, unit):
     noisy = tf.random.stateless_uniform(shape, (0, 0), alg="philox")
     with tf.GradientTape() as tape:
         tape.watch(noisy)
-        block = model(noisy, training=False)[:, radius : radius + unit, radius : radius + unit]
+        block = called(model, noisy)[:, radius : radius + unit, radius : radius + unit]
         # Weights of random sign, lest the parts of a sum cancel.
         total = tf.reduce_sum(block * tf.random.stateless_normal(tf.shape(block), (0, 1), alg="philox"))
     seen = np.any(tf.convert_to_tensor(tape.gradient(total, noisy)).numpy() != 0, axis=(0, 3))

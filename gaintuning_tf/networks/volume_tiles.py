@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.networks.sizes import called
 
 # The block of outputs whose field is measured is as wide as this, and so are the other
 # sides of the volume: it meets every phase of a network of such a stride.
@@ -208,7 +209,7 @@ def _field_within(model, axis, radius):
     begin[axis + 1], size[axis + 1] = radius, PHASES
     with tf.GradientTape() as tape:
         tape.watch(noisy)
-        block = tf.slice(model(noisy, training=False), begin, size)
+        block = tf.slice(called(model, noisy), begin, size)
         # Weights of random sign, lest the parts of a sum cancel.
         total = tf.reduce_sum(block * tf.random.stateless_normal(tf.shape(block), (0, 1), alg="philox"))
     seen = np.any(tf.convert_to_tensor(tape.gradient(total, noisy)).numpy() != 0, axis=(0, 4))
@@ -222,8 +223,8 @@ def _shifts(model, axis, stride, radius):
     border = radius + STRIDES[-1]
     noisy = _thin(model, axis, 2 * border + STRIDES[-1])
     places = range(stride, noisy.shape[axis + 1])
-    whole = model(noisy, training=False)
-    shifted = model(tf.gather(noisy, places, axis=axis + 1), training=False)
+    whole = called(model, noisy)
+    shifted = called(model, tf.gather(noisy, places, axis=axis + 1))
     inner = slice(border, -border)
     one, other = (
         tf.gather(part, at[inner], axis=axis + 1) for part, at in ((whole, places), (shifted, range(len(places))))

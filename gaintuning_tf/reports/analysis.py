@@ -12,7 +12,7 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.contrast import take_contrast, with_contrast
 from gaintuning_tf.gains.convolutions import sublayers
-from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
 from gaintuning_tf.gains.keras_types import as_array
 from gaintuning_tf.gains.normalization_layers import (
     bare,

@@ -20,8 +20,8 @@ import tensorflow as tf
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.channels_last import with_channels_last
 from gaintuning_tf.gains.convolutions import sublayers
-from gaintuning_tf.gains.graph_models import as_keras_model
-from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.graphs.graph_models import as_keras_model
+from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
 from gaintuning_tf.gains.surgery import gain_layers
 from gaintuning_tf.networks import sizes, tiles
 

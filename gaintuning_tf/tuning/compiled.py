@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import InputError, of_network
 from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.round_inputs import RoundInputs, StepLimits
@@ -66,6 +66,10 @@ class CompiledSteps:
         Raises:
             InputError: It takes the level, and nothing is known.
         """
+        with of_network(self.model.name, tf.errors.OpError):
+            return self._denoised(noisy, noise)
+
+    def _denoised(self, noisy, noise):
         if not self._network.network.takes_level:
             return self._denoiser(None)(noisy)
         if noise is None or not noise.known:

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from gaintuning_tf.gains.convolutions import sublayers, with_self
-from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
 from gaintuning_tf.losses.base import Loss, as_risk_estimate
 from gaintuning_tf.losses.divergence import probe_step
 from gaintuning_tf.noise import draws

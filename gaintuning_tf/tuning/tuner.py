@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from gaintuning_tf.errors import GainTuningWarning, InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError, of_network
 from gaintuning_tf.losses.base import Loss
 from gaintuning_tf.networks.network import NetworkLike, network_of
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel
@@ -220,9 +220,10 @@ class GainTuner:
         steps = (PLAIN_STEPS if self._steps.prior is None else STEPS) if steps is None else steps
         if int(steps) != steps or steps < 0:
             raise InputError(f"expected steps to be a whole number of at least 0, received {steps!r}")
-        inputs = self._steps.unprepared(noisy, noise, self._steps.objective.windows(noisy, window))
-        run = TuningRun(self._compiled, inputs, int(steps), seed, whiten=whiten)
-        before, after = run.rounds(rounds, callbacks, progress=progress)
+        with of_network(self.model.name, tf.errors.OpError):
+            inputs = self._steps.unprepared(noisy, noise, self._steps.objective.windows(noisy, window))
+            run = TuningRun(self._compiled, inputs, int(steps), seed, whiten=whiten)
+            before, after = run.rounds(rounds, callbacks, progress=progress)
         added = run.noise.whitening if np.any(run.noise.whitening) else ()
         self._shown = run.noise._replace(weights=(), doubt=(), whitening=added), seed
         if steps and equal(self._compiled.values(), run.start):

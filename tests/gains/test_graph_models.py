@@ -27,9 +27,9 @@ from gaintuning_tf import (
     save_gains,
 )
 from gaintuning_tf.cli.program import main
-from gaintuning_tf.gains.graph_models import as_keras_model
-from gaintuning_tf.gains.graph_network import GraphNetwork
-from gaintuning_tf.gains.graph_nodes import prepared
+from gaintuning_tf.gains.graphs.graph_models import as_keras_model
+from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
+from gaintuning_tf.gains.graphs.graph_nodes import prepared
 from gaintuning_tf.networks.architectures import blind_spot, dncnn, unet
 from helpers.graph_writers import (
     BIASES,

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from gaintuning_tf import InputError, fold_gains, gain_layers, insert_gains
-from gaintuning_tf.gains.graph_models import as_keras_model
+from gaintuning_tf.gains.graphs.graph_models import as_keras_model
 
 
 def gained(build, where=None, shape=(None, None, 4)):

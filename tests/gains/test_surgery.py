@@ -232,17 +232,29 @@ def test_refusals():
         fold_gains(sequential(layers.ReLU(), Gain()))
     with refused("follows a convolution"):
         fold_gains(functional(lambda x: (y := layers.Conv2D(2, 1)(x)) + Gain()(y)))
-    with refused("needs a get_config"):
 
-        class Opaque(layers.Layer):
-            def __init__(self, function):
-                super().__init__()
-                self.function = function
 
-            def call(self, inputs):
-                return self.function(inputs)
+class Opaque(layers.Layer):
+    """Has a function for an argument, and no configuration; `loops` is a graph that cannot be followed either."""
 
-        insert_gains(functional(lambda x: layers.Conv2D(1, 1)(Opaque(abs)(x))))
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+
+def test_a_layer_that_cannot_be_copied_is_named_where_the_graph_cannot_be_followed_either():
+    def loops(x):
+        return keras.ops.while_loop(lambda y: keras.ops.sum(y) > 1e9, lambda y: y / 2, x)
+
+    with refused("cannot copy layer 'opaque.*: Opaque needs a get_config.*; nor can the graph .* found"):
+        insert_gains(functional(lambda x: layers.Conv2D(1, 1)(Opaque(loops)(x))))
+    assert len(gain_layers(insert_gains(functional(lambda x: layers.Conv2D(1, 1)(Opaque(abs)(x)))))) == 1
 
 
 def test_a_layer_that_cannot_be_folded_is_named():

@@ -125,7 +125,7 @@ def _weights(description, path) -> keras.Model:
 
 
 def _load_weights(name, entry):
-    from gaintuning_tf.gains.graph_models import as_keras_model
+    from gaintuning_tf.gains.graphs.graph_models import as_keras_model
     from gaintuning_tf.networks.pretrained import load_denoiser
 
     with tempfile.TemporaryDirectory() as folder:
@@ -154,7 +154,7 @@ def _with_axes(model, given, returned):
     import keras
 
     from gaintuning_tf.gains.channels_last import has_channels_first, with_channels_last
-    from gaintuning_tf.gains.graph_network import GraphNetwork
+    from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
 
     wanted = _LETTERS[len(given)]
     # Those of SavedModels have their channels last by now.

@@ -120,7 +120,7 @@ def _warn(text):
 
 def _exported(folder, called, values):
     """Load a graph, with what is known of it from the file beside it, and from the model's configuration."""
-    from gaintuning_tf.gains.graph_models import load_saved_model
+    from gaintuning_tf.gains.graphs.graph_models import load_saved_model
 
     meta = read_json(folder / META)
     _check_meta(meta, called)

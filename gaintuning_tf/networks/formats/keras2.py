@@ -131,7 +131,7 @@ def suffix_for_weights(path: Path) -> str:
 def _as_keras3(path: Path, config: dict, reason: str, load: Callable[[Any], Any]) -> keras.Model:
     import tensorflow as tf
 
-    from gaintuning_tf.gains.graph_models import as_keras_model
+    from gaintuning_tf.gains.graphs.graph_models import as_keras_model
 
     what = f"{path} is of Keras 2, which Keras 3 cannot load ({reason.rstrip('. ')}); loading it"
     check_installed("tf_keras", what, EXTRA)

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.gains import graph_nodes
-from gaintuning_tf.gains.graph_nodes import Convolution
+from gaintuning_tf.gains.graphs import graph_nodes
+from gaintuning_tf.gains.graphs.graph_nodes import Convolution
 from gaintuning_tf.gains.keras_types import Shape, Tensor, as_array
 from gaintuning_tf.gains.layers import PACKAGE, Gain
 from gaintuning_tf.support.tensorflow_messages import GraphDef
@@ -120,6 +120,7 @@ class GraphNetwork(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         constants = [tf.convert_to_tensor(value.value) for value in self.constants.values()]
         batch = tf.shape(inputs)[0]
+        inputs = tf.cast(inputs, self.compute_dtype)  # whole numbers, which Keras leaves as they are
         factors = []
         for index in self.chosen:
             convolution = self.convolutions[index]

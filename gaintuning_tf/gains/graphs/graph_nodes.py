@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -54,6 +54,7 @@ STATELESS_ENOUGH = ("Placeholder", "RandomStandardNormal", "RandomUniform", "Tru
 SAME = ("Identity", "ReadVariableOp", "Cast")
 RESHAPED = (*SAME, "Reshape", "Squeeze")
 # What a bias may be added behind: they leave channels as they are.
+ADDING = ("BiasAdd", "AddV2", "Add")
 TRANSPARENT = ("Identity", "BatchToSpaceND", "Squeeze", "Transpose")
 
 
@@ -147,7 +148,7 @@ def find_convolutions(graph: GraphDef) -> list[Convolution]:
         _convolution(node, nodes, consumers, shapes)
         for node in graph.node
         # With a constant image it is a computation of weights.
-        if node.op in CONVOLUTIONS and _constant(node.input[CONVOLUTIONS[node.op].image], nodes) is None
+        if node.op in CONVOLUTIONS and constant_behind(node.input[CONVOLUTIONS[node.op].image], nodes) is None
     ]
 
 
@@ -165,7 +166,7 @@ def take_out_constants(graph: GraphDef) -> tuple[GraphDef, dict[str, np.ndarray]
         value = tf.make_ndarray(node.attr["value"].tensor)
         if value.ndim:
             arrays[node.name] = value
-            node.CopyFrom(_new("Placeholder", node.name, dtype=node.attr["dtype"], shape=_shape_attr(value.shape)))
+            node.CopyFrom(new_node("Placeholder", node.name, dtype=node.attr["dtype"], shape=_shape_attr(value.shape)))
     return result, arrays
 
 
@@ -179,9 +180,9 @@ def with_own_biases(graph: GraphDef, found: Sequence[Convolution]) -> tuple[Grap
         bias = convolution.bias
         if bias is not None and owner.setdefault(bias, convolution.kernel) != convolution.kernel:
             own, node = f"{convolution.name}/own_bias", nodes[convolution.output]
-            old = next(name for name in node.input if _constant(name, nodes, RESHAPED) == bias)
+            old = next(name for name in node.input if constant_behind(name, nodes, RESHAPED) == bias)
             value = tf.make_ndarray(nodes[bias].attr["value"].tensor)
-            additions.append(_const(own, value.reshape(shapes[_node(old)])))
+            additions.append(constant(own, value.reshape(shapes[_node(old)])))
             kept = [own if name == old else name for name in node.input]
             del node.input[:]
             node.input.extend(kept)
@@ -204,12 +205,12 @@ def with_factors(graph: GraphDef, found: Sequence[Convolution]) -> tuple[GraphDe
             if name.removesuffix(":0") in renamed:
                 node.input[number] = renamed[name.removesuffix(":0")]
     for convolution in found:
-        output, kind = convolution.output, _type(tf.as_dtype(convolution.dtype))
+        output, kind = convolution.output, type_attr(tf.as_dtype(convolution.dtype))
         # The gains are float32, whatever the network computes in.
-        result.node.append(_new("Placeholder", factor_name(output), dtype=_type(tf.float32)))
-        cast = {"SrcT": _type(tf.float32), "DstT": kind}
-        result.node.append(_new("Cast", f"{output}/gain_cast", [factor_name(output)], **cast))
-        result.node.append(_new("Mul", renamed[output], [output, f"{output}/gain_cast"], T=kind))
+        result.node.append(new_node("Placeholder", factor_name(output), dtype=type_attr(tf.float32)))
+        cast = {"SrcT": type_attr(tf.float32), "DstT": kind}
+        result.node.append(new_node("Cast", f"{output}/gain_cast", [factor_name(output)], **cast))
+        result.node.append(new_node("Mul", renamed[output], [output, f"{output}/gain_cast"], T=kind))
     return result, renamed
 
 
@@ -273,7 +274,7 @@ def _convolution(node, nodes, consumers, shapes):
     output, bias, axis = _behind(node, rank, channels, nodes, consumers, shapes)
     return Convolution(
         name=node.name.removesuffix("/channels_last"),
-        kernel=_constant(node.input[kind.kernel], nodes),
+        kernel=constant_behind(node.input[kind.kernel], nodes),
         kernel_axes=kind.channels,
         bias=bias,
         output=output,
@@ -311,10 +312,10 @@ def _behind(node, rank, channels, nodes, consumers, shapes):
 
 def _bias(follower, current, axis, rank, channels, nodes, shapes):
     """Find the name of the constant that `follower` adds to the channels of `current`; None if it adds none."""
-    if follower.op not in ("BiasAdd", "AddV2", "Add"):
+    if follower.op not in ADDING:
         return None
     others = [name for name in follower.input if _node(name) != current.name]
-    constant = _constant(others[0], nodes, RESHAPED) if len(others) == 1 else None
+    constant = constant_behind(others[0], nodes, RESHAPED) if len(others) == 1 else None
     if constant is None:
         return None
     shape = shapes.get(_node(others[0]), ())
@@ -323,7 +324,7 @@ def _bias(follower, current, axis, rank, channels, nodes, shapes):
     return constant if shape == tuple(channels if i == axis else 1 for i in range(rank)) else None
 
 
-def _constant(name, nodes, through=SAME):
+def constant_behind(name: str, nodes: Mapping[str, NodeDef], through: Sequence[str] = SAME) -> str | None:
     """Find the name of the constant behind ops that keep its numbers; None if there is none."""
     node = nodes[_node(name)]
     while node.op in through:
@@ -332,7 +333,7 @@ def _constant(name, nodes, through=SAME):
 
 
 def _constant_value(name, nodes):
-    constant = _constant(name, nodes)
+    constant = constant_behind(name, nodes)
     return None if constant is None else tf.make_ndarray(nodes[constant].attr["value"].tensor)
 
 
@@ -354,12 +355,12 @@ def _unfused(node):
     biased = {**kind, "data_format": node.attr["data_format"]}
     last = f"{node.name}/bias" if len(operations) > 1 else node.name
     nodes = [
-        _new(FUSED[node.op], f"{node.name}/convolution", node.input[:2], **plain),
-        _new("BiasAdd", last, [f"{node.name}/convolution", node.input[2]], **biased),
+        new_node(FUSED[node.op], f"{node.name}/convolution", node.input[:2], **plain),
+        new_node("BiasAdd", last, [f"{node.name}/convolution", node.input[2]], **biased),
     ]
     if len(operations) > 1:
         alpha = {"alpha": node.attr["leakyrelu_alpha"]} if operations[1] == "LeakyRelu" else {}
-        nodes.append(_new(operations[1], node.name, [last], **kind, **alpha))
+        nodes.append(new_node(operations[1], node.name, [last], **kind, **alpha))
     return nodes
 
 
@@ -386,10 +387,10 @@ def _channels_last(node):
     inner.input[image] = before
     if "BackpropInput" in node.op:
         sizes = f"{node.name}/sizes"
-        axes = [_const(f"{sizes}/order", np.array(_to_last(rank), np.int32)), _const(f"{sizes}/axis", np.int32(0))]
-        attributes = {"Tparams": _type(tf.int32), "Tindices": _type(tf.int32), "Taxis": _type(tf.int32)}
+        axes = [constant(f"{sizes}/order", np.array(_to_last(rank), np.int32)), constant(f"{sizes}/axis", np.int32(0))]
+        attributes = {"Tparams": type_attr(tf.int32), "Tindices": type_attr(tf.int32), "Taxis": type_attr(tf.int32)}
         inputs = [node.input[0], f"{sizes}/order", f"{sizes}/axis"]
-        added += [*axes, _new("GatherV2", sizes, inputs, **attributes)]
+        added += [*axes, new_node("GatherV2", sizes, inputs, **attributes)]
         inner.input[0] = sizes
     return [*added, inner, *_transpose(node.name, inner.name, _to_first(rank), kind)]
 
@@ -403,20 +404,22 @@ def _to_first(rank):
 
 
 def _transpose(name, source, order, kind):
-    attributes = {"T": kind, "Tperm": _type(tf.int32)}
+    attributes = {"T": kind, "Tperm": type_attr(tf.int32)}
     return [
-        _const(f"{name}/order", np.array(order, np.int32)),
-        _new("Transpose", name, [source, f"{name}/order"], **attributes),
+        constant(f"{name}/order", np.array(order, np.int32)),
+        new_node("Transpose", name, [source, f"{name}/order"], **attributes),
     ]
 
 
-def _const(name, value):
+def constant(name: str, value: np.ndarray) -> NodeDef:
+    """Make a node that is a constant."""
     value = np.asarray(value)
     tensor = AttrValue(tensor=tf.make_tensor_proto(value))
-    return _new("Const", name, dtype=_type(tf.as_dtype(value.dtype)), value=tensor)
+    return new_node("Const", name, dtype=type_attr(tf.as_dtype(value.dtype)), value=tensor)
 
 
-def _type(dtype):
+def type_attr(dtype: tf.DType) -> AttrValue:
+    """Make the attribute of a node that is a dtype."""
     return AttrValue(type=dtype.as_datatype_enum)
 
 
@@ -424,7 +427,8 @@ def _shape_attr(shape):
     return AttrValue(shape=tf.TensorShape(shape).as_proto())
 
 
-def _new(op, name, inputs=(), **attributes):
+def new_node(op: str, name: str, inputs: Sequence[str] = (), **attributes: AttrValue) -> NodeDef:
+    """Make a node."""
     node = NodeDef(op=op, name=name, input=list(inputs))
     for key, value in attributes.items():
         node.attr[key].CopyFrom(value)
@@ -439,6 +443,11 @@ def _graph(like, nodes):
     result = GraphDef(versions=like.versions, library=like.library)
     result.node.extend(nodes)
     return result
+
+
+def in_order(graph: GraphDef, output: str) -> GraphDef:
+    """Copy a graph with the nodes alone that lead to `output`, each behind its inputs."""
+    return _graph(graph, _sorted(graph.node, output))
 
 
 def _sorted(nodes, output):

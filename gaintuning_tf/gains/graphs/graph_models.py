@@ -11,11 +11,13 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from gaintuning_tf.errors import InputError, reason_of
-from gaintuning_tf.gains import graph_nodes
-from gaintuning_tf.gains.graph_network import GraphNetwork
+from gaintuning_tf.errors import InputError, NetworkError, message_of_network, of_network, reason_of
+from gaintuning_tf.gains.graphs import graph_constants, graph_nodes, graph_numbers
+from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
+from gaintuning_tf.gains.keras_types import is_whole
+from gaintuning_tf.gains.layer_copies import at_open_sizes, clone_layer, is_own, scope_name
 from gaintuning_tf.gains.normalization_layers import level_place
-from gaintuning_tf.gains.rewriting import is_graph
+from gaintuning_tf.gains.rewriting import is_functional, is_graph, leaves
 
 SIGNATURE = "serving_default"
 IMAGE_RANKS = (3, 4, 5)
@@ -57,7 +59,8 @@ def load_saved_model(directory: str | os.PathLike[str]) -> keras.Model:
 def as_keras_model(model: keras.Model | Callable[..., Any], channels: int | None = None) -> keras.Model:
     """Return `model` itself if Keras can see its layers, or else the graph of what it computes, in a Keras model.
 
-    The second is for `tf_keras` models, which CSBDeep and n2v hold in `.keras_model`, and for subclassed Keras models.
+    The second is for `tf_keras` models, which CSBDeep and n2v hold in `.keras_model`, for subclassed Keras models, and
+    for those with a layer that cannot be copied: one without a `get_config`, or a `TFSMLayer`.
     They are not changed, and later changes of their weights are not seen.
 
     Args:
@@ -80,16 +83,55 @@ def as_keras_model(model: keras.Model | Callable[..., Any], channels: int | None
     >>> as_keras_model(model).output_shape
     (None, None, None, 1)
     """
-    if is_graph(model):
+    why = why_not_seen(model)
+    if why is None:
         return model
+    try:
+        return graph_of(model, channels)
+    except NetworkError:
+        raise
+    except InputError as error:
+        if not is_graph(model):
+            raise
+        raise InputError(f"{why}; nor can the graph of {model.name!r} be followed: {error}") from error
+
+
+def graph_of(model: keras.Model | Callable[..., Any], channels: int | None = None) -> keras.Model:
+    """Make a Keras model of the graph of what a model computes.
+
+    Raises:
+        InputError: It is no model, its input is not known, or its graph cannot be followed.
+        NetworkError: It cannot be traced.
+    """
     if not callable(model) or not (hasattr(model, "weights") and hasattr(model, "get_config")):
         raise InputError(f"expected a Keras model, received {type(model).__module__}.{type(model).__name__}")
-    specs = _input_specs(model, channels)
-    run = tf.function(
-        lambda *given: model(given[0] if len(given) == 1 else list(given), training=False), autograph=False
-    )
-    function = run.get_concrete_function(*specs)
-    return _model(function, getattr(model, "name", type(model).__name__))
+    specs, form = _input_specs(model, channels), _form_of_input(model)
+    name = getattr(model, "name", type(model).__name__)
+    run = tf.function(lambda *given: model(form(given), training=False), autograph=False)
+    with of_network(name), at_open_sizes(model):
+        function = run.get_concrete_function(*specs)
+    return _model(function, name)
+
+
+def why_not_seen(model: keras.Model | Callable[..., Any]) -> str | None:
+    """Say why the layers of a model cannot be seen and copied, so that its graph has to stand for it; None if they can.
+
+    A layer of Keras itself can be copied. One of somebody's own is tried.
+    """
+    if not is_graph(model):
+        return "its layers cannot be seen"
+    if any(is_whole(tensor.dtype) for tensor in getattr(model, "outputs", None) or ()):
+        return "it returns whole numbers"
+    for layer in leaves(model):
+        if isinstance(layer, keras.layers.TFSMLayer):
+            return f"layer {layer.name!r} is a SavedModel"
+        # A function within another layer is written down, and read again it is refused.
+        if any(is_own(inner) or isinstance(inner, keras.layers.Lambda) for inner in layer._flatten_layers()):
+            try:
+                clone_layer(layer)
+            except InputError as error:
+                return str(error)
+    return None
 
 
 def version_folder(folder: Path) -> Path:
@@ -148,8 +190,8 @@ def _misfit(function):
         return f"it takes {len(inputs)} inputs ({', '.join(sorted(inputs))}); export one with the others fixed"
     specs = list(inputs.values())
     spec = specs[0] if len(specs) == 1 else specs[1 - _level_place([(s.name, s.shape) for s in specs])]
-    if not spec.dtype.is_floating:
-        return f"it takes {spec.dtype.name}; export the part that works on floating point images"
+    if not (spec.dtype.is_floating or spec.dtype.is_integer):
+        return f"it takes {spec.dtype.name}; export the part that works on images of numbers"
     if spec.shape.rank not in IMAGE_RANKS:
         return f"it takes the shape {spec.shape}"
     if len(outputs) != 1:
@@ -161,7 +203,7 @@ def _model(function, name):
     misfit = _misfit(function)
     if misfit:
         raise InputError(f"expected a network with one image in, (N, H, W, C), and one image out: {misfit}")
-    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    frozen = _frozen(function)
     given, output = [t for t in frozen.inputs if t.dtype != tf.resource], frozen.outputs[0]
     if output.name != f"{output.op.name}:0":
         raise InputError(f"expected the result to be the first output of its op, it is {output.name}")
@@ -170,18 +212,33 @@ def _model(function, name):
         graph, image, output = _with_level_channel(graph, given, output)
     source, result, shape = image.op.name, output.op.name, image.shape.as_list()
     graph = graph_nodes.prepared(graph, source, result)
+    graph = graph_constants.with_constants(graph)
+    graph, result = graph_numbers.on_floats(graph, source, result)
     if _channels_first(shape):
         graph, result = graph_nodes.channels_last_interface(graph, source, result, len(shape))
         shape = [shape[0], *shape[2:], shape[1]]
     if shape[-1] is None:
         raise InputError(f"expected a network with a known number of channels, it takes the shape {image.shape}")
-    layer = GraphNetwork.from_graph(graph, source, result, image.dtype.name)
+    dtype = image.dtype.name if image.dtype.is_floating else "float32"
+    layer = GraphNetwork.from_graph(graph, source, result, dtype)
     if not layer.convolutions:
         raise InputError("expected a network with a convolution, found none between the image and the result")
-    inputs = keras.Input(shape[1:], dtype=image.dtype.name, name=source.rpartition("/")[2])
-    model = keras.Model(inputs, layer(inputs), name=_valid(name))
+    inputs = keras.Input(shape[1:], dtype=image.dtype.name, name=scope_name(source.rpartition("/")[2]))
+    model = keras.Model(inputs, layer(inputs), name=scope_name(name))
     _check_batches(model)
     return model
+
+
+def _frozen(function):
+    """Put constants in the place of a function's variables."""
+    try:
+        return convert_variables_to_constants_v2(function, lower_control_flow=False)
+    except (ValueError, tf.errors.OpError) as error:  # of variables that are assigned to, for one
+        definition = function.graph.as_graph_def()
+        nodes = [*definition.node, *(node for called in definition.library.function for node in called.node_def)]
+        assigning = [f"{node.op} {node.name!r}" for node in nodes if node.op.startswith("Assign")]
+        why = f"found {assigning[0]}: export it in inference mode" if assigning else message_of_network(error)
+        raise InputError(f"expected a network that computes its result from the image alone, {why}") from error
 
 
 def _level_place(inputs):
@@ -242,12 +299,19 @@ def _check_batches(model):
         raise InputError(f"expected a network that takes any number of images, of two it makes {returned[0]}")
 
 
+def _form_of_input(model):
+    """Find how a model is called on its inputs, one after the other."""
+    if is_functional(model) and keras.tree.is_nested(model.input):
+        return lambda given: keras.tree.pack_sequence_as(model.input, list(given))
+    return lambda given: given[0] if len(given) == 1 else list(given)
+
+
 def _input_specs(model, channels):
     given = getattr(model, "inputs", None)
     if given:
         if len(given) > 2:
             raise InputError(f"expected a network with one image in, {model.name!r} has {len(given)} inputs")
-        return [tf.TensorSpec(tensor.shape, tensor.dtype, _valid(tensor.name)) for tensor in given]
+        return [tf.TensorSpec(tensor.shape, tensor.dtype, scope_name(tensor.name)) for tensor in given]
     shape = getattr(model, "_build_input_shape", None) or _built_shape(model)
     if shape is None and channels is None:
         raise InputError(f"expected a built model, {model.name!r} has no input shape yet; call it once on an image")
@@ -260,7 +324,3 @@ def _built_shape(model):
     known = getattr(model, "_build_shapes_dict", None)
     shapes = [shape for shape in known.values() if isinstance(shape, (tuple, list))] if known else []
     return shapes[0] if len(shapes) == 1 else None
-
-
-def _valid(name):
-    return "".join(letter if letter.isalnum() or letter in "_-." else "_" for letter in name) or "network"

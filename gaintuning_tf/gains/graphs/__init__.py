@@ -1,0 +1,8 @@
+"""Networks that are known as a TensorFlow graph only, and their gains.
+
+- `graph_constants`: what a graph computes from constants alone, computed once.
+- `graph_models`: such networks as Keras models.
+- `graph_network`: such a graph as a Keras layer.
+- `graph_nodes`: the graph, edited.
+- `graph_numbers`: graphs that take or return whole numbers, on floating point numbers.
+"""
