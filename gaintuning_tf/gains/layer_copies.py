@@ -43,27 +43,37 @@ def clone_layer(layer: Any) -> Any:
 
 def ready(layer: Any) -> Any:
     """Change a layer, which must be a copy, so that it runs in a graph of open sizes; returns it."""
-    for inner in layer._flatten_layers() if isinstance(layer, layers.Layer) else ():
-        inner.name = scope_name(inner.name)
-        if sized_by_python(inner):
-            inner.call = functools.partial(_upsampled, inner)
+    for inner in layer._flatten_layers() if _is_layer(layer) else ():
+        ready_alone(inner)
         if getattr(inner, "lora_rank", None) and not inner.built:
             inner.lora_rank = None  # its product goes into the kernel, see `values_of`
     return layer
 
 
+def ready_alone(layer: layers.Layer) -> None:
+    """Change a layer, but not those within it, as `ready` does."""
+    layer.name = scope_name(layer.name)
+    if sized_by_python(layer):
+        layer.call = functools.partial(_upsampled, layer)
+
+
+def _is_layer(model):
+    return isinstance(model, layers.Layer)
+
+
 @contextlib.contextmanager
 def at_open_sizes(model: Any) -> Iterator[None]:
     """Let the layers of a model run at open sizes within the block; they are left as they were."""
-    layers_of = model._flatten_layers() if isinstance(model, layers.Layer) else ()
-    changed = [layer for layer in layers_of if sized_by_python(layer)]
-    for layer in changed:
-        layer.call = functools.partial(_upsampled, layer)
+    changed = [layer for layer in model._flatten_layers() if needs_change(layer)] if _is_layer(model) else []
+    names = [layer.name for layer in changed]
     try:
+        for layer in changed:
+            ready_alone(layer)
         yield
     finally:
-        for layer in changed:
-            del layer.call
+        for layer, name in zip(changed, names, strict=True):
+            layer.name = name
+            vars(layer).pop("call", None)
 
 
 def is_own(layer: layers.Layer) -> bool:

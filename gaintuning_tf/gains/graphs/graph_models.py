@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from gaintuning_tf.errors import InputError, NetworkError, message_of_network, of_network, reason_of
+from gaintuning_tf.gains.convolutions import convolutions, kernel_of
 from gaintuning_tf.gains.graphs import graph_constants, graph_nodes, graph_numbers
 from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
 from gaintuning_tf.gains.keras_types import is_whole
@@ -301,8 +302,10 @@ def _check_batches(model):
 
 def _form_of_input(model):
     """Find how a model is called on its inputs, one after the other."""
-    if is_functional(model) and keras.tree.is_nested(model.input):
-        return lambda given: keras.tree.pack_sequence_as(model.input, list(given))
+    form = model.input if is_functional(model) else _built_shape(model)
+    if isinstance(form, dict) or (is_functional(model) and keras.tree.is_nested(form)):
+        form = dict.fromkeys(form, 0) if isinstance(form, dict) else form
+        return lambda given: keras.tree.pack_sequence_as(form, list(given))
     return lambda given: given[0] if len(given) == 1 else list(given)
 
 
@@ -315,12 +318,26 @@ def _input_specs(model, channels):
     shape = getattr(model, "_build_input_shape", None) or _built_shape(model)
     if shape is None and channels is None:
         raise InputError(f"expected a built model, {model.name!r} has no input shape yet; call it once on an image")
-    shape = [None] * 3 + [channels] if shape is None else list(shape)
-    return [tf.TensorSpec([None] * (len(shape) - 1) + [shape[-1]], model.compute_dtype)]
+    shape = [None] * 3 + [channels] if shape is None else shape
+    shapes = [shape[name] for name in sorted(shape)] if isinstance(shape, dict) else [shape]
+    return [_spec(shape, model.compute_dtype) for shape in shapes]
+
+
+def _spec(shape, dtype):
+    return tf.TensorSpec([None] * (len(shape) - 1) + [shape[-1]], dtype)
 
 
 def _built_shape(model):
     """Find what shape a subclassed model was first called on."""
     known = getattr(model, "_build_shapes_dict", None)
-    shapes = [shape for shape in known.values() if isinstance(shape, (tuple, list))] if known else []
-    return shapes[0] if len(shapes) == 1 else None
+    shapes = [shape for shape in known.values() if isinstance(shape, (tuple, list, dict))] if known else []
+    return shapes[0] if len(shapes) == 1 else _shape_of_first(model)
+
+
+def _shape_of_first(model):
+    """Find what the first convolution of a model that has been called was made for."""
+    found = convolutions(model) if isinstance(model, keras.Model) and model.built else []
+    if not (found and found[0].built):
+        return None
+    kernel = kernel_of(found[0])
+    return (*[None] * (len(kernel.shape) - 1), kernel.shape[-2] * getattr(found[0], "groups", 1))

@@ -8,7 +8,6 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.gains.graphs import graph_nodes
 from gaintuning_tf.support.tensorflow_messages import GraphDef
 
-
 # What moves numbers and leaves them as they are.
 MOVING = ("Identity", "Transpose", "Reshape", "Squeeze", "ExpandDims")
 
@@ -48,7 +47,9 @@ def _before_whole(nodes, output):
         return output
     source = nodes[_name(node.input[0])] if node.op == "Cast" else node
     if not _floating(tf.as_dtype(node.attr["SrcT"].type) if node.op == "Cast" else made):
-        raise InputError(f"expected a network that computes floating point numbers, {node.op} {node.name!r} makes others")
+        raise InputError(
+            f"expected a network that computes floating point numbers, {node.op} {node.name!r} makes others"
+        )
     kind = node.attr["SrcT"]
     while source.op in ("Identity", "Round"):
         source = nodes[_name(source.input[0])]
