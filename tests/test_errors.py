@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gaintuning_tf import GainTuningWarning
+from gaintuning_tf import GainTuningWarning, InputError, NetworkError
 from gaintuning_tf.cli import networks, program
-from gaintuning_tf.errors import reason_of
+from gaintuning_tf.errors import of_network, reason_of
 from helpers.places import ROOT
 
 # The virtual environment of a clone whose folder has the package's name.
@@ -21,7 +21,7 @@ def read():
 """
 PROGRAM = """
 import sys, warnings, library
-from gaintuning_tf import GainTuningWarning
+from gaintuning_tf import GainTuningWarning, InputError, NetworkError
 from gaintuning_tf.cli import networks, program
 
 def models(options):
@@ -80,3 +80,31 @@ def test_the_reason_of_an_error_is_one_short_line(error, reason):
 def test_the_reason_of_an_error_may_be_a_part_of_what_it_says():
     assert reason_of(OSError("whole"), "part\nof it") == "part"
     assert reason_of(OSError("whole"), "") == "OSError"
+
+
+def said_by(call):
+    with pytest.raises(NetworkError) as caught, of_network("unet"):
+        call()
+    return str(caught.value)
+
+
+def test_what_a_network_raises_is_one_line_in_its_own_words():
+    import tensorflow as tf
+
+    sides = tf.constant([[1.0, 2.0]]), tf.constant([[1.0], [2.0], [3.0]])
+    eager = said_by(lambda: tf.concat(sides, 1))
+    columns = tf.function(lambda n: tf.reshape(tf.ones([7]), [n, 4]), [tf.TensorSpec([], tf.int32)], autograph=False)
+    compiled = said_by(lambda: columns(tf.constant(5)))
+    for line, words in ((eager, "Dimension"), (compiled, "Input to reshape")):
+        assert line.startswith("the network 'unet' cannot be run: ")
+        assert words in line
+        assert "\n" not in line and "{{" not in line and "[Op:" not in line
+
+
+def test_what_is_said_already_and_interruptions_are_left_as_they_are():
+    with pytest.raises(InputError, match=r"^expected$"), of_network("unet"):
+        raise InputError("expected")
+    with pytest.raises(KeyboardInterrupt), of_network("unet"):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyError), of_network("unet", OSError):
+        raise KeyError("ours")

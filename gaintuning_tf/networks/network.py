@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gaintuning_tf.errors import InputError, of_network
+from gaintuning_tf.errors import GainTuningWarning, InputError, of_network
 from gaintuning_tf.gains.channels_last import with_channels_last
 from gaintuning_tf.gains.contrast import take_contrast, with_contrast
 from gaintuning_tf.gains.graphs.graph_models import as_keras_model
@@ -111,14 +112,15 @@ class Network:
         normalize: str | Normalization | None = None,
         predicts: str | None = None,
     ):
-        bare, own, known, whole = _taken_apart(model)
+        bare, own, known, dtype = _taken_apart(model)
         if known.assumed and not (normalize is None and predicts is None):
             # Said otherwise than is usual: what is not said stays.
             normalize = known if normalize is None else normalize
             bare, known = without_range(bare), Normalization()
-        if whole and normalize is None and known.is_plain:
-            normalize = whole
-            bare = in_numbers_of_input(bare, as_normalization(whole).high[0]) if predicts != "noise" else bare
+        if range_of(dtype) and normalize is None and known.is_plain:
+            normalize = _range_of_whole(dtype, bare.name)
+            top = as_normalization(normalize).high[0]
+            bare = bare if predicts == "noise" else in_numbers_of_input(bare, top)
         said = normalize is not None or predicts is not None
         self.normalization = as_normalization(normalize, predicts) if said and known.is_plain else known
         if said and not known.is_plain and as_normalization(normalize, predicts) != known:
@@ -239,6 +241,17 @@ class Network:
         return with_normalization(self.at_contrast(), self.normalization)
 
 
+def _range_of_whole(dtype, name):
+    """Take whole numbers for those of a picture, and say so where they may be others."""
+    found = range_of(dtype)
+    if dtype not in ("uint8", "uint16"):
+        message = (
+            f"{name!r} takes {dtype}: taken for images of {found}; say what they are by normalize, such as 0..4095"
+        )
+        warnings.warn(message, GainTuningWarning, stacklevel=4)
+    return found
+
+
 # What is taken for a network: a name, a path, or a model of Keras, tf_keras or TensorFlow.
 NetworkLike: TypeAlias = Network | keras.Model | str | os.PathLike[str] | Callable[..., Any]
 
@@ -262,16 +275,16 @@ def network_of(model: NetworkLike) -> Network:
 
 
 def _taken_apart(model):
-    """Find the bare model, its contrast, what its numbers mean, and their range if it took whole ones."""
+    """Find the bare model, its contrast, what its numbers mean, and the dtype that it took."""
     if isinstance(model, Network):
-        return model.model, model.contrast, model.normalization, None
+        return model.model, model.contrast, model.normalization, "float32"
     model = network_in(model) if isinstance(model, (str, os.PathLike)) else model
     inner, normalization = take_normalization(as_keras_model(model))
     inner, contrast = take_contrast(inner)
     inner = with_plain_ends(take_known_noise(inner)[0])
     inner = with_level_channel(inner) if len(inner.inputs) == 2 else with_channels_last(inner)
-    whole = range_of(inner.inputs[0].dtype)
+    dtype = str(inner.inputs[0].dtype)
     inner = runnable(inner)
     # Inside a contrast there may be the layers of a range.
     known = take_normalization(inner)[1] if normalization.is_plain else normalization
-    return inner, contrast, known, whole
+    return inner, contrast, known, dtype

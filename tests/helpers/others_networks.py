@@ -112,6 +112,26 @@ class InBuild(layers.Layer):
         return {**super().get_config(), "filters": self.filters}
 
 
+@keras.saving.register_keras_serializable("others")
+class Scale(layers.Layer):
+    """A block of a UNet: half the resolution, a convolution, and back by interpolation."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.half = layers.AveragePooling2D(2)
+        self.convolution = layers.Conv2D(4, 3, padding="same", activation="relu", name="_größe")
+
+    def build(self, input_shape):
+        self.whole = layers.UpSampling2D(2, interpolation="bilinear")
+        self.convolution.build(input_shape)
+
+    def call(self, inputs):
+        return self.whole(self.convolution(self.half(inputs)))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 4)
+
+
 class Opaque(layers.Layer):
     """Has a function for an argument, and no configuration."""
 
@@ -166,6 +186,25 @@ class Subclassed(keras.Model):
 
     def call(self, inputs, training=None):
         return self.inner(inputs)
+
+
+class OfDict(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = of(blurring)
+
+    def call(self, inputs, training=None):
+        return {"clean": self.inner(inputs["noisy"])}
+
+
+def of_dict(folder):
+    model = OfDict()
+    model({"noisy": np.zeros((1, SIDE, SIDE, 1), "float32")})
+    return model
+
+
+def channels_first(function):
+    return lambda x: tf.transpose(function(tf.transpose(x, [0, 2, 3, 1])), [0, 3, 1, 2])
 
 
 def called(model):
@@ -314,6 +353,11 @@ KINDS = [
     Kind("bicubic `UpSampling2D`, open sizes", lambda folder: of(resized("bicubic")), 4),
     Kind("bilinear `UpSampling2D`, fixed sizes", lambda folder: of(resized("bilinear"), (SIDE, SIDE)), 4),
     Kind("bilinear `UpSampling2D` in a subclassed model", lambda folder: called(Subclassed()), 4),
+    Kind(
+        "interpolation in a layer of one's own",
+        lambda folder: of(lambda x: blurring(x) + layers.Conv2D(1, 1)(Scale()(x))),
+        4,
+    ),
     Kind("one output in a list", lambda folder: structured(lambda x: x, lambda y: [y])),
     Kind("one input and one output in lists", lambda folder: structured(lambda x: [x], lambda y: [y])),
     Kind("one output in a tuple", lambda folder: structured(lambda x: x, lambda y: (y,))),
@@ -322,7 +366,12 @@ KINDS = [
         lambda folder: structured(lambda x: {"noisy": x}, lambda y: {"clean": y}),
         inputs=lambda x: {"noisy": x},
     ),
+    Kind("subclassed model of a dict", of_dict, inputs=lambda x: {"noisy": x}),
     Kind("`Lambda`", with_lambda),
+    Kind(
+        "operation that calls a function",
+        lambda folder: of(lambda x: blurring(ops.vectorized_map(lambda image: image * 1.0, x))),
+    ),
     Kind("`Lambda` in a wrapper", with_wrapped_lambda),
     Kind("`TFSMLayer`", in_tfsm_layer),
     Kind("layer without `get_config`", opaque),
@@ -351,6 +400,13 @@ KINDS = [
         "SavedModel, uint8 in and out",
         saved(bytes_in_and_out, tf.TensorSpec([None, None, None, 1], tf.uint8, name="x")),
         **BYTES,
+    ),
+    Kind(
+        "SavedModel, uint8 in and out, channels first",
+        saved(channels_first(bytes_in_and_out), tf.TensorSpec([None, 1, None, None], tf.uint8, name="x")),
+        inputs=lambda x: bytes_of(x).transpose(0, 3, 1, 2),
+        outputs=lambda y: np.asarray(y).transpose(0, 2, 3, 1).astype("float32") / 255,
+        tolerance=BYTES["tolerance"],
     ),
 ]
 
