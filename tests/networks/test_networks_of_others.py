@@ -96,14 +96,14 @@ def test_gains_go_into_the_model_as_it_is_handed_over(kind, tmp_path):
     model, x = kind.build(tmp_path), images()
     gained = insert_gains(model)
     assert len(gain_layers(gained)) == kind.gains
-    given = kind.inputs(x)
+    given = own = kind.inputs(x)
     seen = as_keras_model(model)
     if seen is not model and keras.tree.is_nested(given):
         given = x
     for one, other in zip(keras.tree.flatten(gained(given)), keras.tree.flatten(seen(given)), strict=True):
         np.testing.assert_array_equal(one, other)
     if kind.tolerance < 1e-3:
-        expected, found = (keras.tree.flatten(each(given))[0] for each in (model, gained))
+        expected, found = (keras.tree.flatten(each(by))[0] for each, by in ((model, own), (gained, given)))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
