@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow.python.framework import op_def_registry
 
 from gaintuning_tf.errors import InputError
@@ -411,7 +412,7 @@ def _transpose(name, source, order, kind):
     ]
 
 
-def constant(name: str, value: np.ndarray) -> NodeDef:
+def constant(name: str, value: ArrayLike) -> NodeDef:
     """Make a node that is a constant."""
     value = np.asarray(value)
     tensor = AttrValue(tensor=tf.make_tensor_proto(value))
