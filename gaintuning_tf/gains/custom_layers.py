@@ -31,7 +31,7 @@ class WithGains(keras.layers.Layer):
         super().__init__(**kwargs)
         # Before the gains go in: what the layer serialises to must be buildable without us.
         self._layer_config: Any = keras.saving.serialize_keras_object(layer)
-        self.layer = layer
+        self.layer = ready(layer)  # one from a file is not yet
         self.chosen = list(chosen)
         self.images = images
         # As attributes of this layer: those of a built convolution can no longer be added to.

@@ -108,7 +108,8 @@ def leaves(model: Any) -> list[keras.layers.Layer]:
 
 def copy_variables_of(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:
     """Set the variables of `copy` to those of `layer`; gains that only the copy has are left out."""
-    gains = {id(gain.gain) for gain in sublayers(copy, Gain)}
+    new = [] if sublayers(layer, Gain) else sublayers(copy, Gain)
+    gains = {id(gain.gain) for gain in new}
     targets = [variable for variable in copy.variables if id(variable) not in gains]
     sources = values_of(layer)
     if len(sources) != len(targets):

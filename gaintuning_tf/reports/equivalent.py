@@ -22,6 +22,7 @@ from gaintuning_tf.gains.channels_last import with_channels_last
 from gaintuning_tf.gains.convolutions import sublayers
 from gaintuning_tf.gains.graphs.graph_models import as_keras_model
 from gaintuning_tf.gains.graphs.graph_network import GraphNetwork
+from gaintuning_tf.gains.interfaces import runnable, with_plain_ends
 from gaintuning_tf.gains.surgery import gain_layers
 from gaintuning_tf.networks import sizes, tiles
 
@@ -274,7 +275,7 @@ def _renamed(radius, reach):
 
 
 def _checked(model, noisy) -> tuple[keras.Model, Any]:
-    model = with_channels_last(as_keras_model(model))
+    model = runnable(with_channels_last(with_plain_ends(as_keras_model(model))))
     sizes.check_denoiser(model)
     noisy = np.asarray(noisy)
     sizes.check_size(model, noisy.shape)

@@ -55,6 +55,13 @@ def test_of_a_linear_network_it_is_the_composition_of_its_kernels():
     assert found.energy == (composed() ** 2).sum()
 
 
+def test_of_a_network_with_its_output_in_a_list_it_is_the_same():
+    model = linear()
+    listed = keras.Model(model.inputs[0], [model.outputs[0]], name="_listed")
+    one, other = (equivalent_filter(each, image(20, 20), (10, 9)) for each in (model, listed))
+    np.testing.assert_array_equal(one.weights, other.weights)
+
+
 def test_a_gain_of_one_changes_nothing_and_gains_scale_the_filter():
     gained = insert_gains(linear())
     for factors in ((1, 1), (2, 1), (0.5, 4)):
