@@ -39,6 +39,7 @@ FORMATS = (
     Format("pictures", (".png", ".jpg", ".jpeg", ".bmp", ".webp")),
     Format("pictures", (".gif",), written=False),
     Format("tiff", (".tif", ".tiff", ".btf", ".tf8")),
+    Format("tiff", (".lsm", ".stk", ".svs", ".qptiff", ".scn", ".ndpi"), written=False),
     Format("npy", (".npy",)),
     Format("mrc", (".mrc", ".mrcs")),
     Format("zarr_arrays", (".zarr",), folder=True),

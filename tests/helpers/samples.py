@@ -93,6 +93,24 @@ def write_emd(path, array, chunks=None):
             group[f"dim{number}"].attrs["units"] = "nm"
 
 
+def write_coloured_tiffs(folder):
+    """TIFF stacks that are shown in another way than they are stored, packed by what others than tifffile decode."""
+    colours, values = draw((4, 9, 8, 4), "uint8"), draw((4, 9, 8), "uint8")
+    samples, plain = {"axes": "TYXS"}, {"axes": "TYX"}
+    turned = [(274, "H", 1, 6, True), (306, "s", 0, "2024:01:02 03:04:05", True)]
+    tifffile.imwrite(
+        folder / "alpha.tif", colours.swapaxes(1, 2), photometric="rgb", extrasamples=["assocalpha"],
+        compression="lzw", metadata=samples, extratags=turned,
+    )  # fmt: skip
+    tifffile.imwrite(folder / "inks.tif", colours, photometric="separated", compression="zstd", metadata=samples)
+    planes = colours[..., :3].transpose(0, 3, 1, 2)
+    tifffile.imwrite(folder / "planar.tif", planes, photometric="rgb", planarconfig=2, metadata={"axes": "TSYX"})
+    table = (draw((3, 256), "uint16") * 257).astype("uint16")
+    tifffile.imwrite(folder / "table.tif", values, photometric="palette", colormap=table, metadata=plain)
+    tifffile.imwrite(folder / "negative.tif", values, photometric="miniswhite", compression="packbits", metadata=plain)
+    tifffile.imwrite(folder / "lossy.tif", colours[..., :3], photometric="rgb", compression="jpeg", metadata=samples)
+
+
 def write_samples(folder):
     """A file of every format in `folder`: the paths, each of (4, 9, 8) or, for pictures, (9, 8)."""
     import mrcfile
@@ -108,6 +126,7 @@ def write_samples(folder):
     tifffile.imwrite(folder / "ome.ome.tif", stack, metadata={"axes": "TYX", "PhysicalSizeX": 0.1}, **plain)
     tifffile.imwrite(folder / "packed.tif", stack, compression="zlib", predictor=True, **plain)
     tifffile.imwrite(folder / "tiled.tif", stack, tile=(16, 16), bigtiff=True, byteorder=">", **plain)
+    write_coloured_tiffs(folder)
     np.save(folder / "array.npy", stack)
     with mrcfile.new(folder / "stack.mrc", stack) as mrc:
         mrc.voxel_size = 2.5

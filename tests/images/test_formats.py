@@ -47,6 +47,7 @@ def test_a_sample_of_each_is_read(tmp_path):
         ".btf",
         ".tf8",
         ".mrcs",
+        *(".lsm", ".stk", ".svs", ".qptiff", ".scn", ".ndpi"),
     }
     for path in paths:
         picture = formats.suffix_of(path) in PICTURES
