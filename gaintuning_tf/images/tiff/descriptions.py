@@ -55,6 +55,7 @@ def _resolution(page, orientation, own):
     if "XResolution" not in tags or "YResolution" not in tags:
         return {}
     unit = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
+    unit = unit if unit in (1, *_PER_INCH) else 1
     both = [tuple(int(part) for part in tags[name].value) for name in ("XResolution", "YResolution")]
     if any(len(ratio) != 2 or min(ratio) <= 0 for ratio in both):
         return {}  # a division by zero for whoever reads it

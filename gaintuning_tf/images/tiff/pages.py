@@ -53,7 +53,9 @@ class Pages:
             if page is None:
                 raise InputError(f"{self._path}: page {number} is missing")
             keyframe = self._series.keyframe
-            pieces, present = math.prod(keyframe.chunked), len(page.dataoffsets)
+            # Of planes of colour that are damaged, tifffile counts the pieces of one plane.
+            smallest = math.ceil(math.prod(keyframe.shaped) / max(1, math.prod(keyframe.chunks)))
+            pieces, present = max(math.prod(keyframe.chunked), smallest), len(page.dataoffsets)
             # Those that are missing would be filled with zeros, one by one, be they millions.
             if not keyframe.is_contiguous and pieces > present:
                 raise InputError(f"{self._path} is damaged: page {number} needs {pieces} pieces, it has {present}")

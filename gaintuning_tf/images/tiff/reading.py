@@ -69,12 +69,13 @@ def _source(path, tif, number, stored):
     axes, shape, page = series.axes, tuple(series.shape), series.keyframe
     dtype = np.dtype(series.dtype).newbyteorder("=")
     samples = shape[axes.index("S")] if "S" in axes else 0
-    colours, orientation = as_stored(dtype, samples), 1
-    if "Y" in axes and "X" in axes and len(set(axes)) == len(axes):
+    plain = "Y" not in axes or "X" not in axes or len(set(axes)) < len(axes)  # whatever it is, it is not shown
+    colours = as_stored(dtype, samples)
+    if not plain:
         colours = colours_of(path, page, samples, dtype, imagej=bool(tif.is_imagej))
-        orientation = orientation_of(page)
+    orientation = orientation_of(page)
     metadata = metadata_of(tif, number, colours)
-    if colours.unchanged and orientation == 1 and (not samples or axes.endswith("S")):
+    if plain or (colours.unchanged and orientation == 1 and (not samples or axes.endswith("S"))):
         return Source(shape, dtype, _letters(axes), metadata, stored.read, lambda: None)
     shown = Shown(stored.read, axes, shape, colours, orientation)
     if colours.alpha is not None:

@@ -22,6 +22,8 @@ from gaintuning_tf.images.tiff.reading import open_source
 from gaintuning_tf.support.atomic_files import remove, sync
 
 _UNASSOCIATED = 2
+# Of the metadata, what cannot keep a file from being written.
+_HARMLESS = ("rgb", "white_is_zero", "compression", "resolution", "dpi", "icc_profile")
 
 
 def create_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, axes: str, metadata: dict) -> Target:
@@ -63,17 +65,23 @@ def resume_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype) -> 
 
 
 def _begin(path, shape, dtype, axes, metadata, alpha):
-    """Write all but the pixels; first with all that the input's programs say, then without if it is misread."""
-    start = _write_header(path, shape, dtype, axes, metadata, alpha)
-    if (metadata.get("tags") or metadata.get("description")) and not is_as_written(path, shape, dtype, start, alpha):
+    """Write all but the pixels, with as much of what the input's programs say as the file is read with."""
+    foreign = {key: value for key, value in metadata.items() if key not in ("tags", "description")}
+    for kept in (metadata, foreign):
+        try:
+            start = _write_header(path, shape, dtype, axes, kept, alpha)
+        except (OSError, InputError):
+            raise
+        except Exception as error:  # whatever tifffile makes of words of a damaged file
+            reason = reason_of(error)
+        else:
+            if not (kept.get("tags") or kept.get("description")) or is_as_written(path, shape, dtype, start, alpha):
+                return start
+            reason = "they describe another arrangement"
         warnings.warn(
-            f"{path}: the input's description and tags are not kept, for they describe another arrangement",
-            GainTuningWarning,
-            stacklevel=4,
+            f"{path}: the input's description and tags are not kept: {reason}", GainTuningWarning, stacklevel=4
         )
-        metadata = {key: value for key, value in metadata.items() if key not in ("tags", "description")}
-        start = _write_header(path, shape, dtype, axes, metadata, alpha)
-    return start
+    return _write_header(path, shape, dtype, axes, {key: metadata[key] for key in _HARMLESS if key in metadata}, alpha)
 
 
 def _write_header(path, shape, dtype, axes, metadata, alpha):

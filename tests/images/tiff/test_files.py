@@ -188,3 +188,28 @@ def test_pages_that_run_in_a_circle_come_to_an_end(tmp_path):
     program = "import sys; from gaintuning_tf.images import open_stack; print(open_stack(sys.argv[1]).frame_count)"
     found = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, timeout=30)
     assert found.stdout == "1\n", found.stderr
+
+
+def test_planes_of_colour_that_are_not_there_are_refused_and_not_made_up(tmp_path):
+    planes = draw((4, 9, 8), "uint8")
+    how = {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib", "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", planes, **how)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tif:
+        entry = tif.pages[0].tags["PlanarConfiguration"].offset
+        strips = tif.pages[0].tags["StripOffsets"], tif.pages[0].tags["StripByteCounts"]
+        first = [tag.value[0] for tag in strips]
+        for tag, value in zip(strips, first, strict=True):
+            tag.overwrite(value)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[entry : entry + 2] = b"\x13\x02"  # a tag of no meaning
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(InputError, match=r"damaged: page 0 needs|cannot read"):
+        tiff.open_source(tmp_path / "a.tif").read((slice(None),) * 3)
+
+
+def test_a_unit_of_resolution_that_means_nothing_is_none(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK[0], resolution=(300, 300), resolutionunit=2, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tif:
+        tif.pages[0].tags["ResolutionUnit"].overwrite(33)
+    with copy(tmp_path / "a.tif", tmp_path / "b.tif") as tif:
+        assert tif.pages[0].tags["ResolutionUnit"].value == 1

@@ -93,3 +93,14 @@ def test_an_output_that_tifffile_misreads_is_begun_without_foreign_words(tmp_pat
         copy(tmp_path / "a.tif", tmp_path / "b.tif")
     with tifffile.TiffFile(tmp_path / "b.tif") as out:
         assert "foreign" not in out.pages[0].description
+
+
+def test_words_that_cannot_be_written_are_left_out_with_a_word(tmp_path):
+    from gaintuning_tf.images.tiff import create_target
+
+    metadata = {"imagej": {"LUTs": 5, "unit": "um"}, "resolution": ((10, 1), (10, 1), 1)}
+    with pytest.warns(GainTuningWarning, match="are not kept"):
+        create_target(tmp_path / "a.tif", (9, 8), np.dtype("uint8"), "YX", metadata).close()
+    with tifffile.TiffFile(tmp_path / "a.tif") as out:
+        assert out.pages[0].tags["XResolution"].value == (10, 1)
+        assert out.series[0].shape == (9, 8)
