@@ -12,7 +12,7 @@ from gaintuning_tf.images.tiff.codecs import compression_of
 from gaintuning_tf.images.tiff.ome import read_ome
 from gaintuning_tf.images.tiff.orientation import orientation_of, swaps
 from gaintuning_tf.images.tiff.photometry import Colours
-from gaintuning_tf.images.tiff.tags import kept_tags
+from gaintuning_tf.images.tiff.tags import dropped_words, kept_tags
 
 # What ImageJ's description says of the arrangement, which is written anew.
 _ARRANGEMENT = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "axes", "shape", "order")
@@ -40,6 +40,9 @@ def metadata_of(tif: Any, number: int, colours: Colours) -> dict:
     kept |= _resolution(page, orientation, own=not (tif.is_imagej or tif.is_ome))
     kept |= _texts(tif, number, page)
     kept["tags"] = kept_tags(page, orientation)
+    dropped = dropped_words(page, orientation)
+    if dropped:
+        kept["tiff_not_kept"] = dropped
     kept["tiff_dtype"] = str(np.dtype(series.dtype).newbyteorder("="))
     profile = page.tags.get("InterColorProfile")
     if profile is not None and not colours.replaces_profile:

@@ -102,6 +102,8 @@ def _profile(metadata, photometric):
 def _describe(options, shape, dtype, letters, metadata, big):
     """Make the output OME's or ImageJ's where the input was and it can be; else say what is plain of their words."""
     same_dtype = metadata.get("tiff_dtype") == str(dtype)
+    if metadata.get("tiff_not_kept"):
+        _say(f"of the input, {', '.join(metadata['tiff_not_kept'])} are not kept")
     if "ome" in metadata and fits_ome(letters) and dtype in ome.DTYPES:
         options["kind"] |= {"ome": True}
         options["metadata"] |= ome.write_ome(metadata["ome"], shape, letters, same_dtype=same_dtype)

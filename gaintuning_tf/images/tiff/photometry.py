@@ -84,19 +84,28 @@ def _same(samples):
 
 
 def _converted(path, page, photometric, samples, dtype):
+    bits = int(page.bitspersample)
+    # Of 2 or 4 bits per value the largest is shown as 8 bits' largest, not nearly black.
+    scale = 255 // (2**bits - 1) if dtype == np.uint8 and bits in (2, 4) else 1
     if photometric == _WHITE_IS_ZERO:
-        return Colours(dtype, samples, _inverted(dtype, int(page.bitspersample)), kept={"inverted": True})
+        return Colours(dtype, samples, _inverted(dtype, bits, scale), kept={"inverted": True})
     inks = page.tags.get("InkSet")
     if photometric == _SEPARATED and samples == 4 and (inks is None or int(inks.value) == _CMYK):
         return _of_cmyk(path, page, dtype)
     if photometric == _YCBCR and samples == 3 and int(page.compression) not in _JPEGS and dtype == np.uint8:
         return Colours(dtype, 3, _from_ycbcr)
-    return Colours(dtype, samples, _same, kept={"rgb": True} if photometric in (_RGB, _YCBCR) else {})
+    values = _same if scale == 1 else lambda stored: (scale * stored).astype(np.uint8)
+    return Colours(dtype, samples, values, kept={"rgb": True} if photometric in (_RGB, _YCBCR) else {})
 
 
-def _inverted(dtype, bits):
+def _inverted(dtype, bits, scale):
     largest = 2**bits - 1 if dtype.kind == "u" else -1
-    return lambda samples: np.subtract(np.array(largest, dtype), samples, dtype=dtype)
+
+    def values(samples):
+        turned = np.subtract(np.array(largest, dtype), samples, dtype=dtype)
+        return turned if scale == 1 else (scale * turned).astype(dtype)
+
+    return values
 
 
 def _alpha_at(page, samples):

@@ -21,8 +21,10 @@ _STRUCTURAL = {
     317, *range(320, 326), *range(326, 329), 330, 332, 334, 336, *range(338, 348), *range(512, 522), *range(529, 533),
     559, 32995, 32996, 32997, 32998, 33421, 33422, 34675, 37724, 50674, 50838, 50839, 65123,
 }  # fmt: skip
-# Offsets of directories that some write as plain numbers: EXIF, GPS, interoperability, global parameters.
-_POINTERS = {400, 34665, 34853, 40965}
+# Offsets of directories that some write as plain numbers.
+_POINTERS = {400: "global parameters", 34665: "EXIF", 34853: "GPS", 40965: "interoperability"}
+# Layers of Photoshop: other images.
+_LAYERS = 37724
 # Where their program's own arrangement of pixels is described: STK, LSM, MD GEL, NDPI, Micro-Manager.
 _ARRANGEMENTS = {*range(33628, 33632), 34412, *range(33445, 33453), *range(65420, 65460), 50288, 50289, 50290}
 _ARRANGEMENTS |= {50291, 51123}
@@ -42,7 +44,7 @@ def kept_tags(page: Any, orientation: int) -> list[tuple[int, int, int, Any, boo
         As tifffile's writer takes `extratags`, packed in the byte order of this machine, but
         for rationals, which are pairs of integers.
     """
-    left = _STRUCTURAL | _POINTERS | _ARRANGEMENTS | (_PLACES if orientation != 1 else set())
+    left = _STRUCTURAL | set(_POINTERS) | _ARRANGEMENTS | (_PLACES if orientation != 1 else set())
     found = []
     with open_handle(page.parent.filehandle):
         for tag in page.tags:
@@ -50,6 +52,16 @@ def kept_tags(page: Any, orientation: int) -> list[tuple[int, int, int, Any, boo
             if tag.code not in left and number in _TYPES and 0 < tag.valuebytecount <= _LARGEST:
                 found.append(_packed(page, tag, number))
     return found
+
+
+def dropped_words(page: Any, orientation: int) -> list[str]:
+    """Name what a page says, beside how its pixels lie in the file, that an output does not keep."""
+    names = [name for code, name in _POINTERS.items() if code in page.tags]
+    names += ["layers of Photoshop"] if _LAYERS in page.tags else []
+    names += ["places on the map"] if orientation != 1 and any(code in page.tags for code in _PLACES) else []
+    known = _STRUCTURAL | set(_POINTERS) | _ARRANGEMENTS
+    large = [tag for tag in page.tags if tag.code not in known and tag.valuebytecount > _LARGEST]
+    return names + [f"the tag {tag.code} of {tag.valuebytecount} bytes" for tag in large]
 
 
 def _packed(page, tag, number):

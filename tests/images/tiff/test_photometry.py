@@ -245,3 +245,28 @@ def test_one_bit_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match=r"dtype bool") as caught:
         open_stack(tmp_path / "a.tif")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("bits", "scale"), [(2, 85), (4, 17)])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_few_bits_are_as_bright_as_they_are_shown(tmp_path, bits, scale, photometric):
+    if bits == 2:
+        pytest.importorskip("imagecodecs", reason="packs them")
+    stored = GREY % 2**bits
+    tifffile.imwrite(tmp_path / "a.tif", stored, bitspersample=bits, photometric=photometric, metadata=None)
+    found = copy(tmp_path / "a.tif", tmp_path / "b.tif")
+    np.testing.assert_array_equal(found, scale * (stored if photometric == "minisblack" else 2**bits - 1 - stored))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b.tif")), found)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg", "tiff_adobe_deflate"])
+def test_inks_of_another_writer_are_what_it_shows(tmp_path, compression):
+    pytest.importorskip("imagecodecs", reason="needs the extra `microscopy`")
+    y, x = np.mgrid[:64, :64]
+    Image.fromarray(np.stack([x * 3, y * 3, x + y, y], -1).astype("uint8"), "CMYK").save(
+        tmp_path / "a.tif", compression=compression
+    )
+    with pytest.warns(GainTuningWarning, match="CMYK"):
+        found = load_image(tmp_path / "a.tif").astype(int)
+    # Two decoders of JPEG need not round alike.
+    assert np.abs(found - np.asarray(Image.open(tmp_path / "a.tif").convert("RGB"))).max() <= 2
