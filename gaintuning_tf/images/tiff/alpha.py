@@ -21,7 +21,7 @@ def fit_alpha(alpha: np.ndarray | None, shape: Sequence[int], axes: str) -> np.n
     warnings.warn(
         f"the alpha channel is dropped: it is kept for one image of grey or RGB, not for {tuple(shape)} of axes {axes}",
         GainTuningWarning,
-        stacklevel=4,
+        stacklevel=2,
     )
     return None
 

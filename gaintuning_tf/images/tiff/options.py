@@ -119,9 +119,9 @@ def _describe(options, shape, dtype, letters, metadata, big):
         description = metadata.get("description")
         options["description"] = None if description is None else str(description).encode()
         options["metadata"] |= plain_words(metadata)
-        # A file name with .ome. would make it an OME-TIFF, which it cannot be.
-        options["kind"] |= {"ome": False} if "ome" in metadata else {}
+        # By a file name with .ome. alone, tifffile would make it an OME-TIFF, which it cannot be.
+        options["kind"] |= {"ome": False}
 
 
 def _say(words):
-    warnings.warn(words, GainTuningWarning, stacklevel=6)
+    warnings.warn(words, GainTuningWarning, stacklevel=2)

@@ -194,7 +194,7 @@ def _of_cmyk(path, page, dtype):
     elif profile is not None:
         words = "without its profile, which needs 8 bits"
     words = words or "without a profile, for it has none"
-    warnings.warn(f"{path}: CMYK colours are converted to RGB, {words}", GainTuningWarning, stacklevel=5)
+    warnings.warn(f"{path}: CMYK colours are converted to RGB, {words}", GainTuningWarning, stacklevel=2)
     return Colours(dtype, 3, convert or product, kept={"rgb": True}, replaces_profile=True)
 
 

@@ -89,7 +89,7 @@ def _opacity(path, shown):
     outer = [size for letter, size in zip(shown.axes, shown.shape, strict=True) if letter not in "YXCS"]
     if math.prod(outer) == 1:
         return {"alpha": np.ascontiguousarray(shown.alpha().reshape(sides))}
-    warnings.warn(f"{path}: the alpha channel of the stack is dropped", GainTuningWarning, stacklevel=4)
+    warnings.warn(f"{path}: the alpha channel of the stack is dropped", GainTuningWarning, stacklevel=2)
     return {}
 
 

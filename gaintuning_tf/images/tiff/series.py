@@ -40,7 +40,7 @@ def choose_series(path: str | Path, tif: Any, number: int | None) -> int:
             f"{path}: of {count} series of images {_words(tif.series[best], best)} is read; "
             f"--series N or series=N chooses another: {listed}",
             GainTuningWarning,
-            stacklevel=4,
+            stacklevel=2,
         )
     return best
 

@@ -66,6 +66,8 @@ def resume_target(path: str | Path, shape: tuple[int, ...], dtype: np.dtype) -> 
 
 def _begin(path, shape, dtype, axes, metadata, alpha):
     """Write all but the pixels, with as much of what the input's programs say as the file is read with."""
+    if ".ome." in Path(path).name.lower() and "imagej" not in metadata:
+        metadata = {"ome": {}} | metadata  # as its name says
     foreign = {key: value for key, value in metadata.items() if key not in ("tags", "description")}
     for kept in (metadata, foreign):
         try:
@@ -78,9 +80,7 @@ def _begin(path, shape, dtype, axes, metadata, alpha):
             if not (kept.get("tags") or kept.get("description")) or is_as_written(path, shape, dtype, start, alpha):
                 return start
             reason = "they describe another arrangement"
-        warnings.warn(
-            f"{path}: the input's description and tags are not kept: {reason}", GainTuningWarning, stacklevel=4
-        )
+        warnings.warn(f"the input's description and tags are not kept: {reason}", GainTuningWarning, stacklevel=2)
     return _write_header(path, shape, dtype, axes, {key: metadata[key] for key in _HARMLESS if key in metadata}, alpha)
 
 
@@ -149,7 +149,9 @@ def _pack(path: str | Path, compression: int, predictor: int) -> None:
         sync(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        warnings.warn(f"{path}: not compressed as the input is: {reason_of(error)}", GainTuningWarning, stacklevel=4)
+        warnings.warn(
+            f"the output is not compressed as the input is: {reason_of(error)}", GainTuningWarning, stacklevel=2
+        )
     finally:
         remove(temporary)
 
@@ -157,9 +159,7 @@ def _pack(path: str | Path, compression: int, predictor: int) -> None:
 def _write_packed(path, temporary, compression, predictor):
     import tifffile
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GainTuningWarning)
-        source = open_source(path)
+    source = open_source(path, series=0)
     with contextlib.closing(source), tifffile.TiffFile(path) as tif:
         start, big = tif.series[0].dataoffset, tif.is_bigtiff
         alpha = "alpha" in source.metadata

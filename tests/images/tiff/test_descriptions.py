@@ -161,3 +161,13 @@ def test_keys_of_other_formats_do_no_harm(tmp_path):
     metadata = {"voxel_size": (1, 2, 3), "zarr_format": 2, "omero": {}, "multiscale": None, "exttyp": b"FEI1"}
     create_target(tmp_path / "a.tif", (9, 8), np.dtype("uint8"), "YX", metadata).close()
     assert load_image(tmp_path / "a.tif").shape == (9, 8)
+
+
+@pytest.mark.parametrize(("dtype", "is_ome"), [("uint16", True), ("float16", False)])
+def test_an_output_is_ome_if_its_name_says_so_and_it_can_be(tmp_path, dtype, is_ome):
+    array = draw((2, 3, 9, 8), dtype)
+    np.save(tmp_path / "a.npy", array)
+    copy(tmp_path / "a.npy", tmp_path / "b.ome.tif", axes="TCYX")
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as tif:
+        assert bool(tif.is_ome) == is_ome and tif.series[0].axes == "TCYX"
+        np.testing.assert_array_equal(tif.asarray(), array)
