@@ -101,7 +101,7 @@ def test_no_object_reaches_into_another():
 
 
 # Folders within a room.
-WITHIN = ("gains/graphs", "images/pictures", "networks/formats")
+WITHIN = ("gains/graphs", "images/pictures", "images/tiff", "networks/formats")
 
 
 def test_folders_within_rooms_are_known():

@@ -16,10 +16,9 @@ May import: `support`.
 - `npy`: NumPy's files.
 - `pictures/`: PNG, JPEG, BMP, WebP and GIF.
 - `stack_files`: image files of any length, frame by frame.
+- `tiff/`: TIFF, OME-TIFF, ImageJ's and those of slide scanners.
 - `vendor_files`: DM3, DM4, SER and EMD.
 - `zarr_arrays`: Zarr and OME-Zarr.
-
-In a folder of its own, `tiff/`: TIFF, OME-TIFF, ImageJ's and those of slide scanners.
 """
 
 import lazy_loader as _lazy

@@ -38,8 +38,8 @@ class Format:
 FORMATS = (
     Format("pictures", (".png", ".jpg", ".jpeg", ".bmp", ".webp")),
     Format("pictures", (".gif",), written=False),
-    Format("tiff", (".tif", ".tiff", ".btf", ".tf8")),
-    Format("tiff", (".lsm", ".stk", ".svs", ".qptiff", ".scn", ".ndpi"), written=False),
+    Format("tiff", (".tif", ".tiff", ".btf", ".tf8"), series=True),
+    Format("tiff", (".lsm", ".stk", ".svs", ".qptiff", ".scn", ".ndpi"), written=False, series=True),
     Format("npy", (".npy",)),
     Format("mrc", (".mrc", ".mrcs")),
     Format("zarr_arrays", (".zarr",), folder=True),

@@ -163,6 +163,7 @@ def _write_packed(path, temporary, compression, predictor):
     with contextlib.closing(source), tifffile.TiffFile(path) as tif:
         start, big = tif.series[0].dataoffset, tif.is_bigtiff
         alpha = "alpha" in source.metadata
+        assert source.axes is not None, "a TIFF file says its axes"
         written, letters, options = writer_options(
             source.shape, source.dtype, source.axes, source.metadata, alpha=alpha
         )
