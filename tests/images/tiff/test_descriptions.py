@@ -171,3 +171,15 @@ def test_an_output_is_ome_if_its_name_says_so_and_it_can_be(tmp_path, dtype, is_
     with tifffile.TiffFile(tmp_path / "b.ome.tif") as tif:
         assert bool(tif.is_ome) == is_ome and tif.series[0].axes == "TCYX"
         np.testing.assert_array_equal(tif.asarray(), array)
+
+
+@pytest.mark.parametrize(("first", "second"), [(".png", ".tif"), (".tif", ".png")])
+def test_profile_opacity_and_density_go_from_format_to_format(tmp_path, first, second):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    colour = draw((9, 8, 4), "uint8")
+    Image.fromarray(colour, "RGBA").save(tmp_path / f"a{first}", icc_profile=profile, dpi=(300, 300))
+    copy(tmp_path / f"a{first}", tmp_path / f"b{second}", model_channels=3)
+    found = Image.open(tmp_path / f"b{second}")
+    np.testing.assert_array_equal(np.asarray(found), colour)
+    assert found.info["icc_profile"] == profile
+    assert found.info["dpi"] == pytest.approx((300, 300), abs=0.02)  # PNG counts whole dots per metre
