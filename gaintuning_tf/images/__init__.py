@@ -15,10 +15,11 @@ May import: `support`.
 - `mrc`: MRC files.
 - `npy`: NumPy's files.
 - `pictures/`: PNG, JPEG, BMP, WebP and GIF.
+- `series`: which image of a file that holds several is read.
 - `stack_files`: image files of any length, frame by frame.
 - `tiff/`: TIFF, OME-TIFF, ImageJ's and those of slide scanners.
-- `vendor_files`: DM3, DM4, SER and EMD.
-- `zarr_arrays`: Zarr and OME-Zarr.
+- `vendors/`: files of microscope vendors, which are only read.
+- `zarr_arrays/`: Zarr and OME-Zarr.
 """
 
 import lazy_loader as _lazy

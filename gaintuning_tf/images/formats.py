@@ -42,8 +42,8 @@ FORMATS = (
     Format("tiff", (".lsm", ".stk", ".svs", ".qptiff", ".scn", ".ndpi"), written=False, series=True),
     Format("npy", (".npy",)),
     Format("mrc", (".mrc", ".mrcs")),
-    Format("zarr_arrays", (".zarr",), folder=True),
-    Format("vendor_files", (".dm3", ".dm4", ".ser", ".emd"), written=False),
+    Format("zarr_arrays", (".zarr",), folder=True, series=True),
+    Format("vendors.rosettasciio", (".dm3", ".dm4", ".ser", ".emd"), written=False),
 )
 _BY_SUFFIX = {suffix: row for row in FORMATS for suffix in row.suffixes}
 READABLE = tuple(_BY_SUFFIX)
@@ -53,14 +53,18 @@ MOST_AXES = 8
 
 
 def suffix_of(path: str | Path) -> str:
-    """Give the suffix of a file, in lower case.
+    """Give the suffix of a file, in lower case; that of the folder for what is inside one, such as a Zarr.
 
     Example:
 
-    >>> suffix_of("a.ome.TIF")
-    '.tif'
+    >>> suffix_of("a.ome.TIF"), suffix_of("a.zarr/0")
+    ('.tif', '.zarr')
     """
-    return Path(path).suffix.lower()
+    own = Path(path).suffix.lower()
+    if own in _BY_SUFFIX:
+        return own
+    around = (parent.suffix.lower() for parent in Path(path).parents)
+    return next((suffix for suffix in around if suffix in _BY_SUFFIX and _BY_SUFFIX[suffix].folder), own)
 
 
 def is_folder(path: str | Path) -> bool:
@@ -112,8 +116,9 @@ def check_suffix(path: str | Path) -> None:
     Raises:
         InputError: It does not.
     """
-    if suffix_of(path) not in WRITABLE:
-        only = f", which is read but not written ({suffix_of(path)})" if suffix_of(path) in READABLE else ""
+    suffix = Path(path).suffix.lower()  # nothing is written inside a Zarr
+    if suffix not in WRITABLE:
+        only = f", which is read but not written ({suffix})" if suffix in READABLE else ""
         raise InputError(
             f"expected an output file with one of the suffixes {', '.join(WRITABLE)}, received {path}{only}"
         )
