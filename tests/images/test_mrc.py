@@ -1,5 +1,7 @@
 """MRC in parts: header, sizes, arrangements."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -67,7 +69,7 @@ def test_one_image_is_saved_as_any_other(tmp_path):
 
 def test_what_it_cannot_hold_is_refused(tmp_path):
     for array, axes, message in (
-        (draw((9, 8), "uint8"), "YX", "holds int8, int16"),
+        (draw((9, 8), "uint32"), "YX", "holds int8, int16"),
         (draw((9, 8, 3), "int16"), "YXC", "the last two Y and X"),
     ):
         np.save(tmp_path / "a.npy", array)
@@ -86,6 +88,9 @@ def test_headers_that_lie_are_refused(tmp_path):
         (8, (100).to_bytes(4, "little"), "truncated"),
         (12, (4).to_bytes(4, "little"), "truncated|dtype complex"),
         (12, (99).to_bytes(4, "little"), "cannot read"),
+        (12, (101).to_bytes(4, "little"), "pixels are 4 bits"),
+        (12, (3).to_bytes(4, "little"), "pixels are complex integers"),
+        (64, (7).to_bytes(4, "little"), "said to be axes"),
         (92, (2**31 - 1).to_bytes(4, "little"), "2147483647 bytes of header"),
         (92, (-1).to_bytes(4, "little", signed=True), "-1 bytes of header"),
         (208, b"JUNK", "cannot read"),
@@ -118,3 +123,152 @@ def test_a_packed_file_is_refused_not_misread(tmp_path):
     (tmp_path / "b.mrc").write_bytes(gzip.compress((tmp_path / "a.mrc").read_bytes()))
     with pytest.raises(InputError, match="unpacked first"):
         open_stack(tmp_path / "b.mrc", axes="TYX")
+
+
+def stamp(path, flags, order="little"):
+    """Write IMOD's stamp and flags into the header."""
+    data = bytearray(path.read_bytes())
+    data[152:160] = (1146047817).to_bytes(4, order) + flags.to_bytes(4, order)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("flags", "dtype"), [(0, "uint8"), (1, "int8"), (2, "uint8"), (None, "int8")])
+def test_bytes_are_unsigned_by_the_stamp_of_imod_alone(tmp_path, flags, dtype):
+    values = np.arange(-36, 36).reshape(9, 8).astype("int8")
+    with mrcfile.new(tmp_path / "a.mrc", values) as mrc:
+        mrc.voxel_size = 2.5
+    if flags is not None:
+        stamp(tmp_path / "a.mrc", flags)
+    with open_stack(tmp_path / "a.mrc") as stack:
+        metadata = stack.metadata
+        assert stack.dtype == dtype
+    np.testing.assert_array_equal(load_image(tmp_path / "a.mrc"), values.view(dtype))
+    copy(tmp_path / "a.mrc", tmp_path / "b.mrc")
+    save_image(tmp_path / "c.mrc", values.view(dtype), layout(values.view(dtype), 1), metadata)
+    for name in ("b.mrc", "c.mrc"):
+        np.testing.assert_array_equal(load_image(tmp_path / name), values.view(dtype))
+        with mrcfile.open(tmp_path / name) as mrc:
+            assert int(mrc.header.mode) == 0 and float(mrc.voxel_size.x) == 2.5
+        assert (tmp_path / name).read_bytes()[152:160] == (tmp_path / "a.mrc").read_bytes()[152:160]
+    # The other kind of bytes is not read as this one.
+    other = "int8" if dtype == "uint8" else "uint8"
+    values = np.abs(values).astype(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save_image(tmp_path / "d.mrc", values, layout(values, 1), metadata)
+    np.testing.assert_array_equal(load_image(tmp_path / "d.mrc"), values)
+
+
+def test_two_pixels_in_a_byte_are_refused(tmp_path):
+    mrcfile.new(tmp_path / "a.mrc", draw((9, 8), "int8")).close()
+    stamp(tmp_path / "a.mrc", 16)
+    with pytest.raises(InputError, match="pixels are 4 bits"):
+        load_image(tmp_path / "a.mrc")
+
+
+def test_other_unsigned_bytes_are_written_as_uint16_and_that_is_said(tmp_path):
+    from gaintuning_tf.errors import GainTuningWarning
+
+    array = np.random.default_rng(0).integers(0, 256, (4, 9, 8), "uint8")
+    np.save(tmp_path / "a.npy", array)
+    with open_stack(tmp_path / "a.npy", axes="TYX") as stack:
+        with pytest.warns(GainTuningWarning, match="written as uint16"):
+            writer = create_stack(tmp_path / "b.mrc", stack)
+        with writer:
+            writer.write(0, array[0])
+            writer.flush()
+        with create_stack(tmp_path / "b.mrc", stack, resume=True) as writer:
+            for i in (3, 1, 2):
+                writer.write(i, array[i])
+            np.testing.assert_array_equal(writer.read(0), array[0])
+            writer.commit()
+    assert mrcfile.validate(tmp_path / "b.mrc")
+    found = load_image(tmp_path / "b.mrc")
+    assert found.dtype == "uint16"
+    np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (2, 1, 3), (3, 2, 1), (2, 3, 1), (3, 1, 2), (1, 3, 2), (0, 0, 0)])
+def test_columns_rows_and_sections_may_be_other_axes(tmp_path, order):
+    volume = draw((3, 9, 8), "float32")
+    # Axes of the file, slowest first, by their number: 1 is X, the last axis of the volume.
+    stored = volume if order == (0, 0, 0) else volume.transpose([3 - axis for axis in order[::-1]])
+    with mrcfile.new(tmp_path / "a.mrc", np.ascontiguousarray(stored)) as mrc:
+        mrc.header.mapc, mrc.header.mapr, mrc.header.maps = order
+        mrc.header.nxstart, mrc.header.nystart, mrc.header.nzstart = 10 * np.array(order)
+    np.testing.assert_array_equal(load_image(tmp_path / "a.mrc"), volume)
+    with open_stack(tmp_path / "a.mrc", axes="ZYX") as stack:
+        for i in (2, 0):
+            np.testing.assert_array_equal(stack.frame(i), volume[i])
+    copy(tmp_path / "a.mrc", tmp_path / "b.mrc", axes="ZYX")
+    with mrcfile.open(tmp_path / "b.mrc") as mrc:
+        np.testing.assert_array_equal(mrc.data, volume)
+        if order != (0, 0, 0):
+            assert [int(mrc.header[name]) for name in ("nxstart", "nystart", "nzstart")] == [10, 20, 30]
+
+
+def test_an_image_whose_rows_are_columns(tmp_path):
+    image = draw((9, 8), "int16")
+    with mrcfile.new(tmp_path / "a.mrc", np.ascontiguousarray(image.T)) as mrc:
+        mrc.header.mapc, mrc.header.mapr = 2, 1
+    with open_stack(tmp_path / "a.mrc") as stack:
+        assert stack.axes == "YX"
+        np.testing.assert_array_equal(stack.frame(0), image)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_a_single_image_keeps_labels_origin_and_voxel_size(tmp_path, dtype):
+    image = draw((9, 8), "int16")
+    with mrcfile.new(tmp_path / "a.mrc", image) as mrc:
+        mrc.voxel_size = (1.5, 2.5, 3.5)
+        mrc.header.origin = (1, 2, 3)
+        mrc.add_label("tilt 3")
+        labels = mrc.get_labels()
+    with open_stack(tmp_path / "a.mrc") as stack:
+        metadata = stack.metadata
+    save_image(tmp_path / "b.mrc", image.astype(dtype), layout(image, 1), metadata)
+    assert mrcfile.validate(tmp_path / "b.mrc")
+    with mrcfile.open(tmp_path / "b.mrc") as mrc:
+        assert mrc.get_labels()[:2] == labels and mrc.get_labels()[2].startswith("gaintuning-tf")
+        assert mrc.voxel_size.tolist() == (1.5, 2.5, 3.5) and mrc.header.origin.tolist() == (1, 2, 3)
+        assert mrc.data.dtype == dtype
+    copy(tmp_path / "b.mrc", tmp_path / "c.mrc")
+    with mrcfile.open(tmp_path / "c.mrc") as mrc:
+        assert len(mrc.get_labels()) == 3, "one that says the same is not added"
+
+
+def test_ten_labels_stay_ten(tmp_path):
+    with mrcfile.new(tmp_path / "a.mrc", draw((9, 8), "int16")) as mrc:
+        for n in range(9):
+            mrc.add_label(f"number {n}")
+        labels = mrc.get_labels()
+    copy(tmp_path / "a.mrc", tmp_path / "b.mrc")
+    with mrcfile.open(tmp_path / "b.mrc") as mrc:
+        assert mrc.get_labels() == labels
+
+
+def test_a_big_endian_file_stays_one_with_its_headers(tmp_path):
+    with mrcfile.new(tmp_path / "a.mrc", STACK.astype(">f4")) as mrc:
+        mrc.set_image_stack()
+        mrc.voxel_size = 2.5
+        mrc.set_extended_header(np.arange(20, dtype=">i4").view("V1"))
+        mrc.header.exttyp = b"CCP4"
+    stamp(tmp_path / "a.mrc", 3, "big")
+    copy(tmp_path / "a.mrc", tmp_path / "b.mrc", axes="TYX")
+    assert mrcfile.validate(tmp_path / "b.mrc")
+    before, after = ((tmp_path / name).read_bytes() for name in ("a.mrc", "b.mrc"))
+    assert before[:76] == after[:76] and before[88:220] == after[88:220] and before[1024:] == after[1024:]
+
+
+def test_sizes_go_to_and_come_from_other_formats_in_the_words_of_ome(tmp_path):
+    from gaintuning_tf.images import mrc as module
+
+    with mrcfile.new(tmp_path / "a.mrc", STACK[0]) as mrc:
+        mrc.voxel_size = (1.5, 2.5, 0)
+    with open_stack(tmp_path / "a.mrc") as stack:
+        sizes = stack.metadata["ome"]
+    assert sizes == {"PhysicalSizeX": 1.5, "PhysicalSizeXUnit": "Å", "PhysicalSizeY": 2.5, "PhysicalSizeYUnit": "Å"}
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25}
+    module.create_target(tmp_path / "b.mrc", (9, 8), np.dtype("f4"), "YX", {"ome": sizes}).close()
+    with mrcfile.open(tmp_path / "b.mrc") as mrc:
+        assert mrc.voxel_size.tolist() == (5.0, 2500.0, 0.0)
