@@ -9,6 +9,7 @@ reads one request a line from stdin, `["kind", "path"]` in JSON, and answers eac
 
 import faulthandler
 import importlib
+import importlib.util
 import json
 import os
 import select
@@ -147,6 +148,9 @@ def prepare(kind):
     )
     for name in names:
         importlib.import_module(name)
+    for name in ("pylibCZIrw.czi", "nd2", "liffile", "oiffile"):  # the extra `vendors`, which may not be here
+        if importlib.util.find_spec(name.partition(".")[0]):
+            importlib.import_module(name)
 
 
 def answer(kind, path):

@@ -44,6 +44,15 @@ FORMATS = (
     Format("mrc", (".mrc", ".mrcs")),
     Format("zarr_arrays", (".zarr",), folder=True, series=True),
     Format("vendors.rosettasciio", (".dm3", ".dm4", ".ser", ".emd"), written=False),
+    Format("vendors.czi", (".czi",), written=False, series=True),
+    Format("vendors.nd2", (".nd2",), written=False, series=True),
+    Format("vendors.lif", (".lif", ".lof"), written=False, series=True),
+    Format("vendors.oif", (".oib", ".oif"), written=False, series=True),
+)
+# Files of microscopes for which there is no reader in Python that is kept well, or is free to be used here.
+_TO_CONVERT = (
+    *(".oir", ".poir", ".vsi", ".ets", ".ims", ".nd", ".sld", ".sldy", ".lifext", ".xlef", ".zvi", ".dv", ".r3d"),
+    *(".ids", ".ics", ".mvd2", ".flex", ".htd", ".mrxs", ".bif", ".spe"),
 )
 _BY_SUFFIX = {suffix: row for row in FORMATS for suffix in row.suffixes}
 READABLE = tuple(_BY_SUFFIX)
@@ -106,6 +115,11 @@ def check_readable(path: str | Path) -> None:
     if not (path.is_dir() if is_folder(path) else path.is_file()):
         kind = "a folder" if is_folder(path) else "an image file"
         raise InputError(f"no such file: {path}" if not path.exists() else f"expected {kind}, {path} is none")
+    if suffix_of(path) in _TO_CONVERT:
+        raise InputError(
+            f"{path} is of a microscope's format that is not read here: convert it to OME-TIFF first, such as by "
+            f"`bfconvert {path.name} {path.stem}.ome.tif` of Bio-Formats, or with ImageJ"
+        )
     if suffix_of(path) not in READABLE:
         raise InputError(f"expected an image file ({', '.join(READABLE)}), received {path}")
 

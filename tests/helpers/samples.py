@@ -5,6 +5,8 @@ import struct
 import numpy as np
 import tifffile
 
+from helpers.vendor_samples import write_vendor_samples
+
 
 def draw(shape, dtype="uint16", seed=0):
     """Whole numbers that every dtype holds."""
@@ -142,7 +144,30 @@ def write_samples(folder):
     group = zarr.create_group(folder / "ome.zarr", zarr_format=2)
     group.create_array("0", shape=stack.shape, dtype=stack.dtype, chunks=(2, 9, 8))[:] = stack
     group.attrs["multiscales"] = [ome_multiscale()]
+    _write_more_zarrs(folder, stack)
+    write_vendor_samples(folder, stack)
     return sorted(folder.iterdir())
+
+
+def _write_more_zarrs(folder, stack):
+    """Zarrs packed by Blosc, in shards too, and one of bioformats2raw's."""
+    import zarr
+    from numcodecs import Blosc
+
+    blosc = {2: {"compressors": Blosc()}, 3: {"compressors": zarr.codecs.BloscCodec(), "shards": (2, 9, 8)}}
+    for version, options in blosc.items():
+        array = zarr.create_array(
+            folder / f"blosc{version}.zarr",
+            shape=stack.shape,
+            dtype=stack.dtype,
+            chunks=(1, 9, 8),
+            zarr_format=version,
+            **options,
+        )
+        array[:] = stack
+    root = zarr.create_group(folder / "several.zarr", zarr_format=2, attributes={"bioformats2raw.layout": 3})
+    group = root.create_group("0", attributes={"multiscales": [ome_multiscale()]})
+    group.create_array("0", shape=stack.shape, dtype=stack.dtype, chunks=(2, 9, 8))[:] = stack
 
 
 def ome_multiscale():

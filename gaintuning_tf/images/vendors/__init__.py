@@ -1,4 +1,9 @@
 """Files of microscope vendors, which are only read.
 
+- `czi`: Zeiss's CZI.
+- `lif`: Leica's LIF and LOF.
+- `nd2`: Nikon's ND2.
+- `oif`: Olympus's OIB and OIF.
+- `planes`: an image whose library reads it plane by plane.
 - `rosettasciio`: DM3, DM4, SER and EMD.
 """
