@@ -237,7 +237,8 @@ class Reader:
         place = Path(self._folder.name) / "empty"
         place.mkdir(exist_ok=True)
         here = Path(__file__).resolve()
-        path = os.pathsep.join(map(str, (here.parent, here.parents[1], here.parents[1] / "tests")))
+        places = (here.parent, here.parents[1], here.parents[1] / "tests", os.environ.get("PYTHONPATH", ""))
+        path = os.pathsep.join(str(place) for place in places if str(place))
         self._process = subprocess.Popen(
             [sys.executable, self.program],
             stdin=subprocess.PIPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,6 +23,8 @@ _PIXELS = {
 }
 # What a plane is named by, besides those that are frames: view, illumination, phase, rotation, block.
 _OUTER = "VIHRBTZC"
+# Bytes of the shortest entry in the list of its parts.
+_ENTRY = 32
 
 
 def open_source(path: str | Path, series: int | None = None) -> Source:
@@ -38,12 +41,13 @@ def open_source(path: str | Path, series: int | None = None) -> Source:
     with contextlib.ExitStack() as opened:
         with parsing(path):
             file = opened.enter_context(czi.open_czi(str(path)))
+            ranges = file.total_bounding_box
+            _check_planes(path, ranges)
             scenes = dict(sorted(file.scenes_bounding_rectangle.items()))
             places = list(scenes.values()) or [file.total_bounding_rectangle]
             chosen = choose_series(path, [f"scene {name}" for name in scenes] or [Path(path).stem], series)
             scene, place = (list(scenes)[chosen] if scenes else None), places[chosen]
             dtype, samples = _pixels(path, file)
-            ranges = file.total_bounding_box
             outer = {name: ranges[name] for name in _OUTER if name in ranges and ranges[name][1] - ranges[name][0] > 1}
             metadata = _metadata(file.raw_metadata)
 
@@ -56,6 +60,14 @@ def open_source(path: str | Path, series: int | None = None) -> Source:
         sizes |= {"S": samples} if samples > 1 else {}
         inner = 2 + (samples > 1)
         return plane_source(path, sizes, inner, dtype, metadata, plane, opened.pop_all(), os.path.getsize(path))
+
+
+def _check_planes(path, ranges):
+    """Refuse more planes than the file can list: the library goes through all channels, be they billions."""
+    planes = math.prod(stop - start for name, (start, stop) in ranges.items() if name in _OUTER)
+    listed = os.path.getsize(path) // _ENTRY
+    if not 0 < planes <= listed:
+        raise InputError(f"cannot read {path} as an image: {planes} planes, of which its file can list {listed}")
 
 
 def _pixels(path, file):
