@@ -67,6 +67,19 @@ def test_of_several_scenes_one_is_read_and_the_others_are_said(tmp_path):
         formats.module_of("a.czi").open_source(tmp_path / "a.czi", 2)
 
 
+@needs(".czi")
+@pytest.mark.parametrize("program", ["import os; os.abort()", "import sys; sys.stdin.readline(); sys.exit(3)"])
+def test_a_library_that_ends_its_process_is_one_line(tmp_path, monkeypatch, program):
+    from gaintuning_tf.images.vendors import czi_process
+
+    samples.write_czi(tmp_path / "a.czi", [draw((1, 1, 1, 9, 8))])
+    monkeypatch.setattr(czi_process, "_READ", program)
+    with open_stack(tmp_path / "a.czi") as stack:
+        for _ in range(2):
+            with pytest.raises(InputError, match="damaged: the library that reads it ended"):
+                stack.frame(0)
+
+
 @needs(".lif")
 def test_lif(tmp_path):
     images = {"overview": draw((2, 3, 9, 8), seed=1), "detail": draw((2, 3, 5, 4), seed=2)}

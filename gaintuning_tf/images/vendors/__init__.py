@@ -1,6 +1,7 @@
 """Files of microscope vendors, which are only read.
 
 - `czi`: Zeiss's CZI.
+- `czi_process`: planes of a CZI file, read in a process of its own.
 - `lif`: Leica's LIF and LOF.
 - `nd2`: Nikon's ND2.
 - `oif`: Olympus's OIB and OIF.

@@ -13,6 +13,7 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.container import Source, parsing
 from gaintuning_tf.images.series import choose_series
+from gaintuning_tf.images.vendors.czi_process import CziPlanes
 from gaintuning_tf.images.vendors.planes import ome_metadata, plane_source
 from gaintuning_tf.support.extras import required
 
@@ -51,9 +52,12 @@ def open_source(path: str | Path, series: int | None = None) -> Source:
             outer = {name: ranges[name] for name in _OUTER if name in ranges and ranges[name][1] - ranges[name][0] > 1}
             metadata = _metadata(file.raw_metadata)
 
+            planes = CziPlanes(path)
+            opened.callback(planes.close)
+
         def plane(at):
             where = {name: start + n for (name, (start, _)), n in zip(outer.items(), at, strict=True)}
-            found = file.read(roi=tuple(place), plane=where, scene=scene)
+            found = planes.read(roi=list(place), plane=where, scene=scene)
             return found[..., 0] if samples == 1 else found[..., ::-1]
 
         sizes = {name: stop - start for name, (start, stop) in outer.items()} | {"Y": place.h, "X": place.w}
