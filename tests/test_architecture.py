@@ -101,7 +101,14 @@ def test_no_object_reaches_into_another():
 
 
 # Folders within a room.
-WITHIN = ("gains/graphs", "images/pictures", "images/tiff", "networks/formats")
+WITHIN = (
+    "gains/graphs",
+    "images/pictures",
+    "images/tiff",
+    "images/vendors",
+    "images/zarr_arrays",
+    "networks/formats",
+)
 
 
 def test_folders_within_rooms_are_known():

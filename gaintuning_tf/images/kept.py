@@ -28,18 +28,15 @@ _WORDS = {
     "description": "description",
     "shaped": "description",
     "tags": "further tags",
-    "voxel_size": "size of voxels",
-    "extended_header": "extended header",
-    "labels": "labels",
-    "multiscale": "description by OME (sizes of pixels, channels)",
-    "attributes": "attributes",
+    "mrc": "labels and extended header",
+    "zarr": "attributes",
 }
 # What Pillow takes for the density of a JPEG that says none.
 _UNSAID = (72.0, 72.0)
 _OF_FORMAT = {
     "tiff": {"alpha", "icc_profile", "dpi", "resolution", "imagej", "ome", "description", "shaped", "tags"},
-    "mrc": {"voxel_size", "extended_header", "labels"},
-    "zarr_arrays": {"multiscale", "attributes"},
+    "mrc": {"mrc", "ome"},
+    "zarr_arrays": {"zarr", "ome"},
     "npy": set(),
 }
 
@@ -90,8 +87,10 @@ def _says(metadata, name):
         return value is not None and "dpi" not in metadata and tuple(value[:2]) != ((1, 1), (1, 1))
     if name == "dpi":
         return value is not None and tuple(value) != _UNSAID
-    if name == "voxel_size":
-        return any(value or ())
+    if name == "mrc":
+        return bool(value and (value["labels"] or value["extended_header"]))
+    if name == "zarr":
+        return bool(value and (value["attributes"] or value.get("group_attributes")))
     return bool(value)
 
 

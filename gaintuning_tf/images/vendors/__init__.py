@@ -8,3 +8,7 @@
 - `planes`: an image whose library reads it plane by plane.
 - `rosettasciio`: DM3, DM4, SER and EMD.
 """
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

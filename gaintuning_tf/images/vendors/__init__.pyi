@@ -1,0 +1,1 @@
+# Nothing is handed on: `formats.module_of` imports the module of a file.
