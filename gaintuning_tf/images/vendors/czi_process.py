@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +40,8 @@ class CziPlanes:
     """
 
     def __init__(self, path: str | Path):
-        self._path, self._process = Path(path).resolve(), None
+        self._path = Path(path).resolve()
+        self._process: Any = None
 
     def read(self, **what) -> np.ndarray:
         """Read a plane, (H, W, samples); arguments are those of `read` of Zeiss's library.
@@ -61,10 +64,11 @@ class CziPlanes:
         facts = json.loads(line)
         if facts.get("reason"):
             raise InputError(f"cannot read {self._path} as an image: {facts['reason']}"[:500])
-        found = np.empty(facts["shape"], facts["dtype"])
-        if self._process.stdout.readinto(memoryview(found).cast("B")) != found.nbytes:
+        dtype = np.dtype(facts["dtype"])
+        data = self._process.stdout.read(math.prod(facts["shape"]) * dtype.itemsize)
+        if len(data) != math.prod(facts["shape"]) * dtype.itemsize:
             raise self._ended()
-        return found
+        return np.frombuffer(data, dtype).reshape(facts["shape"])
 
     def close(self) -> None:
         """End the process."""

@@ -74,7 +74,7 @@ def unpack(chunk: bytes, most: int) -> bytes:
     for out in found:
         if unpacked:
             Blosc().decode(chunk, out)
-    if not np.array_equal(*found):
+    if not np.array_equal(found[0], found[1]):
         raise InputError("a Blosc chunk is damaged: it unpacks to less than its header says")
     return found[0].tobytes()
 

@@ -90,11 +90,11 @@ def _sizes(multiscale, omero, letters):
                 if step.get("type") == "scale" and len(step.get("scale", ())) == len(letters):
                     steps = [one * _number(more) for one, more in zip(steps, step["scale"], strict=True)]
         for letter, axis, step in zip(letters, multiscale.get("axes", letters), steps, strict=True):
-            unit = _SYMBOLS.get(axis.get("unit")) if isinstance(axis, dict) else None
+            unit = _SYMBOLS.get(str(axis.get("unit"))) if isinstance(axis, dict) else None
             if letter in _STEPS and unit and math.isfinite(step) and step > 0:
                 kept |= {_STEPS[letter]: step, f"{_STEPS[letter]}Unit": unit}
-    channels = omero.get("channels") if isinstance(omero, dict) else None
-    names = [one.get("label") for one in channels or () if isinstance(one, dict)]
+    channels = (omero.get("channels") if isinstance(omero, dict) else None) or []
+    names = [one.get("label") for one in channels if isinstance(one, dict)]
     if names and len(names) == len(channels) and all(isinstance(name, str) and name for name in names):
         kept["Channel"] = {"Name": names}
     return kept
