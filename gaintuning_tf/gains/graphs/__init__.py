@@ -6,3 +6,7 @@
 - `graph_nodes`: the graph, edited.
 - `graph_numbers`: graphs that take or return whole numbers, on floating point numbers.
 """
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
