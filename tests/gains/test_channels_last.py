@@ -7,6 +7,7 @@ from keras import layers
 
 from gaintuning_tf import InputError, fold_gains, gain_layers, insert_gains
 from gaintuning_tf.gains.channels_last import has_channels_first, with_channels_last
+from helpers.channels_first import run
 
 FIRST = {"padding": "same", "data_format": "channels_first"}
 
@@ -22,7 +23,7 @@ def assert_same(model, x, atol=1e-5):
         if variable.dtype.startswith("float"):
             variable.assign(rng.uniform(0.1, 0.5, variable.shape))
     moved = with_channels_last(model)
-    expected = np.moveaxis(np.asarray(model(np.moveaxis(x, -1, 1))), 1, -1)
+    expected = np.moveaxis(np.asarray(run(model, np.moveaxis(x, -1, 1))), 1, -1)
     np.testing.assert_allclose(moved(x), expected, atol=atol * np.abs(expected).max())
     return moved
 
@@ -96,7 +97,7 @@ def test_gains_that_are_there_stay():
     gained = insert_gains(model)
     gain_layers(gained)[0].gain.assign([0.5, 1.0, 2.0])
     moved, x = with_channels_last(gained), image(1, 5, 6, 1)
-    expected = np.moveaxis(np.asarray(gained(np.moveaxis(x, -1, 1))), 1, -1)
+    expected = np.moveaxis(np.asarray(run(gained, np.moveaxis(x, -1, 1))), 1, -1)
     for same in (moved, fold_gains(moved)):
         np.testing.assert_allclose(same(x), expected, atol=1e-6)
 

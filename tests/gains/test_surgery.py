@@ -8,6 +8,7 @@ from keras import layers
 from gaintuning_tf import Gain, fold_gains, gain_layers, insert_gains
 from gaintuning_tf.gains.convolutions import convolutions
 from gaintuning_tf.gains.custom_layers import WithGains
+from helpers.channels_first import run
 from helpers.layer_kinds import (
     KINDS,
     Standardised,
@@ -42,7 +43,7 @@ def probe(model):
 
 
 def outputs(model, inputs):
-    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(inputs, training=False))]
+    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(run(model, inputs))]
 
 
 def randomise(model):
