@@ -53,8 +53,9 @@ def result_figure(result: Result) -> Figure:
     """
     figure, axes = pyplot().subplots(1, 4, figsize=(17, 4.4), layout="constrained")
     images = {"pretrained": result.pretrained, "tuned": result.denoised}
-    pictures = {name: result.layout.picture(image) for name, image in images.items()}
-    pictures["tuned - pretrained"] = difference(result.layout, result.denoised, result.pretrained)
+    display = result.layout.display(result.pretrained)
+    pictures = {name: display.picture(image) for name, image in images.items()}
+    pictures["tuned - pretrained"] = difference(display, result.denoised, result.pretrained)
     for axis, (title, picture) in zip(axes, pictures.items(), strict=False):
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
         axis.set(title=title, xticks=[], yticks=[])

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 AXES = f"{NUMBERING}YX"
+# Percentiles of an image that are black and white in pictures to look at.
+SHOWN = (0.1, 99.9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,27 @@ class Layout:
         """Make frames the array again: integers are rounded and clipped to their dtype's range."""
         array = self.order.array(frames.astype(np.float64) * self.data_range + self.offset)
         return np.ascontiguousarray(convert(array, self.dtype))
+
+    def display(self, image: np.ndarray) -> Layout:
+        """Take the range that most pixels of an image have, for pictures to look at, where it is a small part of this.
+
+        A few bright pixels, or a faint image in a large range, would make a page black.
+
+        Args:
+            image: What is shown, noisy.
+
+        Returns:
+            The layout of the range from the 0.1st to the 99.9th percentile; this one if that is half of its range or
+            more, so that photographs look as they are.
+        """
+        values = np.ma.compressed(image) if np.ma.isMaskedArray(image) else np.ravel(image)
+        values = values[np.isfinite(values)]
+        low, high = np.percentile(values, SHOWN) if values.size else (0, 0)
+        within = min(high, self.offset + self.data_range) - max(low, self.offset)
+        # Noise may go a little beyond the range.
+        if high <= low or (within >= self.data_range / 2 and high - low <= 1.5 * self.data_range):
+            return self
+        return dataclasses.replace(self, offset=float(low), data_range=float(high - low))
 
     def picture(self, image: np.ndarray) -> np.ndarray:
         """Make one frame to look at, (H, W) or (H, W, 3), uint8: the first of several, the middle plane of a volume."""

@@ -45,15 +45,17 @@ def write_report(
     shown = {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised}
     if clean is not None:
         shown["reference"] = clean
-    pictures = {name: result.layout.picture(image) for name, image in shown.items()}
-    difference = result_figure.difference(result.layout, result.denoised, result.pretrained)
+    display = result.layout.display(noisy)
+    pictures = {name: display.picture(image) for name, image in shown.items()}
+    difference = result_figure.difference(display, result.denoised, result.pretrained)
     window = figures.most_changed(difference)
-    span = f"grey is none; black and white are {result_figure.DIFFERENCE_SPAN / 2:.0%} of the range less and more"
+    span = f"grey is none; black and white are {result_figure.DIFFERENCE_SPAN / 2:.0%} of that range less and more"
     parts = [
         "<h1>GainTuning report</h1>",
         table([{"": name, " ": value} for name, value in facts.items()], head=False),
         table(scores),
         f"<h2>Image{_middle(result)}</h2>",
+        f"<p>Black is {display.offset:.4g}, white {display.offset + display.data_range:.4g}.</p>",
         _images({**pictures, f"tuned - pretrained ({span})": difference}),
         f"<h2>Where tuning changed most</h2><p>{window[0].stop - window[0].start} x "
         f"{window[1].stop - window[1].start} pixels from row {window[0].start}, column {window[1].start}.</p>",

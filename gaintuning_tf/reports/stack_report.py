@@ -119,10 +119,11 @@ def _extremes(result, noisy):
         for row in {row["frame"]: row for row in (rows[-1], rows[0])}.values():
             number = row["frame"]
             shown = {"noisy": noisy.frame(number), "denoised": denoised.frame(number)}
+            display = result.layout.display(shown["noisy"])
             cells = [
                 f'<figure><img class="picture" alt="{html.escape(name)}" src="{data_uri(png(picture))}">'
                 f"<figcaption>frame {number}, {html.escape(name)}</figcaption></figure>"
-                for name, picture in ((name, result.layout.picture(image)) for name, image in shown.items())
+                for name, picture in ((name, display.picture(image)) for name, image in shown.items())
             ]
             parts += [f"<p>Frame {number}: {gain_in_risk(row):+.3f} dB in risk.</p>", *_row(cells)]
     return parts

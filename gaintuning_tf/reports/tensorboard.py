@@ -72,7 +72,8 @@ class TensorBoardLog:
                 self._risks(found, float(history["before"][number]), float(history["after"][number]), number)
             for name, gains in result.gains.items():
                 self._summary.histogram(f"gains/{name}", gains)
-            pictures = [result.layout.picture(image) for image in (noisy, result.pretrained, result.denoised)]
+            display = result.layout.display(noisy)
+            pictures = [display.picture(image) for image in (noisy, result.pretrained, result.denoised)]
             together = np.concatenate([picture.reshape(*picture.shape[:2], -1) for picture in pictures], 1)
             self._summary.image("noisy, pretrained, tuned", together[None])
         self._writer.flush()

@@ -244,3 +244,19 @@ def test_the_picture_of_a_volume_is_its_middle_plane():
     movie = draw((2, 5, 8, 9), "uint8")
     arrangement = layout(movie, 1, axes="TZYX", dimensions=3)
     np.testing.assert_array_equal(arrangement.picture(movie), movie[0, 2])
+
+
+def test_a_faint_image_is_shown_from_its_own_black_to_its_own_white():
+    image = np.linspace(0.01, 0.02, 5000, dtype="float32").reshape(50, 100)
+    image[3, 4] = 2.5  # one bright pixel has no say
+    seen = layout(image, 1, axes="YX").display(image)
+    assert (seen.offset, seen.data_range) == (pytest.approx(0.01, abs=1e-4), pytest.approx(0.01, rel=0.01))
+    assert np.ptp(seen.picture(image)[:, 10:90]) > 200
+
+
+def test_a_photograph_is_shown_as_it_is():
+    image = np.arange(256, dtype="uint8").reshape(16, 16)
+    whole = layout(image, 1)
+    assert whole.display(image) is whole
+    flat = np.full((8, 8), 7, "uint8")
+    assert whole.display(flat) is whole
