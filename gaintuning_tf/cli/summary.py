@@ -121,9 +121,11 @@ def coarse(summary: dict, dtype: np.dtype) -> str | None:
     >>> coarse({"output": "a.tif", "risk_after": [0.003, 0.001]}, np.dtype("uint16"))
     'a.tif is rounded to uint16, a squared error of 0.083 where 0.002 is left: --dtype float32 keeps what is between'
     >>> coarse({"output": "a.tif", "risk_after": 30.0}, np.dtype("uint8"))
+    >>> coarse({"output": "a.tif", "risk_after": -2.0}, np.dtype("uint8"))
     """
     left = _mean(summary["risk_after"])
-    if dtype.kind not in "iu" or left >= _ROUNDED:
+    # An estimate below zero does not say how much is left.
+    if dtype.kind not in "iu" or not 0 <= left < _ROUNDED:
         return None
     return (
         f"{summary['output']} is rounded to {dtype}, a squared error of {_ROUNDED:.2g} where {left:.2g} is left: "
