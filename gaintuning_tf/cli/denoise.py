@@ -182,13 +182,13 @@ def _read(options, stack, channels, dimensions):
         raise InputError(
             f"expected an output that holds a volume, such as .tif, .npy or .zarr, received {options.output}"
         )
-    kept.check_output(options.output, stack.shape, stack.dtype, stack.metadata)
     image = stack.array()
     array_layout.check_finite(image, PixelRules(options.nodata, options.nan).missing(stack.with_mask(image)))
     array_layout.check_data_range(options.data_range)
     reference = files.load_image(options.reference) if options.reference else None
     if reference is not None and reference.shape != image.shape:
         raise InputError(f"expected a reference of the image's shape {image.shape}, received {reference.shape}")
+    kept.check_output(options.output, stack.shape, stack.dtype, stack.metadata)
     return image, reference, pixels
 
 
