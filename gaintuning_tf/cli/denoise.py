@@ -56,7 +56,7 @@ def _add_settings(add):
         default="auto",
         metavar="NAME|PATH",
         help="network: a name from `models`, a .keras or .h5 file, a SavedModel folder, a folder or zip of CSBDeep or "
-        "Noise2Void; or one that is chosen: auto, by "
+        "Noise2Void, a package of bioimage.io; or one that is chosen: auto, by "
         "colours, noise and size of the image; best, whatever its size; fast [%(default)s]",
     )
     add(
@@ -143,7 +143,7 @@ def _frames_of(options, start_tensorflow):
     if options.model in pretrained.CHOSEN:
         return 1, 2
     known = pretrained.list_denoisers().get(options.model)
-    if known or not may_be_volume(options.input, options.axes):
+    if known or not may_be_volume(options.input, options.axes, options.series):
         return known.channels if known else 1, 2
     start_tensorflow(options.threads)
     from gaintuning_tf.networks.network import network_of

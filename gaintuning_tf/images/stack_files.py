@@ -71,12 +71,13 @@ def open_stack(
         raise
 
 
-def may_be_volume(path: str | Path, axes: str | None = None) -> bool:
+def may_be_volume(path: str | Path, axes: str | None = None, series: int | None = None) -> bool:
     """Tell whether an image file may hold a volume: it says so, or has three axes or more and says nothing of them.
 
     Args:
         path: Any image file that can be read.
         axes: A letter per axis, if they are known.
+        series: Which of several images in the file, as for `open_stack`.
 
     Raises:
         InputError: The file cannot be read.
@@ -91,7 +92,7 @@ def may_be_volume(path: str | Path, axes: str | None = None) -> bool:
     """
     if not formats.holds_volumes(path):
         return False  # without decoding a picture
-    with contextlib.closing(formats.open_source(Path(path))) as source:
+    with contextlib.closing(formats.open_source(Path(path), series)) as source:
         given = axes or source.axes or ""
         if set(given) <= set(AXES) and len(given) == len(source.shape):
             return "Z" in given.upper()
