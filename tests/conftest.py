@@ -15,6 +15,9 @@ from helpers.places import BEGIN, END, README, SHARED
 # processes of their own, and the C++ program that serves, have it.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
+# A script that runs in an environment of its own, with onnx, which this one lacks.
+collect_ignore = ["helpers/onnx_networks.py"]
+
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests that need minutes")
