@@ -17,9 +17,19 @@ Twelve rooms on a ladder, of which each imports only from those below it:
 `stacks`, `distributed`, `models` and `image_pairs` are short names of modules in them.
 """
 
+import os as _os
+import sys as _sys
+
 import lazy_loader as _lazy
 
 __version__ = "0.1.0"
+
+# oneDNN's convolutions, which TensorFlow itself takes only on processors with AVX-512 VNNI
+# or AMX: on those with AVX2 alone they make a step 2.3 times as fast
+# (docs/log/2026-11-27-where-the-time-of-a-small-image-goes.md). Once TensorFlow is there,
+# it is as the program that imported it wants it.
+if "tensorflow" not in _sys.modules:
+    _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __getattr__, _, __all__ = _lazy.attach_stub(__name__, __file__)
 __all__ += ["__version__"]

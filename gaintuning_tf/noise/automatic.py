@@ -13,7 +13,7 @@ from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.details import detail_floors, detail_level, side_by_side
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.structure import structure_of
-from gaintuning_tf.noise.variance_line import variance_groups, variance_line
+from gaintuning_tf.noise.variance_line import median_line, variance_groups, variance_line
 
 # Noise is correlated where the floor of the finest horizontal or vertical details lies
 # this much above that of the diagonal ones. White noise has 1. Textured pictures with
@@ -179,10 +179,8 @@ def _correlated(values, masked, ratio, details):
 
 def _dependence(values, masked, details):
     """Find how much the variance grows from dark to bright; and its line, None where it does not clearly grow."""
-    from scipy.stats import theilslopes
-
     means, variances, _ = variance_groups(values, masked, quantile=QUIET)
-    slope, intercept, *_ = theilslopes(variances, means)
+    slope, intercept = median_line(means, variances)
     expected = slope * means + intercept
     growth = float(max(expected[-1], 0) / max(expected[0], variances.max() / 100))
     near = np.mean(np.abs(variances - expected) < NEAR * np.abs(expected))

@@ -240,9 +240,9 @@ def _blocks(values, side):
 
 
 def _level(blocks, quantile):
-    from scipy.stats import chi2
+    from scipy.special import chdtri
 
-    return np.quantile(blocks, quantile) / (chi2.ppf(quantile, SIDE**2) / SIDE**2)
+    return np.quantile(blocks, quantile) / (chdtri(SIDE**2, 1 - quantile) / SIDE**2)
 
 
 def _details_of_planes(volume, mask, numbers):

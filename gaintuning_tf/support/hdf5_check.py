@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,18 @@ from pathlib import Path
 from gaintuning_tf.errors import InputError, first_line
 from gaintuning_tf.support.limits import EXPANSION, HARMLESS
 
-# The library needs a fraction of a second, unless it is caught in a loop.
-SECONDS = 20
+# The library needs a fraction of a second of the processor, unless it is caught in a loop;
+# on a busy machine, or where time of the processor cannot be limited, it waits longer.
+SECONDS, PATIENCE = 20, 300
 # Run by a Python of its own: imports nothing of this package. A reason that it prints is why the file is refused.
 _LOOK = """
 import json, os, sys
 sys.path[:] = json.loads(sys.argv[1])
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[6]), int(sys.argv[6]) + 1))
+except ImportError:
+    pass  # Windows has none
 import h5py
 
 path, harmless, expansion, whole = sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5] == "whole"
@@ -58,6 +65,10 @@ sys.stdout.write(reason)
 """
 
 
+# What ends a process that has used up its time; Windows has no such signal.
+_OUT_OF_TIME = getattr(signal, "SIGXCPU", None)
+
+
 def check_hdf5(path: str | Path, called: str | Path | None = None, *, whole: bool = True) -> None:
     """Refuse an HDF5 file that is damaged, leads to other files, or says that it holds more than it can.
 
@@ -81,15 +92,21 @@ def check_hdf5(path: str | Path, called: str | Path | None = None, *, whole: boo
     >>> check_hdf5(path)
     """
     called = path if called is None else called
-    facts = [str(Path(path).resolve()), str(HARMLESS), str(EXPANSION), "whole" if whole else "heads"]
+    facts = [str(Path(path).resolve()), str(HARMLESS), str(EXPANSION), "whole" if whole else "heads", str(SECONDS)]
     command = [sys.executable, "-I", "-c", _LOOK, json.dumps(sys.path), *facts]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"cannot read {called}: damaged, the HDF5 library is still at it after {SECONDS} s") from error
+        raise _endless(called, f"{PATIENCE} s") from error
+    if -done.returncode == _OUT_OF_TIME:
+        raise _endless(called, f"{SECONDS} s of the processor's time")
     reason = first_line(done.stdout)
     if done.returncode and not reason:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         reason = f"damaged, the HDF5 library ended with {last}"
     if reason:
         raise InputError(f"{called} is not an HDF5 file that is safe to read: {reason}")
+
+
+def _endless(called, time):
+    return InputError(f"cannot read {called}: damaged, the HDF5 library is still at it after {time}")

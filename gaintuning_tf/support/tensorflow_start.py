@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 
 from gaintuning_tf.errors import GainTuningWarning
+
+# What TensorFlow and Keras import where it is installed, for things that no command does;
+# together it takes a third of the time of importing them
+# (docs/log/2026-11-27-where-the-time-of-a-small-image-goes.md).
+UNNEEDED = ("jax", "matplotlib", "pandas")
 
 
 def start_tensorflow(threads: int | None = None) -> None:
@@ -21,15 +28,14 @@ def start_tensorflow(threads: int | None = None) -> None:
         if "tensorflow" in sys.modules:
             _set_threads(sys.modules["tensorflow"].config.threading, threads)
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
+        _import()
         return
     # The first lines ignore the level and are written by C++, past sys.stderr.
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.config.list_logical_devices()
+            _import()
         except Exception:
             # What it said may tell why; of Ctrl-C it tells nothing.
             chatter.seek(0)
@@ -38,6 +44,26 @@ def start_tensorflow(threads: int | None = None) -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def _import():
+    with _hidden(UNNEEDED):
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+
+
+@contextlib.contextmanager
+def _hidden(modules) -> Iterator[None]:
+    """For a while, modules that have not been imported yet are as if they were not installed."""
+    hidden = [module for module in modules if module not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for module in hidden:
+            del sys.modules[module]
 
 
 def _set_threads(threading, count):

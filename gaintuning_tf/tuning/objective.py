@@ -220,7 +220,8 @@ class Objective:
         return draws.alike() if self.network.images else contextlib.nullcontext()
 
     def _risk_by(self, loss, values, noisy, noise, seed, reference, copies=1):
-        with self.network.at(values, noisy, noise) as denoise, self._alike():
+        denoise = self.network.at(values, noisy, noise)
+        with self._alike():
             known = noise if noise.known or noise.is_weighted else None
             seen = noise.shown(denoise, noisy, seed, copies)
             return loss.of(seen, noisy, known, seed=seed, reference=reference)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -61,7 +61,7 @@ class TunableNetwork:
         contrast = np.ones(self.groups, np.float32)
         self.variables = [*variables, keras.Variable(contrast, trainable=False, name="contrast")]
         self.initial = [*([np.ones(v.shape) for v in variables] if initial is None else initial), contrast]
-        self._run = at_any_size(network.model, network.multiple)
+        self._traced = tf.function(self._at_values, autograph=False)
 
     @property
     def groups(self) -> int:
@@ -74,15 +74,14 @@ class TunableNetwork:
         return self.variables[:-1]
 
     def apply(self, values: Values, noisy: tf.Tensor, noise: NoiseTensors | None = None) -> tf.Tensor:
-        """Denoise images (N, ..., C) with these values; see `denoise` for the noise."""
-        with self.at(values, noisy, noise) as denoise:
-            return denoise(noisy)
+        """Denoise images (N, ..., C) with these values; see `at` for the noise."""
+        noisy = tf.convert_to_tensor(noisy)
+        return self.at(values, noisy, noise)(noisy)
 
-    @contextlib.contextmanager
     def at(
         self, values: Values, images: tf.Tensor, noise: NoiseTensors | None = None
-    ) -> Iterator[Callable[[tf.Tensor], tf.Tensor]]:
-        """Set these values within the block; yields the network.
+    ) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Give the network with these values, which takes images (N, ..., C) and denoises them.
 
         Args:
             values: See above.
@@ -90,22 +89,24 @@ class TunableNetwork:
             noise: That, for a network that takes the level.
         """
         line = noise.seen_line(images) if self.network.takes_level and noise is not None else None
-        with keras.StatelessScope(list(zip(self.variables, values, strict=True))):
-            yield lambda noisy: self._denoised(noisy, line)
+        *tuned, contrast = values
+        run = functools.partial(self._run, tuned)
+        return lambda noisy: at_contrast(with_level(run, noisy, contrast, line), noisy, contrast)
 
     def denoise(self, noisy: tf.Tensor, noise: NoiseTensors | None = None) -> tf.Tensor:
-        """Denoise images (N, ..., C) with the values that the variables have.
+        """Denoise images (N, ..., C) with the values that the variables have; see `at` for the noise."""
+        return self.apply([tf.convert_to_tensor(variable.value) for variable in self.variables], noisy, noise)
 
-        Args:
-            noisy: The images.
-            noise: What is known of their noise, for a network that takes the level.
-        """
-        line = noise.seen_line(noisy) if self.network.takes_level and noise is not None else None
-        return self._denoised(noisy, line)
+    def _run(self, tuned, images):
+        """Run the network, traced once: tracing its layers takes longer than a step on a small image."""
+        sides = [given and side for given, side in zip(self.network.fixed_sides, images.shape[1:], strict=False)]
+        spec = tf.TensorSpec([None, *sides, images.shape[-1]], images.dtype)
+        given = [tf.TensorSpec(variable.shape, tf.as_dtype(variable.dtype)) for variable in self.tuned]
+        return tf.ensure_shape(self._traced.get_concrete_function(given, spec)(tuned, images), images.shape)
 
-    def _denoised(self, noisy, line):
-        contrast = tf.convert_to_tensor(self.variables[-1].value)
-        return at_contrast(with_level(self._run, noisy, contrast, line), noisy, contrast)
+    def _at_values(self, tuned, images):
+        with keras.StatelessScope(list(zip(self.tuned, tuned, strict=True))):
+            return at_any_size(self.network.model, self.network.multiple)(images)
 
     def by_group(self, per_image: tf.Tensor) -> tf.Tensor:
         """Average the numbers of the images, (N,), that share their values, to one for each group, float64."""

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import theilslopes
 
 from gaintuning_tf import InputError
 from gaintuning_tf.noise.models import PoissonGaussianNoise, PoissonNoise
-from gaintuning_tf.noise.variance_line import variance_line
+from gaintuning_tf.noise.variance_line import median_line, variance_line
 
 RAMP = np.tile(np.linspace(20, 200, 256), (256, 1))
 # Relative standard error of the level: 1024 blocks of 16 coefficients, each variance being known to sqrt(2 / 16), and
@@ -71,3 +72,10 @@ def test_channels_are_taken_together():
 def test_refuses_an_image_without_an_answer(image, message):
     with pytest.raises(InputError, match=message):
         variance_line(image)
+
+
+@pytest.mark.parametrize("count", [3, 10, 20])
+def test_the_median_line_is_that_of_theil_and_sen(count):
+    means, variances = np.random.default_rng(count).random((2, count))
+    means[-1] = means[0]
+    np.testing.assert_allclose(median_line(means, variances), theilslopes(variances, means)[:2])

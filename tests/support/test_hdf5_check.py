@@ -1,5 +1,7 @@
 """HDF5 files of unknown origin, looked through in another process."""
 
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -83,8 +85,17 @@ def test_the_end_of_the_other_process_is_told(sound, monkeypatch, code):
 
 def test_a_library_that_does_not_return_is_stopped(sound, monkeypatch):
     monkeypatch.setattr(hdf5_check, "_LOOK", "import time; time.sleep(60)")
-    monkeypatch.setattr(hdf5_check, "SECONDS", 0.5)
+    monkeypatch.setattr(hdf5_check, "PATIENCE", 0.5)
     with pytest.raises(InputError, match=r"still at it after 0\.5 s"):
+        check_hdf5(sound)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on the processor's time")
+def test_a_library_in_a_loop_is_stopped_by_its_own_time_not_that_of_a_busy_machine(sound, monkeypatch):
+    limit, rest = hdf5_check._LOOK.split("import h5py\n", 1)
+    monkeypatch.setattr(hdf5_check, "_LOOK", f"{limit}while True: pass\n{rest}")
+    monkeypatch.setattr(hdf5_check, "SECONDS", 1)
+    with pytest.raises(InputError, match="still at it after 1 s of the processor's time"):
         check_hdf5(sound)
 
 

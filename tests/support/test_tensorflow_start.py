@@ -15,6 +15,10 @@ from gaintuning_tf.support.tensorflow_start import start_tensorflow
 start_tensorflow(3)
 import tensorflow as tf
 tf.linalg.matmul(tf.ones((500, 500)), tf.ones((500, 500)))
+assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+import sys
+assert not {"jax", "matplotlib", "pandas"} & set(sys.modules)
+import jax, matplotlib, pandas
 names = [open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")]
 print(names.count("tf_Compute"))
 """
