@@ -231,7 +231,7 @@ class GainTuner:
                 "tuning changed nothing: no gains with a lower risk were found", GainTuningWarning, stacklevel=2
             )
         if self.loss.needs_noise and np.any(after < -IMPLAUSIBLE * noise.standard_error(noisy)):
-            message = "the risk estimate is negative: the noise is probably less than was said"
+            message = "the risk estimate is negative: the noise is probably less than assumed"
             warnings.warn(message, GainTuningWarning, stacklevel=2)
         risk = np.stack(run.risks, -1) if run.risks else np.zeros((len(before), 0))
         if self._network.images is None:
