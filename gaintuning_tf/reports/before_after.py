@@ -111,6 +111,7 @@ def viewer(
     height, width = next(iter(shown.values())).shape[:2]
     metres = metres * factor if metres else None
     data = f'data-width="{width}" data-height="{height}"' + (f' data-metres="{metres:.6g}"' if metres else "")
+    data += f' style="--ratio:{width / height:.4f}"'
     figures = "".join(_figure(title, one, metres) for title, one in shown.items())
     overlay = '<span class="scale"></span>' if metres else ""
     return (

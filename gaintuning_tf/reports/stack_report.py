@@ -18,7 +18,7 @@ from gaintuning_tf.support.plotting import pyplot
 # More lines of gains cannot be distinguished.
 _LAYERS = 12
 # Width and height of a drawing, in inches.
-_SIZE = (5.4, 2.9)
+_SIZE = (4.4, 2.7)
 
 
 def write_stack_report(

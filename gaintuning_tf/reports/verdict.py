@@ -84,7 +84,10 @@ def _compared(known, loss, said):
     numbers = _numbers(before, after, variance, errors, len(known))
     if min(before, after) <= 0:
         fell = "Improved" if after < before else "Unchanged"
-        doubt = "An estimate that is not above zero says that little is left: by how much it improved cannot be said."
+        doubt = (
+            "An estimate that is not above zero says that little is left, or that the noise is less than was assumed: "
+            "by how much it improved cannot be said."
+        )
         return Verdict(fell.lower(), f"{fell}, as far as can be told", [numbers, doubt, *said])
     share = 1 - ((after / before) ** 0.5 if errors else after / before)
     if share < UNCHANGED:

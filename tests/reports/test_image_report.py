@@ -10,7 +10,6 @@ from gaintuning_tf.reports.image_report import write_report
 from gaintuning_tf.reports.pages import Run
 from helpers.html_pages import others, pictures
 
-
 OME = {"ome": {"PhysicalSizeX": 2}}
 
 

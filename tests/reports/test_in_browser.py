@@ -36,7 +36,7 @@ def folder(tmp_path_factory, photograph):
     result = gaintune(noisy[0], network, sigma=20, steps=1, contrast=False, progress=False)
     write_report(at / "report.html", result, noisy[0], run=RUN, facts={"a" * 200: "b" * 200}, clean=noisy[1])
     np.save(at / "noisy.npy", noisy)
-    options = {"axes": "TYX", "sigma": 20, "steps": 1, "contrast": False, "progress": False}
+    options = {"axes": "TYX", "sigma": 20, "steps": 0, "progress": False}
     done = denoise_stack(at / "noisy.npy", at / "out.npy", network, **options)
     with open_stack(at / "noisy.npy", axes="TYX") as stack:
         stack_report.write_stack_report(at / "stack.html", done, stack, run=RUN)
