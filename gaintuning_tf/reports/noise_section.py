@@ -84,7 +84,7 @@ def lags_of_residual(rest: np.ndarray, mask: np.ndarray | None = None) -> np.nda
         mask: True where a pixel does not count, of its shape.
 
     Returns:
-        The mean over the channels, 1 in the middle.
+        The mean over planes and channels, 1 in the middle.
 
     Example:
 
@@ -95,15 +95,17 @@ def lags_of_residual(rest: np.ndarray, mask: np.ndarray | None = None) -> np.nda
     """
     rest, mask = side_by_side(rest), side_by_side(mask)
     counted = np.ones(rest.shape) if mask is None else (~mask).astype(np.float64)
-    sides = [side + LAGS for side in rest.shape[:2]]
+    # So far apart that an end does not meet the other one, which the transform joins to it.
+    sides = [max(side, LAGS + 1) + LAGS for side in rest.shape[:2]]
     sums, pairs = (_autocorrelation(part, sides) for part in (np.where(counted > 0, rest, 0.0), counted))
     means = sums / np.maximum(np.rint(pairs), 1)
     return means / (means[LAGS, LAGS] or 1.0)
 
 
 def _autocorrelation(values, sides):
-    spectra = np.fft.rfft2(values, sides, (0, 1))
-    found = np.fft.irfft2(np.square(np.abs(spectra)).sum(-1), sides)
+    """Sum the products of values with those some lags away, over planes and channels too."""
+    powers = np.square(np.abs(np.fft.rfft2(values, sides, (0, 1))))
+    found = np.fft.irfft2(powers.reshape(*powers.shape[:2], -1).sum(-1), sides)
     return np.roll(found, (LAGS, LAGS), (0, 1))[: 2 * LAGS + 1, : 2 * LAGS + 1]
 
 

@@ -33,7 +33,7 @@ def folder(tmp_path_factory, photograph):
     """Where a page of each kind is, and one of a viewer alone."""
     at, network = tmp_path_factory.mktemp("pages"), make_tiny()
     noisy = np.random.default_rng(0).normal(255 * photograph, 20, (2, 96, 80)).clip(0, 255).astype("uint8")
-    result = gaintune(noisy[0], network, sigma=20, steps=1, contrast=False, progress=False)
+    result = gaintune(noisy[0], network, sigma=20, steps=0, progress=False)
     write_report(at / "report.html", result, noisy[0], run=RUN, facts={"a" * 200: "b" * 200}, clean=noisy[1])
     np.save(at / "noisy.npy", noisy)
     options = {"axes": "TYX", "sigma": 20, "steps": 0, "progress": False}

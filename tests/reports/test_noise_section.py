@@ -44,6 +44,8 @@ def test_the_correlation_of_a_residual_is_that_of_its_noise_in_pixels_that_count
     expected = np.pad(BLURRED, 5 - side)
     # Of as many pixels a correlation is known to some 1 / sqrt(pixels), more where noise is smooth.
     np.testing.assert_allclose(found, expected, atol=0.02)
+    planes = np.stack([noise, 3 * noise[::-1, ::-1]])
+    np.testing.assert_allclose(lags_of_residual(planes), lags_of_residual(noise), atol=0.02)
     assert taken_out(tuned).startswith('<svg class="chart"')
 
 
