@@ -62,6 +62,7 @@ def result_figure(result: Result) -> Figure:
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
         axis.set(title=title, xticks=[], yticks=[])
     draw_risk(axes[3], result)
+    axes[3].set_title("risk")
     return figure
 
 
@@ -90,9 +91,8 @@ def draw_risk(axis: Any, result: Result) -> None:
     steps = risks.shape[1]
     for number, (risk, *held_out) in enumerate(zip(risks, *ends, strict=True)):
         frame = f"frame {number}: " if len(risks) > 1 else ""
-        (line,) = axis.plot(
-            np.arange(1, steps + 1), risk, ".-", alpha=0.7, label=f"{frame}at each step, a random probe"
-        )
+        label = f"{frame}at each step, a random probe" if steps else None
+        (line,) = axis.plot(np.arange(1, steps + 1), risk, ".-", alpha=0.7, label=label)
         axis.plot([0, steps + 1], held_out, "D--", color=line.get_color() if frame else "tab:red", linewidth=0.8)
         for place, value, side in zip((0, steps + 1), held_out, ("left", "right"), strict=True):
             axis.annotate(f"{value:.3g}", (place, value), (0, 7), textcoords="offset points", ha=side, fontsize=8)
@@ -105,8 +105,8 @@ def draw_risk(axis: Any, result: Result) -> None:
     found = np.concatenate([risks.ravel(), *ends])
     found = found[np.isfinite(found)]
     if found.size and found.min() > 0 and found.max() > _FAR * found.min():
-        axis.set_yscale("log")
+        axis.set_yscale("log", subs=[2, 5])
         axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("{x:g}" if found.max() < 20 * found.min() else "")
+        axis.yaxis.set_minor_formatter("{x:g}")
     axis.margins(y=0.15)
     axis.grid(alpha=0.3)
