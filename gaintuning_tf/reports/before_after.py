@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -123,7 +123,7 @@ def viewer(
     )
 
 
-def reduction(pictures) -> int:
+def reduction(pictures: Collection[np.ndarray]) -> int:
     """Find by which whole number the sides of pictures are divided so that the largest has few enough samples."""
     return int(np.ceil(max(1.0, (max(one.size for one in pictures) / LARGEST) ** 0.5)))
 
@@ -145,7 +145,7 @@ def reduced(picture: np.ndarray, factor: int) -> np.ndarray:
     return np.rint(blocks.mean((1, 3))).astype(np.uint8)
 
 
-def reduction_words(pictures) -> str:
+def reduction_words(pictures: Collection[np.ndarray]) -> str:
     """Say in a sentence what of pictures a page does not have; empty if it has all."""
     factor = reduction(pictures)
     if factor > 1:
