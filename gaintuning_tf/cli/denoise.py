@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gaintuning_tf.cli import common, denoise_stack
 from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
-from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
+from gaintuning_tf.cli.summary import facts, run_of, sentence, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import array_layout, files, formats, kept
 from gaintuning_tf.images.bad_pixels import PixelRules
@@ -221,7 +221,8 @@ def _denoise(options, image, reference, pixels, axes, metadata):
         from gaintuning_tf.reports.image_report import write_report
 
         rows = [{"": name, **_formatted(row)} for name, row in scores.items()]
-        write_report(options.report, result, image, facts=facts(summary), scores=rows, clean=reference)
+        run = run_of(options, metadata)
+        write_report(options.report, result, image, run=run, facts=facts(summary), scores=rows, clean=reference)
     if options.figures:
         from gaintuning_tf.reports.image_report import write_figures
 

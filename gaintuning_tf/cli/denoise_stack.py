@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from gaintuning_tf.cli.common import at_least_one, choice_of, choose_network, log_of, network_of, pixels_of, recipe_of
-from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
+from gaintuning_tf.cli.summary import facts, run_of, sentence, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.stack_files import Stack, open_stack
 
@@ -140,7 +140,8 @@ def _write_pages(options, result, stack, summary):
     if options.report:
         like = {"model_channels": result.layout.channels, "dimensions": result.layout.dimensions}
         noisy = open_stack(stack, **like)
-        write_stack_report(options.report, result, noisy, facts=_few(summary))
+        run = run_of(options, stack.metadata)
+        write_stack_report(options.report, result, noisy, run=run, facts=_few(summary))
     if options.figures:
         write_stack_figures(options.figures, result)
 
@@ -184,10 +185,11 @@ def _summary(options, result, seconds):
     from gaintuning_tf.denoising.stack_scores import stack_psnr
 
     noises = [row.get("noise") for row in result.rows]
-    names = next(noise for noise in noises if noise)
+    # Frames may have noise of different kinds.
+    names = dict.fromkeys(name for noise in noises if noise for name in noise)
     summary = summary_of(
         options,
-        noise={name: [noise and noise[name] for noise in noises] for name in names},
+        noise={name: [noise and noise.get(name) for noise in noises] for name in names},
         contrast=result.column("contrast"),
         data_range=result.layout.data_range,
         steps=result.steps,

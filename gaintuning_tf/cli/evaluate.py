@@ -126,7 +126,7 @@ def _add_settings(add):
 def _add_outputs(add):
     add("--json", metavar="FILE", help="write all figures to this file; interrupted, the same command continues")
     add("--restart", action="store_true", help="with --json: measure anew what an interrupted run has measured")
-    add("--html", metavar="FILE", help="write a page with tables and scatter plots; needs the extra [report]")
+    add("--html", metavar="FILE", help="write a page with tables, charts and pictures; needs the extra [report]")
     add("--quiet", action="store_true", help="no line per image")
 
 
@@ -135,8 +135,9 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
     settings = _checked(options)
     journal = _journal(options, settings)
     start_tensorflow()
+    pictures = [evaluation_report.Pictures() for _ in settings]
     try:
-        results = _results(options, settings, journal)
+        results = _results(options, settings, journal, pictures)
     except KeyboardInterrupt:
         done = "nothing written"
         if journal and any(journal.rows):
@@ -148,7 +149,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
             whole = results[0] if len(results) == 1 else {"results": results}
             temporary.write_text(json.dumps(whole, indent=2))
     if options.html:
-        evaluation_report.write_page(options.html, results)
+        evaluation_report.write_page(options.html, results, pictures, options.typed)
     if journal:
         journal.remove()
 
@@ -242,7 +243,7 @@ def _journal(options, settings):
     return Journal(path, [{**one, "network": digests[one["model"]]} for one in settings])
 
 
-def _results(options, settings, journal):
+def _results(options, settings, journal, pictures):
     from gaintuning_tf.networks.network import Network
 
     models, results = {}, []
@@ -250,11 +251,11 @@ def _results(options, settings, journal):
         if one["model"] not in models:
             models[one["model"]] = Network(one["model"], **meaning_of(options))
         known = list(journal.rows[number]) if journal else []
-        results.append(_result(options, number, one, models[one["model"]], known, journal))
+        results.append(_result(options, number, one, models[one["model"]], known, journal, pictures[number]))
     return results
 
 
-def _result(options, number, settings, model, known, journal):
+def _result(options, number, settings, model, known, journal, pictures):
     """Make one table, printed row by row as it comes to be."""
     from gaintuning_tf.evaluation.measure import evaluate
 
@@ -282,6 +283,7 @@ def _result(options, number, settings, model, known, journal):
         oracle=settings["oracle"],
         rows=known,
         report=keep,
+        show=pictures.add if options.html else None,
         **recipe,
     )
     result = {**table, "settings": settings}

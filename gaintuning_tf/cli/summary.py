@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gaintuning_tf.cli.common import AUTO, loss_of
+
+if TYPE_CHECKING:
+    from gaintuning_tf.reports.pages import Run
 
 # Earlier names of `risk_before` and `risk_after`, which programs that read the JSON may know.
 FORMER = ("risk_pretrained", "risk_tuned")
@@ -57,6 +63,19 @@ def summary_of(
         "interrupted": interrupted,
         "seconds": round(seconds, 2),
     }
+
+
+def run_of(options: argparse.Namespace, metadata: Mapping[str, Any]) -> Run:
+    """Say what was run, for the head of a page.
+
+    Args:
+        options: Of the command line.
+        metadata: Of the input, see `images.container.Source`.
+    """
+    from gaintuning_tf.reports.pages import Run
+
+    network, why = Path(options.model).name, getattr(options, "model_why", "")
+    return Run(options.typed, Path(options.input).name, network, why, loss_of(options), metadata)
 
 
 def facts(summary: dict) -> dict:

@@ -5,7 +5,7 @@ from .frame_tuner import FrameTuner as FrameTuner, TunedFrame as TunedFrame
 from .network_choice import NetworkChoice as NetworkChoice, choose_network as choose_network
 from .pipeline import GainTuningResult as GainTuningResult, gaintune as gaintune
 from .recipe import Recipe as Recipe
-from .result_figure import difference as difference, risk_figure as risk_figure
+from .result_figure import difference as difference, draw_risk as draw_risk, risk_figure as risk_figure
 from .shipped_network import ShippedNetwork as ShippedNetwork
 from .stack_record import StackRecord as StackRecord
 from .stack_run import StackResult as StackResult, denoise_stack as denoise_stack

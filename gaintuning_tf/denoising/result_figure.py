@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # A difference of this share of the network's range is shown black or white.
 DIFFERENCE_SPAN = 0.1
+# Risks further apart than this are drawn on a logarithmic scale: else the steps are one line.
+_FAR = 4
 
 
 class Result(Protocol):
@@ -59,14 +61,15 @@ def result_figure(result: Result) -> Figure:
     for axis, (title, picture) in zip(axes, pictures.items(), strict=False):
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
         axis.set(title=title, xticks=[], yticks=[])
-    _draw_risk(axes[3], result)
+    draw_risk(axes[3], result)
+    axes[3].set_title("risk")
     return figure
 
 
 def risk_figure(result: Result) -> Figure:
     """Draw the risk estimate at each step, and before and after on held-out probes."""
     figure, axis = pyplot().subplots(figsize=(9, 3.6), layout="constrained")
-    _draw_risk(axis, result)
+    draw_risk(axis, result)
     return figure
 
 
@@ -76,17 +79,34 @@ def difference(layout: Layout, image: np.ndarray, other: np.ndarray) -> np.ndarr
     return layout.picture(change + layout.offset)
 
 
-def _draw_risk(axis, result):
+def draw_risk(axis: Any, result: Result) -> None:
+    """Draw the risk of each step, and beside it what was there before and what was kept, on probes of their own.
+
+    Args:
+        axis: Of matplotlib.
+        result: A `GainTuningResult`.
+    """
     risks = np.atleast_2d(result.history["risk"])
-    for number, risk in enumerate(risks):
-        axis.plot(
-            np.arange(1, risk.size + 1), risk, ".-", label=f"frame {number}" if len(risks) > 1 else "at each step"
-        )
-    if len(risks) == 1:
-        for key, style in (("risk_before", "--"), ("risk_after", "-")):
-            label = f"{key.replace('_', ' ')}, held-out probes"
-            axis.axhline(float(result.history[key]), linestyle=style, color="gray", linewidth=1, label=label)
+    ends = [np.atleast_1d(result.history[f"risk_{name}"]) for name in ("before", "after")]
+    steps = risks.shape[1]
+    for number, (risk, *held_out) in enumerate(zip(risks, *ends, strict=True)):
+        frame = f"frame {number}: " if len(risks) > 1 else ""
+        label = f"{frame}at each step, a random probe" if steps else None
+        (line,) = axis.plot(np.arange(1, steps + 1), risk, ".-", alpha=0.7, label=label)
+        axis.plot([0, steps + 1], held_out, "D--", color=line.get_color() if frame else "tab:red", linewidth=0.8)
+        for place, value, side in zip((0, steps + 1), held_out, ("left", "right"), strict=True):
+            axis.annotate(f"{value:.3g}", (place, value), (0, 7), textcoords="offset points", ha=side, fontsize=8)
+    axis.plot([], [], "D--", color="tab:red" if len(risks) == 1 else "gray", linewidth=0.8, label="on fresh probes")
     if len(risks) <= 4:
-        axis.legend(fontsize=8)
-    axis.set(xlabel="step", ylabel="estimated mean squared error", title="risk")
+        axis.legend(fontsize=8, frameon=False)
+    numbers = np.unique(np.linspace(1, steps, min(steps, 6)).astype(int)) if steps else []
+    axis.set_xticks([0, *numbers, steps + 1], ["before", *map(str, numbers), "kept"], fontsize=8)
+    axis.set(xlabel="step", ylabel="risk, in squared units of the image")
+    found = np.concatenate([risks.ravel(), *ends])
+    found = found[np.isfinite(found)]
+    if found.size and found.min() > 0 and found.max() > _FAR * found.min():
+        axis.set_yscale("log", subs=[2, 5])
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
+    axis.margins(y=0.15)
     axis.grid(alpha=0.3)

@@ -34,6 +34,7 @@ def evaluate(
     oracle: bool = False,
     rows: Sequence[dict] = (),
     report: Callable[[dict], None] | None = None,
+    show: Callable[[str, dict[str, np.ndarray]], None] | None = None,
     data_dir: str | Path | None = None,
     **options: Any,
 ) -> dict:
@@ -56,6 +57,7 @@ def evaluate(
         oracle: Also measure gains that were tuned on the clean image, see `oracle.Oracle`.
         rows: Rows of an earlier call that was interrupted: these images are not measured again.
         report: Called with the row of each newly measured image as it is done.
+        show: Called with the name of each newly measured image, and the image: `noisy`, `pretrained`, `tuned`, `clean`.
         data_dir: Where TensorFlow Datasets keeps its data sets.
         **options: Further ones of `gaintune`, such as `loss`, a name or a loss object, `steps` and `seed`.
 
@@ -86,7 +88,10 @@ def evaluate(
             _check_same(rows[index], name)
             continue
         given = {"sigma": None if sigma is None else sigma / 255, **options, **({} if tune else {"steps": 0})}
-        row, noise = _measure(noisy, truth, network, given)
+        row, result = _measure(noisy, truth, network, given)
+        noise = result.noise
+        if show:
+            show(name, {"noisy": noisy, "pretrained": result.pretrained, "tuned": result.denoised, "clean": truth})
         for other, method in methods.items():
             row |= _timed(other, truth, method, noisy, noise)
         if ideal:
@@ -134,7 +139,7 @@ def summary(rows: Sequence[dict]) -> dict:
 
 
 def _measure(noisy, clean, model, options):
-    """Make the row of tuning, and give the noise that it took for the image's."""
+    """Make the row of tuning, and give its result."""
     start = time.perf_counter()
     result = gaintune(noisy, model, data_range=1.0, **{"progress": False, **options})
     seconds = time.perf_counter() - start
@@ -145,7 +150,7 @@ def _measure(noisy, clean, model, options):
     scores = {}
     for name, image in shown.items():
         scores |= _scores(name, clean, image)
-    return {**{key: scores[key] for key in MEASURES if key in scores}, "seconds": seconds}, result.noise
+    return {**{key: scores[key] for key in MEASURES if key in scores}, "seconds": seconds}, result
 
 
 def _timed(name, clean, method, *arguments):

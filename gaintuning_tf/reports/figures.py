@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from gaintuning_tf.reports.analysis import Analysis, GainChange
 
-ZOOM = 96
 # Weights below this share of a filter's largest are left out at its border.
 FAINT = 0.01
 MOVED = (0.01, 0.05)
@@ -54,7 +53,7 @@ def gains_figure(changes: Sequence[GainChange]) -> Figure:
         moved = [100 * change.moved(by) for change in changes]
         shares.bar(positions + offset, moved, 0.3, color=colour, label=f"by more than {100 * by:.0f} %")
     shares.set(ylabel="channels moved, %", ylim=(0, 105))
-    shares.legend(fontsize=8, ncols=2, loc="upper right")
+    shares.legend(fontsize=8, ncols=2, loc="upper right", frameon=False)
     shares.set_xticks(positions, [_short(change.layer) for change in changes], rotation=45, ha="right", fontsize=7)
     for axis in (points, distance, shares):
         axis.grid(axis="y", alpha=0.3)
@@ -115,11 +114,11 @@ def biases_figure(analysis: Analysis, scale: float = 1.0) -> Figure:
     return figure
 
 
-def most_changed(difference: np.ndarray) -> tuple[slice, slice]:
-    """Find the window of `ZOOM` pixels squared in which the difference has the most energy."""
+def most_changed(difference: np.ndarray, side: int) -> tuple[slice, slice]:
+    """Find the window of so many pixels squared in which a picture differs most from grey, or all of a small one."""
     energy = np.square(difference.astype(np.float64) - 127.5)
     energy = energy.mean(-1) if energy.ndim == 3 else energy
-    height, width = (min(side, ZOOM) for side in energy.shape)
+    height, width = (min(side, whole) for whole in energy.shape)
     sums = np.pad(energy, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     windows = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
     top, left = np.unravel_index(np.argmax(windows), windows.shape)
@@ -184,7 +183,7 @@ def _label(axis, title, radius):
 
 
 def _described(found):
-    return f"sum {found.sum:.3f}, width {found.width:.2f} px\nnoise kept {100 * found.energy:.2g} %"
+    return f"sum {found.sum:.3f}, width {found.width:.2f} px\nnoise kept {100 * found.energy:.3g} %"
 
 
 def _visible(*filters):

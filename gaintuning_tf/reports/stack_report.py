@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-import html
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from gaintuning_tf.denoising.stack_run import StackResult
 from gaintuning_tf.images.stack_files import Stack, open_stack
-from gaintuning_tf.reports import figures
-from gaintuning_tf.reports.pages import data_uri, figure_image, page, png, table
-from gaintuning_tf.support.atomic_files import replacing
+from gaintuning_tf.reports import figures, scale_bar
+from gaintuning_tf.reports.before_after import NOISY, TUNED, pictures_section
+from gaintuning_tf.reports.pages import Run, figure_image, head, pane, panes, paragraph, settings, table, write_document
+from gaintuning_tf.reports.verdict import Outcome, verdict_of
 from gaintuning_tf.support.plotting import pyplot
 
 # More lines of gains cannot be distinguished.
 _LAYERS = 12
+# Width and height of a drawing, in inches.
+_SIZE = (4.4, 2.7)
 
 
-def write_stack_report(path: str | Path, result: StackResult, noisy: Stack, *, facts: dict) -> None:
+def write_stack_report(
+    path: str | Path, result: StackResult, noisy: Stack, *, run: Run | None = None, facts: Mapping | None = None
+) -> None:
     """Write one self-contained HTML page, whole or not at all.
 
     Args:
         path: The page.
         result: What `denoise_stack` returned.
         noisy: The stack it was given, open.
-        facts: What to say at the top, as name and value.
+        run: What was run, for the head of the page.
+        facts: What else to say at the end, as name and value.
 
     Raises:
         InputError: matplotlib is not installed.
     """
+    run = run or Run()
     failed = [{"frame": number, "reason": reason} for number, reason in result.failed.items()]
+    verdict = verdict_of([_outcome(row) for row in _done(result)], run.loss, len(failed))
+    metres = scale_bar.pixel_metres(run.metadata)
+    drawn = [pane(title, figure_image(figure)) for title, figure in _drawings(result).items()]
     parts = [
-        "<h1>GainTuning report</h1>",
-        table([{"": name, " ": value} for name, value in facts.items()], head=False),
+        head("GainTuning report of a stack", verdict, run, _facts(result, run, metres)),
         *(["<h2>Frames that could not be denoised</h2>", table(failed)] if failed else []),
-        *[part for title, figure in _drawings(result).items() for part in (f"<h2>{title}</h2>", figure_image(figure))],
-        *_extremes(result, noisy),
+        *_extremes(result, noisy, metres),
+        '<h2 class="second">Frame by frame</h2>',
+        paragraph(_CHARTS),
+        panes(*drawn),
+        settings(facts or {}),
     ]
-    with replacing(path) as temporary:
-        temporary.write_text(page("GainTuning report", parts), encoding="utf-8")
+    write_document(path, f"{verdict.headline}: {run.input or 'GainTuning report'}", parts)
 
 
 def write_stack_figures(folder: str | Path, result: StackResult) -> None:
@@ -67,19 +78,53 @@ def _done(result):
     return [row for row in result.rows if not row["failed"]]
 
 
+def _outcome(row):
+    worse, idle = bool(row.get("worse_than_input")), row.get("not_tuned") or ""
+    variance = row.get("noise_variance")
+    return Outcome(row["risk_before"], row["risk_after"], np.nan if variance is None else variance, worse, idle)
+
+
+def _facts(result, run, metres):
+    """Choose what a reader wants to know first."""
+    rows, layout = _done(result), result.layout
+    size = f"{len(result.rows)} frames of {' x '.join(map(str, layout.shape))}, {layout.dtype}"
+    size += f", pixels of {scale_bar.words(metres)}" if metres else ""
+    names = _levels(rows)
+    levels = ", ".join(
+        f"{name} {_span([row['noise'][name] for row in rows if name in row['noise']])}" for name in names
+    )
+    shared = result.tuned_on
+    gains = f", gains shared by all frames, tuned on {len(shared)}" if shared is not None else ""
+    tuning = f"at most {result.steps} steps a frame, loss {run.loss}{gains}"
+    return {"stack": ": ".join(filter(None, [run.input, size])), "noise": levels, "tuning": tuning}
+
+
+def _levels(rows):
+    """Name what is known of the noise of any frame: they may have noise of different kinds."""
+    known = [row["noise"].items() for row in rows]
+    return list(dict.fromkeys(name for items in known for name, value in items if isinstance(value, float)))
+
+
+def _span(values):
+    low, high = (f"{value:.4g}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
 def _drawings(result):
     rows = _done(result)
     numbers = [row["frame"] for row in rows]
-    names = [name for name, value in rows[0]["noise"].items() if isinstance(value, float)]
+    names = _levels(rows)
     draw = {
         "Risk by frame": ({"before tuning": "risk_before", "after tuning": "risk_after"}, "estimated squared error"),
         "Noise by frame": ({name: name for name in names}, "in units of the image"),
     }
     found = {}
     for title, (columns, label) in draw.items():
-        figure, axis = pyplot().subplots(figsize=(9, 3.2), layout="constrained")
+        figure, axis = pyplot().subplots(figsize=_SIZE, layout="constrained")
         for name, column in columns.items():
-            axis.plot(numbers, [{**row, **row["noise"]}[column] for row in rows], ".-", markersize=3, label=name)
+            axis.plot(
+                numbers, [{**row, **row["noise"]}.get(column, np.nan) for row in rows], ".-", markersize=3, label=name
+            )
         _finish(axis, label)
         found[title] = figure
     found["Gains by frame"] = _gains_figure(result, numbers)
@@ -88,7 +133,7 @@ def _drawings(result):
 
 def _gains_figure(result, numbers):
     """Draw how far the gains of each layer are from one, frame by frame."""
-    figure, axis = pyplot().subplots(figsize=(9, 3.6), layout="constrained")
+    figure, axis = pyplot().subplots(figsize=(_SIZE[0], 1.2 * _SIZE[1]), layout="constrained")
     moved = np.array([[np.sqrt(np.mean((gain - 1) ** 2)) for gain in result.gains(n)[:-1]] for n in numbers])
     names = result.gain_names()
     for layer in np.argsort(-moved.mean(0), kind="stable")[:_LAYERS]:
@@ -97,33 +142,30 @@ def _gains_figure(result, numbers):
     return figure
 
 
-def _row(cells):
-    return ['<div class="row">', *cells, "</div>"]
-
-
 def _finish(axis, label):
     axis.set(xlabel="frame", ylabel=label)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=7, ncols=3)
+    axis.legend(fontsize=7, ncols=2, frameon=False)
 
 
-def _extremes(result, noisy):
+def _extremes(result, noisy, metres):
     """Show the frames whose risk fell most and least, noisy and denoised."""
     rows = sorted((row for row in _done(result) if np.isfinite(gain_in_risk(row))), key=gain_in_risk)
     if not rows:
         return []
-    parts = ["<h2>The frames that gained most and least</h2>"]
+    parts = [f"<h2>{'The frames that gained most and least' if len(rows) > 1 else 'The frame'}</h2>"]
     like = {"model_channels": result.layout.channels, "dimensions": result.layout.dimensions}
     with open_stack(result.output, axes=noisy.axes, **like) as denoised:
         for row in {row["frame"]: row for row in (rows[-1], rows[0])}.values():
             number = row["frame"]
-            shown = {"noisy": noisy.frame(number), "denoised": denoised.frame(number)}
-            display = result.layout.display(shown["noisy"])
-            cells = [
-                f'<figure><img class="picture" alt="{html.escape(name)}" src="{data_uri(png(picture))}">'
-                f"<figcaption>frame {number}, {html.escape(name)}</figcaption></figure>"
-                for name, picture in ((name, display.picture(image)) for name, image in shown.items())
-            ]
-            parts += [f"<p>Frame {number}: {gain_in_risk(row):+.3f} dB in risk.</p>", *_row(cells)]
+            images = {NOISY: noisy.frame(number), TUNED: denoised.frame(number)}
+            parts.append(f"<h3>Frame {number}: the risk changed by {-gain_in_risk(row):+.2f} dB</h3>")
+            parts += pictures_section(images, result.layout, metres, name=f"frame-{number}")
     return parts
+
+
+_CHARTS = (
+    "The risk is an estimate of the squared error without a clean image, on probes that no step of tuning has seen. "
+    "Gains: how far those of a layer are from one; of many layers, those that moved most."
+)

@@ -40,7 +40,7 @@ def test_a_volume_is_one_image_and_its_page_shows_the_middle_plane(folder, tmp_p
         denoised = tif.asarray()
     assert denoised.dtype == np.uint8 and np.sqrt(np.mean(np.square(denoised - CLEAN))) < 20 / 3
     page = (tmp_path / "page.html").read_text()
-    assert "Image: the middle plane" in page and "this is a volume" in page
+    assert "Before and after: the middle plane" in page and "this is a volume" in page
     names = {file.name for file in (tmp_path / "figures").iterdir()}
     assert {"gains.png", "noise.png", "result.png", "risk.png"} <= names and "filters.png" not in names
     # An array says nothing, and is a volume to a network of volumes.
@@ -55,7 +55,7 @@ def test_a_movie_of_volumes_goes_volume_by_volume(folder, tmp_path, capsys):
     with tifffile.TiffFile(out) as tif:
         assert (tif.series[0].axes, tif.series[0].shape) == ("TZYX", (2, *CLEAN.shape))
         assert np.sqrt(np.mean(np.square(tif.asarray()[1, ::-1] - CLEAN))) < 20 / 3
-    assert "frame 1, denoised" in (tmp_path / "page.html").read_text()
+    assert "Frame 1: " in (tmp_path / "page.html").read_text()
 
 
 def test_what_is_no_volume_is_refused_in_one_line(folder, tmp_path, capsys):

@@ -76,7 +76,9 @@ def test_several_settings_are_every_combination_and_a_page_shows_them(files):
     assert [len(one["images"]) for one in results] == [1] * 4
     page = (files / "o.html").read_text()
     assert page.count("<h2>") == 5  # the means, and each setting
-    assert page.count("data:image/png") == 4
+    # Of each setting two drawings, and of its one image the noisy, pretrained, tuned and clean one.
+    assert page.count('<svg class="chart"') == 8
+    assert page.count('src="data:image/png') == 16
 
 
 def test_methods_and_the_oracle_add_their_columns(files, capsys):

@@ -72,8 +72,8 @@ def test_the_net_bias_is_shown_in_units_of_the_image(analysis):
 def test_the_zoom_goes_where_most_changed():
     difference = np.full((200, 300), 127, "uint8")
     difference[150:170, 10:40] = 255
-    rows, columns = figures.most_changed(difference)
+    rows, columns = figures.most_changed(difference, 96)
     assert rows.start <= 150 < 170 <= rows.stop
     assert columns.start <= 10 < 40 <= columns.stop
     assert (rows.stop - rows.start, columns.stop - columns.start) == (96, 96)
-    assert figures.most_changed(difference[:20, :30]) == (slice(0, 20), slice(0, 30))
+    assert figures.most_changed(difference[:20, :30], 96) == (slice(0, 20), slice(0, 30))

@@ -6,6 +6,7 @@ import pytest
 from gaintuning_tf.denoising.stack_run import denoise_stack
 from gaintuning_tf.images.stack_files import open_stack
 from gaintuning_tf.reports.stack_report import gain_in_risk, write_stack_figures, write_stack_report
+from helpers.html_pages import others, pictures
 
 pytest.importorskip("matplotlib")
 
@@ -29,9 +30,11 @@ def test_the_page_has_drawings_the_extreme_frames_and_those_that_failed(done):
         write_stack_report(folder / "page.html", result, noisy, facts={"model": "<unet>"})
     page = (folder / "page.html").read_text()
     assert "all pixels are 7" in page and "&lt;unet&gt;" in page
-    pictures = {"charts": page.count('class="chart"'), "frames": page.count('class="picture"')}
-    assert pictures == {"charts": 3, "frames": 4}
-    assert "frame 0, noisy" in page and "frame 2, denoised" in page and "frame 1, noisy" not in page
+    assert others(page) == []
+    assert page.count('<svg class="chart"') == 3 and page.count('<div class="viewer"') == 2
+    assert [one.shape for one in pictures(page)] == [(64, 64)] * 4
+    assert "Frame 0: " in page and "Frame 2: " in page and "Frame 1: " not in page
+    assert "1 of 3 frames could not be denoised" in page
 
 
 def test_the_drawings_are_files_for_print(done):
