@@ -25,7 +25,7 @@ def test_the_loss_of_the_guide_is_a_loss(monkeypatch):
 
 @pytest.mark.slow
 def test_the_example_of_volumes_trains_a_network_that_takes_out_most_of_the_noise(capsys):
-    (example,) = blocks("volumes.md")
+    (example,) = blocks("guides/volumes.md")
     exec(compile(example, "volumes", "exec"), {})
     before, after, sigma = map(float, capsys.readouterr().out.split())
     assert after < before / 2 and abs(sigma - 0.1) < 0.01
