@@ -91,12 +91,20 @@ for number in range(FRAMES):
     before, after = (psnr(clean[number], movie[number], data_range=2650) for movie in (noisy, denoised))
     print(f"frame {number}: {before:.1f} dB, denoised {after:.1f} dB")
 
+
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.8), num="the first frame: noisy, denoised, clean", layout="constrained")
-for axis, (name, movie) in zip(axes, {"noisy": noisy, "denoised": denoised, "clean": clean}.items(), strict=True):
-    axis.set_title(name)
-    axis.imshow(movie[0], cmap="inferno", vmin=0, vmax=2650)
-    axis.axis("off")
+def show(label, images, **colours):
+    """Draw images side by side, each under its name."""
+    figure, axes = plt.subplots(1, len(images), num=label, layout="constrained")
+    figure.set_size_inches(3.5 * len(images), 3.8)
+    for axis, (name, image) in zip(axes, images.items(), strict=True):
+        axis.set_title(name)
+        axis.imshow(image, **colours)
+        axis.axis("off")
+
+
+first = {"noisy": noisy[0], "denoised": denoised[0], "clean": clean[0]}
+show("the first frame: noisy, denoised, clean", first, cmap="inferno", vmin=0, vmax=2650)
 
 # %% [markdown]
 # What was taken out should be the noise and nothing else: no filament should be seen in
@@ -113,8 +121,5 @@ def neighbours(values):
 
 
 print(f"correlation of neighbours: removed {neighbours(removed):.2f}, true noise {neighbours(noisy - clean):.2f}")
-figure, axes = plt.subplots(1, 2, figsize=(7, 3.8), num="what was removed, and the true noise", layout="constrained")
-for axis, (name, values) in zip(axes, {"removed": removed, "true noise": noisy - clean}.items(), strict=True):
-    axis.set_title(name)
-    axis.imshow(values[0], cmap="gray", vmin=-500, vmax=500)
-    axis.axis("off")
+taken = {"removed": removed[0], "true noise": noisy[0] - clean[0]}
+show("what was removed, and the true noise", taken, cmap="gray", vmin=-500, vmax=500)

@@ -27,7 +27,8 @@ print(f"noise: standard deviation {float(result.noise.sigma):.1f}, 30 was drawn"
 # %%
 def show(label, **images):
     """Draw images side by side, each with its PSNR."""
-    figure, axes = plt.subplots(1, len(images), figsize=(3 * len(images), 3.3), num=label, layout="constrained")
+    figure, axes = plt.subplots(1, len(images), num=label, layout="constrained")
+    figure.set_size_inches(3 * len(images), 3.3)
     for axis, (name, image) in zip(axes, images.items(), strict=True):
         same = np.array_equal(image, clean)
         axis.set_title(name if same else f"{name}, {psnr(clean, image, data_range=255):.1f} dB")

@@ -8,9 +8,9 @@
 repository); the peer needs `pip install torch`. Ours and the peer run in processes of their own, one at a time, in
 turns; a figure is the median of its repeats. With --quick, under ten minutes, each is repeated less often, the peer's
 40 steps are not run (their time is 40 times a step measured now, their PSNR that of the full run in
-docs/measured/benchmark.json) and the memory is that of one step. --work keeps what was measured, so that an interrupted run
-continues; --only names sections; --write puts the table into docs/measured/performance.md and the figures into
-docs/measured/benchmark.json.
+docs/measured/benchmark.json) and the memory is that of one step. --work keeps what was measured, so that an
+interrupted run continues; --only names sections; --write puts the table into docs/measured/performance.md and the
+figures into docs/measured/benchmark.json.
 """
 
 import argparse
@@ -30,7 +30,8 @@ from benchmark_table import NETWORKS, markdown, median, plot, rows_of
 from benchmark_workers import Worker
 from skimage.io import imread, imsave
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "measured"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs" / "measured"
 PAGE, RECORD = DOCS / "performance.md", DOCS / "benchmark.json"
 SMALL, LARGE = "01.png", "08.png"  # of Set12: 256x256 and 512x512
 RACED = (SMALL, "02.png", "04.png")
@@ -281,7 +282,7 @@ def main():
     parser.add_argument("--races", type=int, default=3, help="images of the race against the peer [%(default)s]")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     parser.add_argument("--plots", metavar="DIR", help="write the plots there")
-    parser.add_argument("--write", action="store_true", help="write docs/measured/performance.md and docs/measured/benchmark.json")
+    parser.add_argument("--write", action="store_true", help="write performance.md and benchmark.json in docs/measured")
     options = parser.parse_args()
     bench = Bench(options)
     try:
