@@ -29,7 +29,7 @@ def main():
     before = np.squeeze(load_denoiser(NETWORK)(noisy[None, ..., None] / np.float32(255)))
     before = np.rint(255 * before.clip(0, 1)).astype(np.uint8)
     figure = drawn({"noisy": noisy, "before tuning": before, "tuned": tuned}, clean)
-    figure.quantize(64).save(args.output, optimize=True)
+    figure.quantize(48).save(args.output, optimize=True)
     print(f"Look at {args.output}")
 
 
