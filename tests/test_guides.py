@@ -23,7 +23,7 @@ def test_the_example_of_the_readme_runs(monkeypatch, capsys):
     exec(compile(example, "README", "exec"), {})
     noisy, before, tuned, sigma = map(float, capsys.readouterr().out.split())
     assert min(before, tuned) > noisy + 5
-    assert abs(sigma - 25) < 2
+    assert abs(sigma - 25) < 0.11 * 25, "what the estimate of so few pixels is uncertain by"
 
 
 def test_the_loss_of_the_guide_is_a_loss(monkeypatch):
