@@ -62,8 +62,7 @@ for name, values in {"noisy": noisy, "before": result.pretrained, "tuned": resul
     print(f"{name:6}: {psnr(clean, values, data_range=1):.2f} dB")
 
 # %% [markdown]
-# The export is a folder with a version in it. TensorFlow Serving serves such folders; it
-# is told nothing but the folder's name:
+# The export is a folder with a version in it, which TensorFlow Serving serves as it is:
 #
 #     docker run --rm -p 8501:8501 -e MODEL_NAME=small -v "$PWD/small:/models/small" tensorflow/serving
 
