@@ -127,7 +127,9 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     site = tmp_path / "site"
-    assert "CoupledBootstrap" in (site / "api" / "losses.html").read_text()
+    losses = (site / "api" / "losses.html").read_text()
+    assert 'id="gaintuning_tf.CoupledBootstrap"' in losses
+    assert "language-pycon" in losses and "<p>&gt;&gt;&gt;" not in losses and "<blockquote>" not in losses
     for page in site.rglob("*.html"):
         loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?(https?:[^\s\">]+)", page.read_text())
         assert not loaded, f"{page.name} loads {loaded[0]}"
