@@ -4,7 +4,7 @@
 # Cameras and the software behind them often leave noise that neighbouring pixels share.
 # A denoising network takes it for detail. Here such a movie is drawn, so that the clean
 # frames are known, and denoised from file to file.
-# The whole takes a minute on two cores.
+# The whole takes about a minute on two cores.
 
 # %%
 import tempfile
@@ -109,7 +109,9 @@ show("the first frame: noisy, denoised, clean", first, cmap="inferno", vmin=0, v
 
 # %% [markdown]
 # What was taken out should be the noise and nothing else: no filament should be seen in
-# it, and its neighbours should be as correlated as those of the noise.
+# it, and its neighbours should be about as correlated as those of the noise. Along the
+# filaments, where the noise is strongest, less was taken out than there was: some of it is
+# still in the result.
 
 # %%
 removed = noisy.astype(float) - denoised
