@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Reproduce a table of docs/results.md or docs/measured, and write it there.
+"""Reproduce a table of docs/measured/results.md or docs/measured, and write it there.
 
     python scripts/reproduce.py dncnn --shared FOLDER --work FOLDER
     python scripts/reproduce.py tem --shared FOLDER --work FOLDER
@@ -11,7 +11,7 @@ each setting: an interrupted run continues, and a setting that is there is not m
 --bfloat16, the networks compute in bfloat16 wherever TensorFlow's graph optimizer finds that safe, about twice as
 fast on processors that have it; the tables say so. --limit N measures the first N images only: a run with a larger one,
 or with none, goes on from there. --write puts the tables
-of all that is in --work into docs/results.md.
+of all that is in --work into docs/measured/results.md.
 
 `real-noise` is a table of its own, docs/measured/real-noise.md, of `data/real`, and not in `all`: it goes
 on from each image and method. --network NAME is another network, --crop N the middle of each image.
@@ -30,7 +30,7 @@ import numpy as np
 import real_noise
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "docs" / "results.md"
+RESULTS = ROOT / "docs" / "measured" / "results.md"
 DNCNN, BF_DNCNN = "dncnn_bias_0-55", "dncnn_bias_free_0-55"
 UNET, BF_UNET = "unet_bias_0-55", "unet_bias_free_0-55"
 # Table: its settings, each the network, sigma, and further arguments of `evaluate`.
@@ -206,7 +206,7 @@ def sentence(machine):
 
 
 def write(options):
-    """Put each table between its marks in docs/results.md."""
+    """Put each table between its marks in docs/measured/results.md."""
     text = RESULTS.read_text()
     for table, lines in written(options).items():
         begin, end = f"<!-- {table}: begin -->", f"<!-- {table}: end -->"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.places import BEGIN, END, README, SHARED
+from helpers.places import BEGIN, END, LAYER_KINDS, SHARED
 
 # TensorFlow's optimiser of graphs takes most of the time of each function's first call. It
 # is TensorFlow's own, and has no say in what a graph computes; commands that tests run in
@@ -23,7 +23,7 @@ collect_ignore = ["helpers/onnx_networks.py"]
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests that need minutes")
-    parser.addoption("--write-tables", action="store_true", help="write the tables that tests produce into the README")
+    parser.addoption("--write-tables", action="store_true", help="write the tables that tests produce into docs/")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -43,7 +43,7 @@ def shared():
 
 @pytest.fixture(scope="session")
 def surgery_table(request):
-    """Collects rows for the README's table of layer kinds; writes it with --write-tables."""
+    """Collects rows for the table of layer kinds; writes it with --write-tables."""
     rows = {}
 
     def add(kind, gains, identity, folding):
@@ -52,9 +52,9 @@ def surgery_table(request):
     yield add
     if request.config.getoption("--write-tables") and rows:
         head = "| what | gains | identity at one | folding |\n|---|---|---|---|\n"
-        before, _, rest = README.read_text().partition(BEGIN)
+        before, _, rest = LAYER_KINDS.read_text().partition(BEGIN)
         table = head + "\n".join(rows.values()).replace("0e+00", "0")
-        README.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+        LAYER_KINDS.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
 
 
 @pytest.fixture(scope="session")

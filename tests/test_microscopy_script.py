@@ -1,4 +1,4 @@
-"""The worked example of docs/microscopy.md, on two small synthetic frames."""
+"""The worked example of docs/guides/microscopy.md, on two small synthetic frames."""
 
 import json
 import subprocess

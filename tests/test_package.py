@@ -1,4 +1,4 @@
-"""The package as installed: the wheel has all folders and the networks, the README's table is the tests'."""
+"""The package as installed: the wheel has all folders and the networks, the table of layer kinds is the tests'."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 import gaintuning_tf
 from helpers.layer_kinds import KINDS
-from helpers.places import BEGIN, END, README, ROOT
+from helpers.places import BEGIN, END, LAYER_KINDS, ROOT
 
 
 def test_every_public_name_is_there_and_documented():
@@ -21,8 +21,8 @@ def test_every_public_name_is_there_and_documented():
         _ = gaintuning_tf.gaintunes
 
 
-def test_the_readme_has_a_row_for_every_kind_of_layer_tested():
-    table = README.read_text().partition(BEGIN)[2].partition(END)[0]
+def test_the_page_on_gains_has_a_row_for_every_kind_of_layer_tested():
+    table = LAYER_KINDS.read_text().partition(BEGIN)[2].partition(END)[0]
     rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]
     assert rows == list(KINDS), "run pytest tests/gains/test_surgery.py --write-tables"
 

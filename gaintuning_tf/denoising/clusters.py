@@ -38,7 +38,7 @@ def cluster(address: str | None = None, *, workers: int | None = None, threads: 
         address: Of a scheduler, such as `"tcp://host:8786"`. Its workers need this package.
         workers: Processes to start here instead; a script that does so needs `if __name__ == "__main__":`.
         threads: Threads of TensorFlow in each worker; by default the cores of its machine, shared among the workers
-            there. Their number changes the last bits of the result, see the README.
+            there. Their number changes the last bits of the result, see docs/explained/determinism.md.
 
     Raises:
         InputError: Dask is not installed, or no worker answers.

@@ -57,8 +57,9 @@ def gaintune_array(
         dtype: Of the result; by default the array's.
         on_failure: What becomes of a frame that cannot be denoised, see `denoise_stack`; with `"stop"` its task fails.
             A warning tells which, where the frame was done.
-        nodata, nan, hot: As for `gaintune`. Of masked arrays (`dask.array.ma`), masked pixels do not count. A warning
-            tells what was found in a frame, where it was done.
+        nodata: As for `gaintune`. Of masked arrays (`dask.array.ma`), masked pixels do not count.
+        nan: As for `gaintune`.
+        hot: As for `gaintune`. A warning tells what was found in a frame, where it was done.
         **recipe: `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `seed` of `gaintune`.
 
     Returns:

@@ -112,7 +112,7 @@ def find_denoiser(name_or_path: str | os.PathLike[str]) -> Path:
     if path.suffix.lower() == ".onnx":
         raise InputError(
             f"expected {_FILES}, received {path}: turn ONNX into a SavedModel by onnx2tf -osd -i "
-            f"{path.name}, see docs/onnx.md"
+            f"{path.name}, see docs/guides/onnx.md"
         )
     if path.is_dir() or (path.is_file() and (path.suffix.lower() in KERAS or format_of(path))):
         return path

@@ -2,15 +2,15 @@
 """Measure speed and memory against the targets, beside the peer in PyTorch, and print one table.
 
     python scripts/benchmarks/benchmark.py --shared FOLDER --quick
-    python scripts/benchmarks/benchmark.py --shared FOLDER --work FOLDER --plots docs --write
+    python scripts/benchmarks/benchmark.py --shared FOLDER --work FOLDER --plots docs/measured --write
 
 --shared holds `data/set12`, `checkpoints/*.pt` and `peer/gaintune_torch.py` (by default the folder `shared` beside the
 repository); the peer needs `pip install torch`. Ours and the peer run in processes of their own, one at a time, in
 turns; a figure is the median of its repeats. With --quick, under ten minutes, each is repeated less often, the peer's
 40 steps are not run (their time is 40 times a step measured now, their PSNR that of the full run in
-docs/benchmark.json) and the memory is that of one step. --work keeps what was measured, so that an interrupted run
-continues; --only names sections; --write puts the table into docs/performance.md and the figures into
-docs/benchmark.json.
+docs/measured/benchmark.json) and the memory is that of one step. --work keeps what was measured, so that an
+interrupted run continues; --only names sections; --write puts the table into docs/measured/performance.md and the
+figures into docs/measured/benchmark.json.
 """
 
 import argparse
@@ -31,7 +31,8 @@ from benchmark_workers import Worker
 from skimage.io import imread, imsave
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE, RECORD = ROOT / "docs" / "performance.md", ROOT / "docs" / "benchmark.json"
+DOCS = ROOT / "docs" / "measured"
+PAGE, RECORD = DOCS / "performance.md", DOCS / "benchmark.json"
 SMALL, LARGE = "01.png", "08.png"  # of Set12: 256x256 and 512x512
 RACED = (SMALL, "02.png", "04.png")
 PEER_STEPS = 40
@@ -263,7 +264,7 @@ SECTIONS = {
 
 
 def write(found, table):
-    """Put the table between its marks in docs/performance.md, and the figures beside it."""
+    """Put the table between its marks in docs/measured/performance.md, and the figures beside it."""
     RECORD.write_text(json.dumps(found, indent=1) + "\n")
     begin, end = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
     before, _, rest = PAGE.read_text().partition(begin)
@@ -281,7 +282,7 @@ def main():
     parser.add_argument("--races", type=int, default=3, help="images of the race against the peer [%(default)s]")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     parser.add_argument("--plots", metavar="DIR", help="write the plots there")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md and docs/benchmark.json")
+    parser.add_argument("--write", action="store_true", help="write performance.md and benchmark.json in docs/measured")
     options = parser.parse_args()
     bench = Bench(options)
     try:

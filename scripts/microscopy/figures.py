@@ -1,4 +1,4 @@
-"""The drawings of docs/microscopy.md, as small PNG files."""
+"""The drawings of docs/guides/microscopy.md, as small PNG files."""
 
 import io
 

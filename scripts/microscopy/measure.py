@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The worked examples of docs/microscopy.md: make the movies, run the document's commands, compare, draw.
+"""The worked examples of docs/guides/microscopy.md: make the movies, run the document's commands, compare, draw.
 
     python scripts/microscopy/measure.py tem --data FOLDER/tem --work FOLDER
     python scripts/microscopy/measure.py fluorescence --data FOLDER/fluorescence --work FOLDER

@@ -1,4 +1,4 @@
-"""What both examples of docs/microscopy.md share: commands, movies, tables."""
+"""What both examples of docs/guides/microscopy.md share: commands, movies, tables."""
 
 import contextlib
 import io

@@ -142,7 +142,7 @@ def attention():
 
 
 line, volume = (None, 2), (None, None, None, 2)
-# Name in the README's table: (model, number of gains).
+# Name in the table of docs/explained/gains.md: (model, number of gains).
 KINDS = {
     "Conv1D": (lambda: sequential(layers.Conv1D(4, 3, activation="tanh"), shape=line), 1),
     "Conv2D": (lambda: sequential(layers.Conv2D(4, 3, activation="tanh")), 1),

@@ -6,5 +6,6 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 SHARED = ROOT.parent / "shared"
 README = ROOT / "README.md"
-# What encloses the table in the README that tests write.
+# The table of layer kinds that tests write, and what encloses it in its page.
+LAYER_KINDS = ROOT / "docs" / "explained" / "gains.md"
 BEGIN, END = "<!-- surgery table: begin -->", "<!-- surgery table: end -->"

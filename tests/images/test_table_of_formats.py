@@ -1,4 +1,4 @@
-"""docs/formats.md: what an image keeps on its way through each format, as other programs read it.
+"""docs/measured/formats.md: what an image keeps on its way through each format, as other programs read it.
 
 `python -m pytest tests/images/test_table_of_formats.py --write-tables` writes the table anew.
 """
@@ -18,7 +18,7 @@ from gaintuning_tf.images.formats import WRITABLE
 from helpers.places import ROOT
 from helpers.samples import draw
 
-DOCUMENT = ROOT / "docs" / "formats.md"
+DOCUMENT = ROOT / "docs" / "measured" / "formats.md"
 BEGIN, END = "<!-- formats: begin -->", "<!-- formats: end -->"
 COLUMNS = ("bits", "size of pixels", "names of channels", "colour profile", "alpha", "turned", "description")
 GREY, RGB, RGBA = draw((12, 9), "uint8"), draw((12, 9, 3), "uint8"), draw((12, 9, 4), "uint8")

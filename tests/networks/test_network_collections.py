@@ -1,4 +1,4 @@
-"""Networks of collections that people build upon, in an environment of its own: docs/networks-of-others.md."""
+"""Networks of collections that people build upon, in an environment of its own: docs/guides/networks-of-others.md."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from gaintuning_tf.gains.convolutions import DENSE, convolutions, sublayers
 from helpers.document_tables import DocumentTable, rows_of
 from helpers.places import ROOT
 
-DOCUMENT = ROOT / "docs" / "networks-of-others.md"
+DOCUMENT = ROOT / "docs" / "guides" / "networks-of-others.md"
 HEAD = ["network", "of", "convolutions, dense layers", "gains", "before tuning", "two steps", "folded"]
 SIDE = 64
 

@@ -26,7 +26,7 @@ from helpers.document_tables import DocumentTable, rows_of
 from helpers.others_networks import KINDS, REFUSED, SIDE, blurring, of
 from helpers.places import ROOT
 
-DOCUMENT = ROOT / "docs" / "networks-of-others.md"
+DOCUMENT = ROOT / "docs" / "guides" / "networks-of-others.md"
 HEAD = ["kind", "loads", "gains", "before tuning", "two steps", "folded"]
 NAMES = [kind.name for kind in [*KINDS, *REFUSED]]
 

@@ -1,4 +1,4 @@
-"""What docs/other-runtimes.md says: exported networks have the same output in other runtimes.
+"""What docs/guides/other-runtimes.md says: exported networks have the same output in other runtimes.
 
 GAINTUNING_ENVIRONMENTS=/somewhere pytest --slow tests/serving/test_other_runtimes.py
 """
@@ -17,7 +17,7 @@ from helpers.places import ROOT
 
 pytestmark = pytest.mark.slow
 SHAPE = (1, 96, 128, 1)
-DOCUMENT = ROOT / "docs" / "other-runtimes.md"
+DOCUMENT = ROOT / "docs" / "guides" / "other-runtimes.md"
 
 
 def recipe(after, language="python"):

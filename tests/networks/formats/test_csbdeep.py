@@ -266,7 +266,7 @@ def test_a_damaged_zip_is_one_line(models, tmp_path):
 
 @pytest.mark.slow
 def test_what_the_real_packages_write_now(tmp_path):
-    """Folders and zips of every kind, made by the packages in an environment of their own: see docs/csbdeep.md."""
+    """Folders and zips of every kind, made by the packages in an environment of their own: docs/guides/csbdeep.md."""
     python = os.environ.get("CSBDEEP_PYTHON")
     if not python:
         pytest.skip("needs a Python with csbdeep and n2v in CSBDEEP_PYTHON")

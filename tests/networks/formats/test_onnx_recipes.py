@@ -1,4 +1,4 @@
-"""What docs/onnx.md says: converters turn ONNX into SavedModels that are loaded, tuned and folded.
+"""What docs/guides/onnx.md says: converters turn ONNX into SavedModels that are loaded, tuned and folded.
 
 GAINTUNING_ENVIRONMENTS=/somewhere pytest --slow tests/networks/formats/test_onnx_recipes.py
 """
