@@ -100,7 +100,7 @@ def test_a_tutorial_becomes_text_code_output_and_pictures(tmp_path):
     assert page.startswith(
         "# Title\n\nText.\n\n```python\nimport matplotlib.pyplot as plt\n\nx = 2\n```\n\n```python\n"
     )
-    assert "\n\n```text\n3\n```\n\n![a line](small-1.png)\n\n" in page
+    assert "\n\n```{.text .output}\n3\n```\n\n![a line](small-1.png)\n\n" in page
     assert (tmp_path / "small-1.png").is_file()
 
 

@@ -66,9 +66,10 @@ plt.xlabel("gain")
 plt.ylabel("channels")
 
 # %% [markdown]
-# A network that knows photographs starts higher, and gains less. Where none is named, one
-# is chosen by the colours, the noise and the size of the image; here it would be the
-# larger and slower `drunet-grey`.
+# A network that knows photographs starts higher, and tuning has nothing to find. Here it
+# even ends 0.1 dB lower, for 16,384 pixels are few. Where no network is named, one is
+# chosen by the colours, the noise and the size of the image; here it would be the larger
+# and slower `drunet-grey`.
 
 # %%
 natural = gaintune(noisy, "unet-bf-natural", progress=False)
