@@ -194,7 +194,7 @@ def choice_of(options: argparse.Namespace) -> dict:
 
 
 def network_of(options: argparse.Namespace) -> Network:
-    """Load the network that was asked for, with the gains that were, and say what its numbers mean.
+    """Load the network that was asked for, once, with the gains that were, and say what its numbers mean.
 
     Raises:
         InputError: One of them cannot be used.
@@ -202,8 +202,11 @@ def network_of(options: argparse.Namespace) -> Network:
     from gaintuning_tf.gains.gain_files import load_gains
     from gaintuning_tf.networks.network import Network
 
-    if options.load_gains:
-        # A network of its own, for those that are kept are not to be changed.
-        gained = load_gains(pretrained.load_denoiser(options.model), options.load_gains)
-        return Network(gained, **meaning_of(options))
-    return Network(options.model, **meaning_of(options))
+    # Held on to for the images that come, and with each what is compiled of it.
+    if options.model not in options.loaded:
+        model = options.model
+        if options.load_gains:
+            # A network of its own, for those that are kept are not to be changed.
+            model = load_gains(pretrained.load_denoiser(model), options.load_gains)
+        options.loaded[options.model] = Network(model, **meaning_of(options))
+    return options.loaded[options.model]

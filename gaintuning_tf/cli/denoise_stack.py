@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Callable
 
 from gaintuning_tf.cli.common import at_least_one, choice_of, choose_network, log_of, network_of, pixels_of, recipe_of
-from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
+from gaintuning_tf.cli.summary import facts, summary_of, warn_if_coarse
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.stack_files import Stack, open_stack
+from gaintuning_tf.support.interruption import Interrupted
 
 # More frames that failed than this are not listed one by one: they would fill the screen.
 REPORTED = 20
 SHARED_FRAMES = 8
-# Options whose being there asks for this way even of a single image.
-_OPTIONS = ("one_noise", "share_gains", "warm_start", "dtype", "on_failure", "restart", "scheduler", "workers")
+# Options whose being there asks for this way even of a single image; the last two are those of several images, too.
+_OPTIONS = ("one_noise", "share_gains", "warm_start", "dtype", "scheduler", "workers", "on_failure", "restart")
 _INSTEAD = {"pass": "passed on as it is", "blank": "blank"}
 
 
@@ -44,9 +44,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--on-failure",
         choices=["pass", "blank", "stop"],
         help="a frame that cannot be denoised is passed on as it is, or blank, or stops the run; with the first two, "
-        "such frames are listed at the end and the exit status is 0 as long as any frame went well [pass]",
+        "such frames are listed at the end and the exit status is 0 as long as any frame went well; of several images, "
+        "stop ends at the first that cannot be denoised [pass]",
     )
-    add("--restart", action="store_true", help="do not go on where an interrupted run ended: start anew")
+    text = "do not go on where an interrupted run ended, nor skip outputs that are done: start anew"
+    add("--restart", action="store_true", help=text)
     where = group.add_mutually_exclusive_group()
     where.add_argument("--workers", type=at_least_one, metavar="N", help="that many processes here; needs [dask]")
     where.add_argument(
@@ -62,14 +64,15 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def wanted(options: argparse.Namespace) -> bool:
     """Tell whether any option is there that only stacks have."""
-    return any(getattr(options, name) for name in _OPTIONS)
+    return any(getattr(options, name) for name in (_OPTIONS[:-2] if options.several else _OPTIONS))
 
 
-def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..., None]) -> None:
-    """Check the options and denoise the stack; ends the program with status 130 for Ctrl-C.
+def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..., None]) -> dict:
+    """Check the options, denoise the stack, and return the summary.
 
     Raises:
         InputError: Something is wrong with the options.
+        Interrupted: Ctrl-C, with what is kept.
     """
     _check(options, stack)
     with _reference(options, stack) as reference:
@@ -79,13 +82,9 @@ def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..
         result = _interruptible(options, stack, reference)
     summary = _summary(options, result, time.perf_counter() - start) | choice_of(options)
     _write_pages(options, result, stack, summary)
-    _report_failures(result, options.on_failure or "pass")
+    _report_failures(options, result)
     warn_if_coarse(summary, result.layout.dtype)
-    if options.json:
-        print(json.dumps(summary))
-    elif not options.quiet:
-        failures = f"; {len(result.failed)} of {len(result.rows)} frames failed" if result.failed else ""
-        print(f"{sentence(summary)}, {len(result.rows)} frames{failures}", file=sys.stderr)
+    return summary
 
 
 def _check(options, stack):
@@ -128,8 +127,7 @@ def _interruptible(options, stack, reference):
         done = (
             f"{kept} of {stack.frame_count} frames are kept; the same command continues" if kept else "nothing written"
         )
-        print(f"interrupted: {done}", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise Interrupted(done) from None
 
 
 def _write_pages(options, result, stack, summary):
@@ -196,6 +194,7 @@ def _summary(options, result, seconds):
         interrupted=False,
         seconds=seconds,
     )
+    summary["frames"] = len(result.rows)
     summary["failed"] = [{"frame": number, "reason": reason} for number, reason in result.failed.items()]
     summary |= {"bad_pixels": result.column("bad_pixels"), "bad_pixels_text": result.bad_pixels()}
     summary |= {name: result.column(name) for name in ("noise_variance", "worse_than_input", "residual", "not_tuned")}
@@ -211,9 +210,10 @@ def _few(summary):
     return facts({name: value for name, value in summary.items() if not isinstance(value, list)})
 
 
-def _report_failures(result, on_failure):
-    failed = list(result.failed.items())
+def _report_failures(options, result):
+    failed, instead = list(result.failed.items()), _INSTEAD[options.on_failure or "pass"]
+    name = f"{options.input}: " if options.several else ""
     for number, reason in failed[:REPORTED]:
-        print(f"warning: frame {number} is {_INSTEAD[on_failure]}: {reason}", file=sys.stderr)
+        print(f"warning: {name}frame {number} is {instead}: {reason}", file=sys.stderr)
     if len(failed) > REPORTED:
-        print(f"warning: and {len(failed) - REPORTED} frames more; --json lists them", file=sys.stderr)
+        print(f"warning: {name}and {len(failed) - REPORTED} frames more; --json lists them", file=sys.stderr)

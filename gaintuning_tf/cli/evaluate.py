@@ -6,7 +6,6 @@ import argparse
 import itertools
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from gaintuning_tf.networks import pretrained
 from gaintuning_tf.networks.pretrained import network_digest
 from gaintuning_tf.reports import evaluation_report
 from gaintuning_tf.support import atomic_files
+from gaintuning_tf.support.interruption import Interrupted
 from gaintuning_tf.support.journal import Journal
 from gaintuning_tf.training.image_sources import TFDS, check_source
 
@@ -141,8 +141,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
         done = "nothing written"
         if journal and any(journal.rows):
             done = f"{sum(map(len, journal.rows))} rows kept in {journal.path}; the same command continues"
-        print(f"interrupted: {done}", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise Interrupted(done) from None
     if options.json:
         with atomic_files.replacing(options.json) as temporary:
             whole = results[0] if len(results) == 1 else {"results": results}

@@ -9,11 +9,15 @@ import warnings
 from gaintuning_tf import __version__
 from gaintuning_tf.cli import denoise, evaluate, export, networks, train
 from gaintuning_tf.errors import InputError, show_warning
+from gaintuning_tf.support.interruption import Interrupted
 from gaintuning_tf.support.tensorflow_start import start_tensorflow
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run the command line and return its exit status.
+
+    It is 0, 1 if some of several images could not be denoised, 2 for bad input, 130 for Ctrl-C.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -22,15 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
-            options.run(options)
+            return options.run(options) or 0
     except (InputError, OSError) as error:
         # OSError: a full disk, a folder that has gone.
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted: nothing written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted: {stop if isinstance(stop, Interrupted) else 'nothing written'}", file=sys.stderr)
         return 130
-    return 0
 
 
 class _Parser(argparse.ArgumentParser):

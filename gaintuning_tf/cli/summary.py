@@ -102,6 +102,9 @@ def sentence(summary: dict) -> str:
     if "psnr_tuned" in summary:
         values = [f"{name} {summary[f'psnr_{name}']:.2f}" for name in ("noisy", "pretrained", "tuned")]
         text += f"; PSNR in dB: {', '.join(values)}"
+    if "frames" in summary:
+        failed = len(summary["failed"])
+        text += f", {summary['frames']} frames" + (f"; {failed} of {summary['frames']} frames failed" if failed else "")
     return text
 
 

@@ -15,6 +15,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.reports.tensorboard import check_tensorboard
 from gaintuning_tf.support import atomic_files
+from gaintuning_tf.support.interruption import Interrupted
 from gaintuning_tf.training import batches, config as training_config, image_sources
 from gaintuning_tf.training.config import TrainingConfig
 
@@ -118,8 +119,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
     except KeyboardInterrupt:
         kept = (folder / training_config.CHECKPOINT).exists()
         done = f"the checkpoint in {folder} is kept; --resume continues" if kept else "no checkpoint had been written"
-        print(f"interrupted: {done}", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise Interrupted(done) from None
     with atomic_files.replacing(output) as temporary:
         model.save(temporary)
     seconds = time.perf_counter() - began

@@ -6,6 +6,10 @@ import signal
 import threading
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a text that says what was written or kept, in one line."""
+
+
 class CtrlC:
     """Within the block, Ctrl-C is remembered in `pressed`; pressed once more, it is a KeyboardInterrupt.
 
