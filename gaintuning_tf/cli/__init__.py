@@ -11,9 +11,11 @@ May import: every room.
 - `export`: `export`.
 - `many_inputs`: which images several inputs name.
 - `networks`: `models` and `import-torch`.
-- `program`: `main`: the parser, and how errors end.
+- `parser`: errors of arguments in one line, with what was meant.
+- `program`: `main`: the commands, and how errors end.
 - `summary`: what `denoise` says it has done.
 - `train`: `train`.
+- `waiting`: what is shown at a terminal meanwhile.
 """
 
 import lazy_loader as _lazy

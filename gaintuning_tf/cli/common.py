@@ -12,6 +12,7 @@ from gaintuning_tf.images.files import load_image
 from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.support.normalization import PREDICTS, as_normalization
+from gaintuning_tf.support.phases import phase
 
 if TYPE_CHECKING:
     from gaintuning_tf.images.stack_files import Stack
@@ -180,6 +181,7 @@ def choose_network(options: argparse.Namespace, stack: Stack) -> None:
     from gaintuning_tf.denoising.network_choice import network_for_stack
     from gaintuning_tf.denoising.recipe import Recipe
 
+    phase("looking at the noise")
     recipe = {name: value for name, value in recipe_of(options).items() if name in ("sigma", "noise", "loss")}
     rules = PixelRules(options.nodata, options.nan, options.hot)
     if options.mask:
@@ -205,6 +207,7 @@ def network_of(options: argparse.Namespace) -> Network:
     # Held on to for the images that come, and with each what is compiled of it.
     if options.model not in options.loaded:
         model = options.model
+        phase(f"loading {model}")
         if options.load_gains:
             # A network of its own, for those that are kept are not to be changed.
             model = load_gains(pretrained.load_denoiser(model), options.load_gains)

@@ -14,6 +14,7 @@ from gaintuning_tf.cli import common, denoise_many, denoise_stack
 from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
 from gaintuning_tf.cli.many_inputs import are_several
 from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
+from gaintuning_tf.cli.waiting import at_terminal
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import array_layout, files, formats, kept
 from gaintuning_tf.images.bad_pixels import PixelRules
@@ -24,6 +25,7 @@ from gaintuning_tf.networks import pretrained
 from gaintuning_tf.noise.models import KINDS
 from gaintuning_tf.reports.tensorboard import check_tensorboard
 from gaintuning_tf.support import atomic_files
+from gaintuning_tf.support.phases import phase
 
 _EPILOG = (
     "Ctrl-C while tuning one image ends it early and writes the result of the best gains so far. A stack goes frame by "
@@ -118,7 +120,7 @@ def _add_outputs(add):
         help="print what was done as JSON on stdout; risk_pretrained and risk_tuned in it are earlier names of "
         "risk_before and risk_after",
     )
-    add("--quiet", action="store_true", help="no progress bar, no summary")
+    add("--quiet", action="store_true", help="no progress, no summary")
 
 
 def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> int:
@@ -137,7 +139,9 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> i
     _check_options(options)
     if Path(options.output).exists() and not (options.quiet or options.json):
         print(f"{options.output} is there: replaced when this is done", file=sys.stderr)
-    _tell(options, denoise(options))
+    summary = denoise(options)
+    phase("")
+    _tell(options, summary)
     return 0
 
 
@@ -190,8 +194,15 @@ def _check_outputs(options):
         if outputs.count(path) > 1 or os.path.realpath(path) == os.path.realpath(options.input):
             raise InputError(f"expected outputs that differ from the input and from each other, received {path} twice")
     formats.check_suffix(options.output)
+    _check_kind("--report", options.report, (".html", ".htm"))
+    _check_kind("--save-gains", options.save_gains, (".h5", ".hdf5"))
     for folder in filter(None, (options.figures, options.tensorboard)):
         atomic_files.check_folder(folder)
+
+
+def _check_kind(option, path, suffixes):
+    if path and Path(path).suffix.lower() not in suffixes:
+        raise InputError(f"expected a file name with the suffix {suffixes[0]} for {option}, received {path}")
 
 
 def _check_options(options):
@@ -238,7 +249,7 @@ def _denoise(options, image, reference, pixels, axes, metadata):
         model,
         axes=axes,
         data_range=options.data_range,
-        progress=not options.quiet,
+        progress=at_terminal() and not options.quiet,
         **pixels,
         **recipe_of(options),
     )
@@ -254,6 +265,7 @@ def _denoise(options, image, reference, pixels, axes, metadata):
     summary["residual_text"] = result.residuals[0].words
     scores = _scores(result, image, reference)
     if options.report:
+        phase("writing the report")
         from gaintuning_tf.reports.image_report import write_report
 
         rows = [{"": name, **_formatted(row)} for name, row in scores.items()]
@@ -267,6 +279,7 @@ def _denoise(options, image, reference, pixels, axes, metadata):
         log.close()
     if options.save_gains:
         save_gains(result.model, options.save_gains)
+    phase("writing")
     files.save_image(options.output, result.denoised, result.layout, metadata)
     warn_if_coarse(summary, result.layout.dtype)
     summary.update({f"{key}_{name}": value for name, row in scores.items() for key, value in row.items()})

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from gaintuning_tf.cli.done_outputs import DoneOutputs
 from gaintuning_tf.cli.many_inputs import Pair, pairs_of
 from gaintuning_tf.cli.summary import sentence
+from gaintuning_tf.cli.waiting import at_terminal
 from gaintuning_tf.errors import InputError, show_warning
 from gaintuning_tf.support.interruption import Interrupted
+from gaintuning_tf.support.phases import phase
 
 # What belongs to one image alone.
 _OF_ONE = ("reference", "report", "figures", "tensorboard", "save_gains", "workers", "scheduler")
@@ -83,6 +85,7 @@ class _Batch:
         try:
             for pair, summary in known.items():
                 row = self._denoised(pair) if summary is None else {**summary, "status": "skipped"}
+                phase("")
                 self.rows.append(row)
         except KeyboardInterrupt as stop:
             raise Interrupted(self._kept(stop)) from None
@@ -108,12 +111,23 @@ class _Batch:
             reason = " ".join(str(error).split())
             if self.options.on_failure == "stop":
                 raise InputError(f"{_named(pair.input, reason)}; {self._kept()}") from error
+            phase("")
             print(f"failed: {_named(pair.input, reason)}", file=sys.stderr)
             return {**names, "status": "failed", "reason": reason}
         self.seconds.append(time.perf_counter() - start)
         self.done.keep(pair, summary)
-        _say(self.options, f"[{len(self.rows) + 1}/{len(self.pairs)}] {sentence(summary)}")
+        phase("")
+        _say(self.options, f"[{len(self.rows) + 1}/{len(self.pairs)}] {sentence(summary)}{self._left()}")
         return {**summary, "status": "done"}
+
+    def _left(self):
+        """Say at a terminal how long the others will take, as far as one can know: as long as those so far."""
+        left = len(self.pairs) - len(self.rows) - 1
+        # All is compiled for the first.
+        known = self.seconds[1:]
+        if not (left and known and at_terminal()):
+            return ""
+        return f"; about {_time(left * sum(known) / len(known))} for the other {left}"
 
     def _kept(self, stop=None):
         kept = len(self.seconds) + self.skipped
@@ -138,6 +152,10 @@ class _Batch:
             first, *others = self.seconds
             text += f", the first {first:.1f} s, then {sum(others) / len(others):.1f} s each"
         return text
+
+
+def _time(seconds):
+    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
 
 
 def _naming(path):

@@ -10,9 +10,12 @@ from collections.abc import Callable
 
 from gaintuning_tf.cli.common import at_least_one, choice_of, choose_network, log_of, network_of, pixels_of, recipe_of
 from gaintuning_tf.cli.summary import facts, summary_of, warn_if_coarse
+from gaintuning_tf.cli.waiting import at_terminal
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.images import formats
 from gaintuning_tf.images.stack_files import Stack, open_stack
 from gaintuning_tf.support.interruption import Interrupted
+from gaintuning_tf.support.phases import phase
 
 # More frames that failed than this are not listed one by one: they would fill the screen.
 REPORTED = 20
@@ -97,6 +100,9 @@ def _check(options, stack):
         raise InputError(f"expected --dtype such as uint16 or float32, received {options.dtype!r}") from error
     if dtype.kind not in "iuf":
         raise InputError(f"expected --dtype of integers or floats, received {options.dtype}")
+    several = any(size > 1 for letter, size in zip(stack.axes, stack.shape, strict=True) if letter not in "YXC")
+    if several and not formats.holds_volumes(options.output):
+        raise InputError(f"expected an output that holds a stack, such as .tif or .npy, received {options.output}")
     if options.workers or options.scheduler:
         if options.warm_start:
             raise InputError("expected --warm-start without workers: each frame waits for the one before")
@@ -135,6 +141,7 @@ def _write_pages(options, result, stack, summary):
         return
     from gaintuning_tf.reports.stack_report import write_stack_figures, write_stack_report
 
+    phase("writing the report")
     if options.report:
         like = {"model_channels": result.layout.channels, "dimensions": result.layout.dimensions}
         noisy = open_stack(stack, **like)
@@ -172,7 +179,7 @@ def _run(options, stack, reference):
             restart=options.restart,
             client=client,
             listeners=[log.frame] if log else [],
-            progress=not options.quiet,
+            progress=at_terminal() and not options.quiet,
             **pixels_of(options),
             **recipe_of(options),
         )

@@ -169,7 +169,7 @@ def _progress(keras, config):
     class Progress(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             done = int(self.model.optimizer.iterations)
-            self.bar = tqdm(total=config.steps, initial=done, unit="step", desc="training")
+            self.bar = tqdm(total=config.steps, initial=done, unit="step", desc="training", disable=None)
 
         def on_train_batch_end(self, batch, logs=None):
             done = int(self.model.optimizer.iterations)
