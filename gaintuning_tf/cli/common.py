@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # The noise level that is estimated.
 AUTO = "auto"
+# Before a noise level on the scale of 8 bits, whatever the image's own.
+EIGHT_BITS = "8bit:"
 
 
 def positive(text: str) -> float:
@@ -49,8 +51,47 @@ def at_least_one(text: str) -> int:
 
 
 def sigma_level(text: str) -> float | str:
-    """Read the noise level of an argument: a positive number, or `AUTO`."""
+    """Read the noise level of an argument: a positive number, `AUTO`, or a text such as `8bit:25`.
+
+    Example:
+
+    >>> sigma_level("25"), sigma_level("8bit:25")
+    (25.0, '8bit:25')
+    """
+    if text.startswith(EIGHT_BITS):
+        positive(text.removeprefix(EIGHT_BITS))
+        return text
     return AUTO if text == AUTO else positive(text)
+
+
+def sigma_of_255(text: str) -> float | str:
+    """Read the noise level of an argument on the scale of 0 to 255, by either of its names.
+
+    Example:
+
+    >>> sigma_of_255("25"), sigma_of_255("8bit:25")
+    (25.0, 25.0)
+    """
+    return sigma_level(text.removeprefix(EIGHT_BITS))
+
+
+def settle_sigma(options: argparse.Namespace, stack: Stack) -> None:
+    """Turn a noise level on the scale of 0 to 255 into the units of an image.
+
+    Args:
+        options: Of the command line; `sigma` is replaced.
+        stack: What is going to be denoised, open: what the network sees as 1 is its 255.
+    """
+    if not str(options.sigma).startswith(EIGHT_BITS):
+        return
+    from gaintuning_tf.denoising.frame_job import frame_job
+    from gaintuning_tf.denoising.recipe import Recipe
+
+    level = positive(options.sigma.removeprefix(EIGHT_BITS))
+    rules = PixelRules(options.nodata, options.nan, options.hot)
+    seen = stack.seen_by(None, 1, load_image(options.mask)) if options.mask else stack
+    job = frame_job(seen, Recipe(sigma=1.0, noise=options.noise), 1, data_range=options.data_range, rules=rules)
+    options.sigma = level / 255 * job.layout.data_range
 
 
 def add_method(command: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from gaintuning_tf.cli import common, denoise_many, denoise_stack
 from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
 from gaintuning_tf.cli.many_inputs import are_several
-from gaintuning_tf.cli.summary import facts, sentence, summary_of, warn_if_coarse
+from gaintuning_tf.cli.summary import facts, sentence, summary_of, verdict, warn_if_coarse
 from gaintuning_tf.cli.waiting import at_terminal
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import array_layout, files, formats, kept
@@ -69,8 +69,9 @@ def _add_settings(add):
         "--sigma",
         default=AUTO,
         type=sigma_level,
-        metavar="auto|X",
-        help="standard deviation of the noise in the image's own units, such as 25 for 8 bits [estimated]",
+        metavar="auto|X|8bit:X",
+        help="standard deviation of the noise in the image's own units: 25 of 8 bits, 0.1 of floats from 0 to 1; or "
+        "on 0 to 255 whatever the image's units, as `evaluate` has it: 8bit:25 [estimated]",
     )
     add(
         "--noise",
@@ -157,6 +158,7 @@ def _denoise_one(options, start_tensorflow):
             return denoise_stack.run(options, stack, start_tensorflow)
         image, reference, pixels = _read(options, stack, channels, dimensions)
         start_tensorflow(options.threads)
+        common.settle_sigma(options, stack)
         common.choose_network(options, stack)
     return _denoise(options, image, reference, pixels, stack.axes, stack.metadata)
 
@@ -261,6 +263,8 @@ def _denoise(options, image, reference, pixels, axes, metadata):
     summary |= {"bad_pixels_text": words, "worse_than_input": result.worse_than_input.tolist()}
     summary |= {"not_tuned": [why or None for why in result.not_tuned], "not_tuned_text": max(result.not_tuned)}
     summary["output_far"] = result.output_far.tolist()
+    summary |= {name: result.history[name].tolist() for name in ("rounds", "further_seconds")}
+    summary["verdict"] = verdict(summary)
     summary["residual"] = [residual.to_json() for residual in result.residuals]
     summary["residual_text"] = result.residuals[0].words
     scores = _scores(result, image, reference)

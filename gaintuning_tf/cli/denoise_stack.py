@@ -8,8 +8,17 @@ import sys
 import time
 from collections.abc import Callable
 
-from gaintuning_tf.cli.common import at_least_one, choice_of, choose_network, log_of, network_of, pixels_of, recipe_of
-from gaintuning_tf.cli.summary import facts, summary_of, warn_if_coarse
+from gaintuning_tf.cli.common import (
+    at_least_one,
+    choice_of,
+    choose_network,
+    log_of,
+    network_of,
+    pixels_of,
+    recipe_of,
+    settle_sigma,
+)
+from gaintuning_tf.cli.summary import facts, summary_of, verdict, warn_if_coarse
 from gaintuning_tf.cli.waiting import at_terminal
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import formats
@@ -80,6 +89,7 @@ def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..
     _check(options, stack)
     with _reference(options, stack) as reference:
         start_tensorflow(options.threads)
+        settle_sigma(options, stack)
         choose_network(options, stack)
         start = time.perf_counter()
         result = _interruptible(options, stack, reference)
@@ -206,6 +216,8 @@ def _summary(options, result, seconds):
     summary |= {"bad_pixels": result.column("bad_pixels"), "bad_pixels_text": result.bad_pixels()}
     summary |= {name: result.column(name) for name in ("noise_variance", "worse_than_input", "residual", "not_tuned")}
     summary["not_tuned_text"] = result.not_tuned()
+    summary |= {name: result.column(name) for name in ("rounds", "further_seconds")}
+    summary["verdict"] = verdict(summary)
     if result.tuned_on is not None:
         summary["tuned_on"] = result.tuned_on
     psnr = stack_psnr(result.rows, result.layout.data_range)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gaintuning_tf import __version__
-from gaintuning_tf.cli.common import AUTO, add_meaning, add_method, count, loss_of, meaning_of, recipe_of, sigma_level
+from gaintuning_tf.cli.common import AUTO, add_meaning, add_method, count, loss_of, meaning_of, recipe_of, sigma_of_255
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.evaluation import baselines
 from gaintuning_tf.evaluation.samples import CHANNELS
@@ -79,10 +79,11 @@ def _add_settings(add):
         "--sigma",
         required=True,
         action="append",
-        type=sigma_level,
-        metavar="S|auto",
-        help="noise level on the 0-255 scale; auto, with --clean: the noise, white or correlated, as `denoise` finds "
-        "it in each image; may be repeated",
+        type=sigma_of_255,
+        metavar="S|8bit:S|auto",
+        help="noise level on the scale of 0 to 255, whatever the images' units, which `denoise --sigma` goes by: 25, or "
+        "8bit:25, which means the same there; auto, with --clean: the noise, white or correlated, as `denoise` finds it "
+        "in each image; may be repeated",
     )
     add(
         "--model",

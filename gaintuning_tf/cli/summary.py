@@ -8,11 +8,17 @@ import sys
 import numpy as np
 
 from gaintuning_tf.cli.common import AUTO, loss_of
+from gaintuning_tf.losses.names import loss_named
 
 # Earlier names of `risk_before` and `risk_after`, which programs that read the JSON may know.
 FORMER = ("risk_pretrained", "risk_tuned")
+# Less is not worth a word: it is within the estimate's own noise.
+_LEAST = 0.005
 # What is for programs alone: a page has the same in words.
-_NUMBERS = (*FORMER, "correlation", "noise_evidence", "residual", "not_tuned")
+_NUMBERS = (
+    *(*FORMER, "correlation", "noise_evidence", "residual", "not_tuned", "estimates_error"),
+    *("rounds", "further_seconds"),
+)
 
 
 def summary_of(
@@ -56,7 +62,50 @@ def summary_of(
         **dict(zip(FORMER, (risk_before, risk_after), strict=True)),
         "interrupted": interrupted,
         "seconds": round(seconds, 2),
+        "estimates_error": estimates_error(loss_of(options)),
     }
+
+
+def estimates_error(loss: str) -> bool:
+    """Tell whether the risk of a loss of that name is an estimate of the squared error, and so its root one of the RMS.
+
+    Example:
+
+    >>> estimates_error("sure"), estimates_error("noise-resampling")
+    (True, False)
+    """
+    from gaintuning_tf.losses.base import as_risk_estimate
+
+    return as_risk_estimate(loss_named(loss)).criterion.noise_factor is not None
+
+
+def verdict(summary: dict) -> str:
+    """Say in words what tuning was good for, of several frames by the means.
+
+    Args:
+        summary: With `estimates_error`, `steps` and the risks, of frames with `worse_than_input` and `not_tuned_text`.
+
+    Example:
+
+    >>> verdict({"estimates_error": True, "risk_before": 25.0, "risk_after": 16.0})
+    'improved by an estimated 20 %'
+    >>> verdict({"estimates_error": True, "risk_before": 25.0, "risk_after": 25.0})
+    'unchanged'
+    """
+    before, after = (_mean(summary[key]) for key in ("risk_before", "risk_after"))
+    worse = np.count_nonzero(np.atleast_1d(np.array(summary.get("worse_than_input", False), object)))
+    if worse:
+        what = f"{worse} of {summary['frames']} frames" if "frames" in summary else "the result"
+        return f"worse than the input: {what}, by the estimate"
+    if summary.get("not_tuned_text") or summary.get("steps") == 0:
+        return "not tuned"
+    if not summary["estimates_error"]:
+        # What its share is of the error, nobody knows.
+        return "a lower risk" if after < before else "unchanged"
+    if min(before, after) <= 0:
+        return "not known: the estimated error is below zero"
+    share = 1 - (after / before) ** 0.5
+    return f"improved by an estimated {share:.0%}".replace("%", " %") if share >= _LEAST else "unchanged"
 
 
 def facts(summary: dict) -> dict:
@@ -74,23 +123,24 @@ def sentence(summary: dict) -> str:
     Example:
 
     >>> sentence({"output": "a.tif", "sigma": [24.0, None, 26.0], "sigma_estimated": True, "steps": 10,
-    ...           "risk_before": [5.0, None, 3.0], "risk_after": [1.0, None, 1.0], "seconds": 7.25})
-    'a.tif: sigma 25 (estimated), 10 steps, estimated RMS error 2 -> 1, 7.2 s'
+    ...           "risk_before": [5.0, None, 3.0], "risk_after": [1.0, None, 1.0], "seconds": 7.25,
+    ...           "estimates_error": True, "verdict": "improved by an estimated 50 %"})
+    'a.tif: sigma 25 (estimated), 10 steps, estimated RMS error 2 -> 1, 7.2 s: improved by an estimated 50 %'
     """
     source = "estimated" if summary["sigma_estimated"] else "given"
     before, after = (_mean(summary[key]) for key in ("risk_before", "risk_after"))
-    # A risk below zero is no error to take the root of: the noise is less than was said.
-    root = min(before, after) > 0
+    # A risk below zero is no error to take the root of: the noise is less than was said. Nor is that of other losses.
+    root = summary["estimates_error"] and min(before, after) > 0
     before, after = (before**0.5, after**0.5) if root else (before, after)
-    risk = f"{'RMS error' if root else 'risk'} {before:.4g} -> {after:.4g}"
+    risk = f"{'estimated RMS error' if root else 'risk'} {before:.4g} -> {after:.4g}"
     names = [name for name in ("sigma", "gain", "offset") if name in summary]
     level = ", ".join(f"{name} {_mean(summary[name]):.4g}" for name in names)
     words = [one["words"] for one in summary.get("noise_evidence", ())]
     # Of several frames, the first stands for all in one line; JSON has each.
     source = f"{source}: {words[0]}" if words else source
     text = (
-        f"{summary['output']}: {level} ({source}), {summary['steps']} steps, "
-        f"estimated {risk}, {summary['seconds']:.1f} s"
+        f"{summary['output']}: {level} ({source}), {summary['steps']} steps{_further(summary)}, "
+        f"{risk}, {summary['seconds']:.1f} s: {summary['verdict']}"
     )
     taken = [one["words"] for one in summary.get("residual", ()) if one]
     text += f"; residual: {taken[0]}" if taken else ""
@@ -106,6 +156,15 @@ def sentence(summary: dict) -> str:
         failed = len(summary["failed"])
         text += f", {summary['frames']} frames" + (f"; {failed} of {summary['frames']} frames failed" if failed else "")
     return text
+
+
+def _further(summary):
+    """Name further rounds and what they cost; of several frames the most, and of all together."""
+    most = max(value for value in np.atleast_1d(summary.get("rounds", 1)) if value is not None)
+    if most < 2:
+        return ""
+    seconds = sum(value for value in np.atleast_1d(summary["further_seconds"]) if value is not None)
+    return f" in {most} rounds (after the first {seconds:.1f} s)"
 
 
 # Rounding to whole numbers is an error that is uniform over [-1/2, 1/2]: this is its mean square.

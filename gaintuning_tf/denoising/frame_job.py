@@ -51,11 +51,12 @@ class FrameResult:
         gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
         row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`, `warnings`, in words; if it did
             not fail, `noise` (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and
-            `risk_after`, in units of the image; `worse_than_input`, whether the latter is larger than
-            `noise_variance`; `output_far`, what is said of a network whose output is another image, see
-            `residuals.output_words`; `residual`, what was taken out, see `Residual.to_json`; `not_tuned`, why
-            nothing was tuned, or None; and `bad_pixels`, how many do not count, by kind, and `constant_at`, the
-            values of constant areas; for a network that takes the level of the noise `line`, see `TunedFrame`.
+            `risk_after`, in units of the image; `rounds` and `further_seconds`, see `TuningHistory`;
+            `worse_than_input`, whether the latter risk is larger than `noise_variance`; `output_far`, what is said
+            of a network whose output is another image, see `residuals.output_words`; `residual`, what was taken out,
+            see `Residual.to_json`; `not_tuned`, why nothing was tuned, or None; and `bad_pixels`, how many do not
+            count, by kind, and `constant_at`, the values of constant areas; for a network that takes the level of the
+            noise `line`, see `TunedFrame`.
         pretrained: The network's output before tuning, as `image`; where asked for.
         mask: True where a pixel does not count, of the image's shape; None if all do.
     """
@@ -173,6 +174,8 @@ class FrameJob:
             "risk": [float(risk) * scale**2 for risk in tuned.history.risk],
             "risk_before": float(before) * scale**2,
             "risk_after": float(tuned.history.risk_after) * scale**2,
+            "rounds": tuned.history.rounds,
+            "further_seconds": round(tuned.history.further_seconds, 3),
             "bad_pixels": prepared.bad.counts(),
             "constant_at": prepared.bad.constant_at(image),
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Iterable
 
 import keras
@@ -48,6 +49,8 @@ class TuningRun:
         start: The values at the start.
         risks: At each step, by group; NaN for groups that have no further round.
         interrupted: Whether Ctrl-C ended it.
+        count: How many rounds there were.
+        further_seconds: What those after the first took, wall time.
     """
 
     def __init__(self, compiled: CompiledSteps, inputs: RoundInputs, steps: int, seed: int, *, whiten: bool = False):
@@ -61,6 +64,7 @@ class TuningRun:
         self.start = self._best.values
         self.risks: list[np.ndarray] = []
         self.interrupted = False
+        self.count, self.further_seconds = 1, 0.0
 
     def rounds(
         self, most: int, callbacks: Iterable[keras.callbacks.Callback] = (), *, progress: bool = False
@@ -87,7 +91,9 @@ class TuningRun:
             listeners.on_train_begin()
             before, at_contrast, after = self._first_round(listeners, bar)
             if most > 1 and not self._stopped:
+                began = time.perf_counter()
                 after = self._further_rounds(most - 1, at_contrast, after, listeners, bar)
+                self.further_seconds = time.perf_counter() - began if self.count > 1 else 0.0
             listeners.on_train_end({"loss": self._mean_risk} if self.risks else {})
         return before.numpy(), after.numpy()
 
@@ -121,6 +127,7 @@ class TuningRun:
         for _ in range(most):
             if self._stopped or not tf.reduce_any(more):
                 break
+            self.count += 1
             bar.total += self._steps
             start, base, known = self._compiled.values(), after, optimism
             self._run_steps(listeners, bar, prepare=self._widen, groups=more.numpy())

@@ -142,3 +142,12 @@ def test_patterns_keep_what_is_below_their_fixed_part_and_outputs_are_no_inputs(
     assert many_inputs.pairs_of(["data/**/*.tif"], "data/out") == pairs
     assert len(many_inputs.pairs_of(["data", "data/a.png"], "data/out")) == 5
     assert str(many_inputs.pairs_of(["data/a.png"], "data/out/", ".tif")[0].output) == "data/out/a.tif"
+
+
+def test_a_level_on_the_scale_of_8_bits_is_turned_into_each_images_units(data, capsys):
+    np.save("floats.npy", imread("data/a.png").astype("float32") / 255)
+    options = ("-o", "out", "--no-tune", "--json", "--model", str(data / "m.keras"), "--sigma", "8bit:25")
+    assert main(["denoise", "data/a.png", "floats.npy", *options]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["sigma"] for row in rows] == pytest.approx([25, 25 / 255])
+    assert {row["verdict"] for row in rows} == {"not tuned"}
