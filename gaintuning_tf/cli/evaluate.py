@@ -81,8 +81,8 @@ def _add_settings(add):
         action="append",
         type=sigma_of_255,
         metavar="S|8bit:S|auto",
-        help="noise level on the scale of 0 to 255, whatever the images' units, which `denoise --sigma` goes by: 25, or "
-        "8bit:25, which means the same there; auto, with --clean: the noise, white or correlated, as `denoise` finds it "
+        help="noise level on 0 to 255, whatever the images' units, by which `denoise --sigma` goes: 25, or 8bit:25, "
+        "which means the same there; auto, with --clean: the noise, white or correlated, as `denoise` finds it "
         "in each image; may be repeated",
     )
     add(
