@@ -21,8 +21,15 @@ import lazy_loader as _lazy
 
 __version__ = "0.1.0"
 
-__getattr__, _, __all__ = _lazy.attach_stub(__name__, __file__)
+_imported, _, __all__ = _lazy.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
+
+
+def __getattr__(name):
+    from gaintuning_tf.support.tensorflow_start import quietly
+
+    with quietly():
+        return _imported(name)
 
 
 def __dir__():

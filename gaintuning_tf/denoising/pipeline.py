@@ -80,6 +80,12 @@ class GainTuningResult:
     choice: NetworkChoice | None = None
     output_far: np.ndarray = dataclasses.field(default_factory=lambda: np.array(False))
 
+    def __repr__(self) -> str:
+        before, after = (np.mean(self.history[name]) for name in ("risk_before", "risk_after"))
+        steps = np.atleast_2d(self.history["risk"]).shape[-1]
+        image = f"{self.denoised.shape} {self.denoised.dtype}"
+        return f"<GainTuningResult: {image}, {steps} steps, risk {before:.4g} -> {after:.4g}, by {self.model.name!r}>"
+
     def plot(self) -> Figure:
         """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
 

@@ -58,6 +58,10 @@ class StackResult:
     _record: StackRecord
     _hot: str = "replace"
 
+    def __repr__(self) -> str:
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"<StackResult: {self.output}, {len(self.rows)} frames{failed}>"
+
     @property
     def rows(self) -> list[dict]:
         """For each frame its figures, see `frame_job.FrameResult`."""
@@ -125,7 +129,13 @@ class StackResult:
         return [row.get(name) for row in self.rows]
 
     def gains(self, number: int) -> list[np.ndarray]:
-        """Read the gains of a frame by layer, in the order of the network, and behind them the contrast, (1,)."""
+        """Read the gains of a frame by layer, in the order of the network, and behind them the contrast, (1,).
+
+        Raises:
+            IndexError: There is no frame of that number.
+        """
+        if number not in self._record.rows:
+            raise IndexError(f"expected the number of a frame from 0 to {len(self.rows) - 1}, received {number}")
         return self._tuner.split(self._record.gains(number))
 
     def model(self, number: int) -> keras.Model:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 
 from gaintuning_tf.errors import GainTuningWarning
 
@@ -37,6 +40,35 @@ def start_tensorflow(threads: int | None = None) -> None:
             raise
         finally:
             os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+# What TensorFlow's C++ says of itself while it is imported, by whatever level.
+_CHATTER = re.compile(
+    rb"^(WARNING: All log messages before absl|[IW]0000 |\d{4}-\d\d-\d\d \S+ [IW] |To enable the following instr)"
+)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within the block TensorFlow may be imported, and its chatter is left out, unless the user asked for it.
+
+    What else is written to stderr meanwhile is written at the end. Devices are not started, so that who wants to set
+    their memory still can.
+    """
+    asked = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1")
+    if asked or "tensorflow" in sys.modules:
+        yield
+        return
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            said.seek(0)
+            os.write(stderr, b"".join(line for line in said if not _CHATTER.match(line)))
             os.close(stderr)
 
 

@@ -307,6 +307,24 @@ def test_models_lists_the_networks(capsys):
     assert json.loads(capsys.readouterr().out)[0]["gains"] > 0
 
 
+def test_models_shows_a_card(capsys):
+    assert main(["models", "unet-bf-natural"]) == 0
+    assert "unet-bf-natural" in capsys.readouterr().out.splitlines()[0]
+    assert main(["models", "drunet-grey", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["channels"] == 1
+    assert main(["models", "drunet-gray"]) == 2
+    assert "did you mean drunet-grey?" in capsys.readouterr().err
+
+
+def test_a_training_by_the_settings_of_a_network_that_comes_with_us(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gaintuning_tf.cli.program.start_tensorflow", lambda *_: sys.exit("as far as that"))
+    with pytest.raises(SystemExit, match="as far as that"):
+        main(["train", "synthetic:nanoparticles:1", "-o", "a.keras", "--config", "unet-bf-natural"])
+    assert main(["train", "synthetic:nanoparticles:1", "-o", "a.keras", "--config", "unet"]) == 2
+    assert "unet-bf-natural, " in capsys.readouterr().err
+
+
 def test_help_is_fast_and_does_not_import_tensorflow(tmp_path):
     times = []
     for _ in range(3):
