@@ -13,7 +13,7 @@ import warnings
 from gaintuning_tf import __version__
 from gaintuning_tf.cli import denoise, evaluate, export, networks, train
 from gaintuning_tf.cli.parser import Parser
-from gaintuning_tf.cli.waiting import phases_shown
+from gaintuning_tf.cli.waiting import at_terminal, phases_shown
 from gaintuning_tf.errors import InputError, show_warning
 from gaintuning_tf.support import atomic_files, interruption, tensorflow_start
 from gaintuning_tf.support.interruption import Interrupted
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
-    with interruption.second_ends(atomic_files.remove_unfinished):
+    with interruption.second_ends(atomic_files.remove_unfinished, says_so=at_terminal()):
         return _run(options)
 
 

@@ -96,7 +96,7 @@ def ends_at_once() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def second_ends(clean: Callable[[], None]) -> Iterator[None]:
+def second_ends(clean: Callable[[], None], *, says_so: bool = True) -> Iterator[None]:
     """Within the block, a second Ctrl-C ends the process, though all its time goes by in compiled code.
 
     Python answers a signal between two of its own instructions: a compiled loop that has no end, or a long one, is deaf
@@ -105,6 +105,7 @@ def second_ends(clean: Callable[[], None]) -> Iterator[None]:
 
     Args:
         clean: Deletes what is unfinished, before the process ends.
+        says_so: Whether anybody is there to be told that the first was heard.
     """
     if not is_pythons() or not hasattr(os, "set_blocking"):
         yield
@@ -113,7 +114,7 @@ def second_ends(clean: Callable[[], None]) -> Iterator[None]:
     os.set_blocking(tell, False)
     before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     over = threading.Event()
-    threading.Thread(target=_listen, args=(heard, over, clean), daemon=True).start()
+    threading.Thread(target=_listen, args=(heard, over, clean, says_so), daemon=True).start()
     try:
         yield
     finally:
@@ -122,13 +123,13 @@ def second_ends(clean: Callable[[], None]) -> Iterator[None]:
         os.close(tell)
 
 
-def _listen(heard, over, clean):
+def _listen(heard, over, clean, says_so):
     """Wait for Ctrl-C twice; the end of the block closes the pipe."""
     pressed = 0
     with open(heard, "rb", buffering=0) as pipe:
         while number := pipe.read(1):
             pressed += number[0] == signal.SIGINT
-            if pressed == 1 and not over.wait(HEARD) and not _is_more(heard):
+            if pressed == 1 and says_so and not over.wait(HEARD) and not _is_more(heard):
                 os.write(2, _below_bar() + b"Ctrl-C was heard, what is begun is finished; again, it ends at once\n")
             elif pressed == 2 and not over.wait(CLEANED):
                 clean()
