@@ -1,8 +1,9 @@
-"""Names the packages: those found, and the networks, which `find_packages` does not see.
+"""Names the packages: those found, and the networks and how they were trained, which `find_packages` does not see.
 
 All else is in setup.cfg.
 """
 
 from setuptools import find_packages, setup
 
-setup(packages=[*find_packages(include=["gaintuning_tf", "gaintuning_tf.*"]), "gaintuning_tf.saved_models"])
+FOUND = find_packages(include=["gaintuning_tf", "gaintuning_tf.*"])
+setup(packages=[*FOUND, "gaintuning_tf.saved_models", "gaintuning_tf.recipes"])

@@ -31,8 +31,15 @@ __version__ = "0.1.0"
 if "tensorflow" not in _sys.modules:
     _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-__getattr__, _, __all__ = _lazy.attach_stub(__name__, __file__)
+_imported, _, __all__ = _lazy.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
+
+
+def __getattr__(name):
+    from gaintuning_tf.support.tensorflow_start import quietly
+
+    with quietly():
+        return _imported(name)
 
 
 def __dir__():

@@ -32,6 +32,7 @@ def test_the_wheel_has_the_networks_and_works_outside_the_clone(tmp_path):
     source.mkdir()
     for name in ("gaintuning_tf", "saved_models"):
         shutil.copytree(ROOT / name, source / name)
+    shutil.copytree(ROOT / "scripts" / "recipes", source / "scripts" / "recipes")
     for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "wheel", source, "--no-deps", "--no-build-isolation", "-w", tmp_path]
@@ -52,6 +53,9 @@ def test_the_wheel_has_the_networks_and_works_outside_the_clone(tmp_path):
         "assert g.__file__.startswith(sys.argv[1]), g.__file__;"
         "info = g.list_denoisers()['unet-bf-natural'];"
         "assert str(info.path).startswith(sys.argv[1]), info.path;"
+        "from gaintuning_tf.training.config import find_config;"
+        "assert str(find_config('unet-bf-natural')).startswith(sys.argv[1]);"
+        "assert info.path.with_name('README.md').is_file();"
         "print(g.load_denoiser('unet-bf-natural').count_params())"
     )
     done = subprocess.run(

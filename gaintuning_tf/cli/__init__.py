@@ -4,13 +4,18 @@ May import: every room.
 
 - `common`: kinds of arguments, and options that several commands have.
 - `denoise`: `denoise` of an image.
+- `denoise_many`: `denoise` of several images.
 - `denoise_stack`: `denoise` of a stack.
+- `done_outputs`: which outputs of several images are done.
 - `evaluate`: `evaluate`.
 - `export`: `export`.
+- `many_inputs`: which images several inputs name.
 - `networks`: `models` and `import-torch`.
-- `program`: `main`: the parser, and how errors end.
+- `parser`: errors of arguments in one line, with what was meant.
+- `program`: `main`: the commands, and how errors end.
 - `summary`: what `denoise` says it has done.
 - `train`: `train`.
+- `waiting`: what is shown at a terminal meanwhile.
 """
 
 import lazy_loader as _lazy

@@ -12,6 +12,7 @@ from gaintuning_tf.images.files import load_image
 from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.support.normalization import PREDICTS, as_normalization
+from gaintuning_tf.support.phases import phase
 
 if TYPE_CHECKING:
     from gaintuning_tf.images.stack_files import Stack
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # The noise level that is estimated.
 AUTO = "auto"
+# Before a noise level on the scale of 8 bits, whatever the image's own.
+EIGHT_BITS = "8bit:"
 
 
 def positive(text: str) -> float:
@@ -48,8 +51,47 @@ def at_least_one(text: str) -> int:
 
 
 def sigma_level(text: str) -> float | str:
-    """Read the noise level of an argument: a positive number, or `AUTO`."""
+    """Read the noise level of an argument: a positive number, `AUTO`, or a text such as `8bit:25`.
+
+    Example:
+
+    >>> sigma_level("25"), sigma_level("8bit:25")
+    (25.0, '8bit:25')
+    """
+    if text.startswith(EIGHT_BITS):
+        positive(text.removeprefix(EIGHT_BITS))
+        return text
     return AUTO if text == AUTO else positive(text)
+
+
+def sigma_of_255(text: str) -> float | str:
+    """Read the noise level of an argument on the scale of 0 to 255, by either of its names.
+
+    Example:
+
+    >>> sigma_of_255("25"), sigma_of_255("8bit:25")
+    (25.0, 25.0)
+    """
+    return sigma_level(text.removeprefix(EIGHT_BITS))
+
+
+def settle_sigma(options: argparse.Namespace, stack: Stack) -> None:
+    """Turn a noise level on the scale of 0 to 255 into the units of an image.
+
+    Args:
+        options: Of the command line; `sigma` is replaced.
+        stack: What is going to be denoised, open: what the network sees as 1 is its 255.
+    """
+    if not str(options.sigma).startswith(EIGHT_BITS):
+        return
+    from gaintuning_tf.denoising.frame_job import frame_job
+    from gaintuning_tf.denoising.recipe import Recipe
+
+    level = positive(options.sigma.removeprefix(EIGHT_BITS))
+    rules = PixelRules(options.nodata, options.nan, options.hot)
+    seen = stack.seen_by(None, 1, load_image(options.mask)) if options.mask else stack
+    job = frame_job(seen, Recipe(sigma=1.0, noise=options.noise), 1, data_range=options.data_range, rules=rules)
+    options.sigma = level / 255 * job.layout.data_range
 
 
 def add_method(command: argparse.ArgumentParser) -> None:
@@ -180,6 +222,7 @@ def choose_network(options: argparse.Namespace, stack: Stack) -> None:
     from gaintuning_tf.denoising.network_choice import network_for_stack
     from gaintuning_tf.denoising.recipe import Recipe
 
+    phase("looking at the noise")
     recipe = {name: value for name, value in recipe_of(options).items() if name in ("sigma", "noise", "loss")}
     rules = PixelRules(options.nodata, options.nan, options.hot)
     if options.mask:
@@ -194,7 +237,7 @@ def choice_of(options: argparse.Namespace) -> dict:
 
 
 def network_of(options: argparse.Namespace) -> Network:
-    """Load the network that was asked for, with the gains that were, and say what its numbers mean.
+    """Load the network that was asked for, once, with the gains that were, and say what its numbers mean.
 
     Raises:
         InputError: One of them cannot be used.
@@ -202,8 +245,12 @@ def network_of(options: argparse.Namespace) -> Network:
     from gaintuning_tf.gains.gain_files import load_gains
     from gaintuning_tf.networks.network import Network
 
-    if options.load_gains:
-        # A network of its own, for those that are kept are not to be changed.
-        gained = load_gains(pretrained.load_denoiser(options.model), options.load_gains)
-        return Network(gained, **meaning_of(options))
-    return Network(options.model, **meaning_of(options))
+    # Held on to for the images that come, and with each what is compiled of it.
+    if options.model not in options.loaded:
+        model = options.model
+        phase(f"loading {model}")
+        if options.load_gains:
+            # A network of its own, for those that are kept are not to be changed.
+            model = load_gains(pretrained.load_denoiser(model), options.load_gains)
+        options.loaded[options.model] = Network(model, **meaning_of(options))
+    return options.loaded[options.model]

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gaintuning_tf.cli import common, denoise_stack
+from gaintuning_tf.cli import common, denoise_many, denoise_stack
 from gaintuning_tf.cli.common import AUTO, add_method, count, loss_of, recipe_of, sigma_level
-from gaintuning_tf.cli.summary import facts, run_of, sentence, summary_of, warn_if_coarse
+from gaintuning_tf.cli.many_inputs import are_several
+from gaintuning_tf.cli.summary import facts, run_of, sentence, summary_of, verdict, warn_if_coarse
+from gaintuning_tf.cli.waiting import at_terminal
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images import array_layout, files, formats, kept
 from gaintuning_tf.images.bad_pixels import PixelRules
@@ -23,10 +25,11 @@ from gaintuning_tf.networks import pretrained
 from gaintuning_tf.noise.models import KINDS
 from gaintuning_tf.reports.tensorboard import check_tensorboard
 from gaintuning_tf.support import atomic_files
+from gaintuning_tf.support.phases import phase
 
 _EPILOG = (
     "Ctrl-C while tuning one image ends it early and writes the result of the best gains so far. A stack goes frame by "
-    "frame; stopped or killed, the same command continues it."
+    "frame, several images one by one; stopped or killed, the same command continues them."
 )
 
 
@@ -34,19 +37,22 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
     """Add the command to the program's; `start_tensorflow` is called once the arguments have been checked."""
     command = commands.add_parser(
         "denoise",
-        help="denoise an image, or a stack of them",
-        description="Adapt a denoiser to one noisy image, without a clean one, and write the denoised image.",
+        help="denoise an image, a stack, or a folder of them",
+        description="Adapt a denoiser to each noisy image, without a clean one, and write the denoised image.",
         epilog=_EPILOG,
     )
     add = command.add_argument
-    add("input", metavar="INPUT", help=f"noisy image: {', '.join(READABLE)}")
-    add("-o", "--output", required=True, metavar="OUTPUT", help="denoised image, in the format of its suffix")
+    text = f"noisy images, folders of them, or quoted patterns such as 'data/*.tif': {', '.join(READABLE)}"
+    add("inputs", nargs="+", metavar="INPUT", help=text)
+    text = "denoised image, in the format of its suffix; of several, a folder"
+    add("-o", "--output", required=True, metavar="OUTPUT", help=text)
     _add_settings(add)
     add_method(command)
     common.add_meaning(command)
     _add_outputs(add)
     common.add_pixels(command)
     denoise_stack.add_options(command)
+    denoise_many.add_options(command)
     command.set_defaults(run=lambda options: run(options, start_tensorflow))
 
 
@@ -63,8 +69,9 @@ def _add_settings(add):
         "--sigma",
         default=AUTO,
         type=sigma_level,
-        metavar="auto|X",
-        help="standard deviation of the noise in the image's own units, such as 25 for 8 bits [estimated]",
+        metavar="auto|X|8bit:X",
+        help="standard deviation of the noise in the image's own units: 25 of 8 bits, 0.1 of floats from 0 to 1; or "
+        "on 0 to 255 whatever the image's units, as `evaluate` has it: 8bit:25 [estimated]",
     )
     add(
         "--noise",
@@ -114,13 +121,34 @@ def _add_outputs(add):
         help="print what was done as JSON on stdout; risk_pretrained and risk_tuned in it are earlier names of "
         "risk_before and risk_after",
     )
-    add("--quiet", action="store_true", help="no progress bar, no summary")
+    add("--quiet", action="store_true", help="no progress, no summary")
 
 
-def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> None:
-    """Check everything, then denoise: a stack frame by frame, an image whole."""
+def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> int:
+    """Check everything, then denoise what is named; returns the exit status."""
     check_noise_kind(loss_of(options), options.noise)
-    _check_files(options)
+    options.several, options.loaded = are_several(options.inputs, options.output), {}
+
+    def denoise(one):
+        return _denoise_one(one, start_tensorflow)
+
+    if options.several:
+        return denoise_many.run(options, _check_options, denoise)
+    if options.suffix:
+        raise InputError(f"expected --suffix with several images, received {options.output} for the output of one")
+    options.input = options.inputs[0]
+    _check_options(options)
+    if Path(options.output).exists() and not (options.quiet or options.json):
+        print(f"{options.output} is there: replaced when this is done", file=sys.stderr)
+    summary = denoise(options)
+    phase("")
+    _tell(options, summary)
+    return 0
+
+
+def _denoise_one(options, start_tensorflow):
+    """Denoise a stack frame by frame, an image whole; returns the summary."""
+    _check_outputs(options)
     channels, dimensions = _frames_of(options, start_tensorflow)
     seen = {"axes": options.axes, "model_channels": channels, "dimensions": dimensions, "series": options.series}
     with open_stack(options.input, **seen) as stack:
@@ -130,8 +158,16 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
             return denoise_stack.run(options, stack, start_tensorflow)
         image, reference, pixels = _read(options, stack, channels, dimensions)
         start_tensorflow(options.threads)
+        common.settle_sigma(options, stack)
         common.choose_network(options, stack)
     return _denoise(options, image, reference, pixels, stack.axes, stack.metadata)
+
+
+def _tell(options, summary):
+    if options.json:
+        print(json.dumps(summary))
+    elif not options.quiet:
+        print(sentence(summary), file=sys.stderr)
 
 
 def _frames_of(options, start_tensorflow):
@@ -152,14 +188,27 @@ def _frames_of(options, start_tensorflow):
     return network.channels if network.dimensions == 3 else 1, network.dimensions
 
 
-def _check_files(options):
-    """Refuse wrong names of files, before anything slow is imported."""
+def _check_outputs(options):
+    """Refuse wrong names of outputs, before anything slow is imported."""
     outputs = [path for path in (options.output, options.report, options.save_gains) if path]
     for path in outputs:
         atomic_files.check_writable(path, folder=formats.is_folder(path))
         if outputs.count(path) > 1 or os.path.realpath(path) == os.path.realpath(options.input):
             raise InputError(f"expected outputs that differ from the input and from each other, received {path} twice")
     formats.check_suffix(options.output)
+    _check_kind("--report", options.report, (".html", ".htm"))
+    _check_kind("--save-gains", options.save_gains, (".h5", ".hdf5"))
+    for folder in filter(None, (options.figures, options.tensorboard)):
+        atomic_files.check_folder(folder)
+
+
+def _check_kind(option, path, suffixes):
+    if path and Path(path).suffix.lower() not in suffixes:
+        raise InputError(f"expected a file name with the suffix {suffixes[0]} for {option}, received {path}")
+
+
+def _check_options(options):
+    """Refuse what is wrong whatever the image, before anything slow is imported."""
     if options.model not in pretrained.CHOSEN:
         pretrained.find_denoiser(options.model)
     if options.load_gains and not Path(options.load_gains).is_file():
@@ -170,8 +219,6 @@ def _check_files(options):
         check_available()
     if options.tensorboard:
         check_tensorboard()
-    for folder in filter(None, (options.figures, options.tensorboard)):
-        atomic_files.check_folder(folder)
 
 
 def _read(options, stack, channels, dimensions):
@@ -204,20 +251,25 @@ def _denoise(options, image, reference, pixels, axes, metadata):
         model,
         axes=axes,
         data_range=options.data_range,
-        progress=not options.quiet,
+        progress=at_terminal() and not options.quiet,
         **pixels,
         **recipe_of(options),
     )
+    if options.several and result.history["interrupted"].any():
+        raise KeyboardInterrupt  # the image is done whole when the command continues
     words = result.bad_pixels.words(image, options.hot)
     summary = _summary(options, result, time.perf_counter() - start) | common.choice_of(options)
     summary |= {"noise_evidence": list(result.evidence), "bad_pixels": result.bad_pixels.counts()}
     summary |= {"bad_pixels_text": words, "worse_than_input": result.worse_than_input.tolist()}
     summary |= {"not_tuned": [why or None for why in result.not_tuned], "not_tuned_text": max(result.not_tuned)}
     summary["output_far"] = result.output_far.tolist()
+    summary |= {name: result.history[name].tolist() for name in ("rounds", "further_seconds")}
+    summary["verdict"] = verdict(summary, loss_of(options))
     summary["residual"] = [residual.to_json() for residual in result.residuals]
     summary["residual_text"] = result.residuals[0].words
     scores = _scores(result, image, reference)
     if options.report:
+        phase("writing the report")
         from gaintuning_tf.reports.image_report import write_report
 
         rows = [{"": name, **_formatted(row)} for name, row in scores.items()]
@@ -232,13 +284,11 @@ def _denoise(options, image, reference, pixels, axes, metadata):
         log.close()
     if options.save_gains:
         save_gains(result.model, options.save_gains)
+    phase("writing")
     files.save_image(options.output, result.denoised, result.layout, metadata)
     warn_if_coarse(summary, result.layout.dtype)
     summary.update({f"{key}_{name}": value for name, row in scores.items() for key, value in row.items()})
-    if options.json:
-        print(json.dumps(summary))
-    elif not options.quiet:
-        print(sentence(summary), file=sys.stderr)
+    return summary
 
 
 def _summary(options, result, seconds):

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Callable
 
-from gaintuning_tf.cli.common import at_least_one, choice_of, choose_network, log_of, network_of, pixels_of, recipe_of
-from gaintuning_tf.cli.summary import facts, run_of, sentence, summary_of, warn_if_coarse
+from gaintuning_tf.cli.common import (
+    at_least_one,
+    choice_of,
+    choose_network,
+    log_of,
+    loss_of,
+    network_of,
+    pixels_of,
+    recipe_of,
+    settle_sigma,
+)
+from gaintuning_tf.cli.summary import facts, run_of, summary_of, verdict, warn_if_coarse
+from gaintuning_tf.cli.waiting import at_terminal
 from gaintuning_tf.errors import InputError
+from gaintuning_tf.images import formats
 from gaintuning_tf.images.stack_files import Stack, open_stack
+from gaintuning_tf.support.interruption import Interrupted
+from gaintuning_tf.support.phases import phase
 
 # More frames that failed than this are not listed one by one: they would fill the screen.
 REPORTED = 20
 SHARED_FRAMES = 8
-# Options whose being there asks for this way even of a single image.
-_OPTIONS = ("one_noise", "share_gains", "warm_start", "dtype", "on_failure", "restart", "scheduler", "workers")
+# Options whose being there asks for this way even of a single image; the last two are those of several images, too.
+_OPTIONS = ("one_noise", "share_gains", "warm_start", "dtype", "scheduler", "workers", "on_failure", "restart")
 _INSTEAD = {"pass": "passed on as it is", "blank": "blank"}
 
 
@@ -44,9 +57,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--on-failure",
         choices=["pass", "blank", "stop"],
         help="a frame that cannot be denoised is passed on as it is, or blank, or stops the run; with the first two, "
-        "such frames are listed at the end and the exit status is 0 as long as any frame went well [pass]",
+        "such frames are listed at the end and the exit status is 0 as long as any frame went well; of several images, "
+        "stop ends at the first that cannot be denoised [pass]",
     )
-    add("--restart", action="store_true", help="do not go on where an interrupted run ended: start anew")
+    text = "do not go on where an interrupted run ended, nor skip outputs that are done: start anew"
+    add("--restart", action="store_true", help=text)
     where = group.add_mutually_exclusive_group()
     where.add_argument("--workers", type=at_least_one, metavar="N", help="that many processes here; needs [dask]")
     where.add_argument(
@@ -62,30 +77,28 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def wanted(options: argparse.Namespace) -> bool:
     """Tell whether any option is there that only stacks have."""
-    return any(getattr(options, name) for name in _OPTIONS)
+    return any(getattr(options, name) for name in (_OPTIONS[:-2] if options.several else _OPTIONS))
 
 
-def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..., None]) -> None:
-    """Check the options and denoise the stack; ends the program with status 130 for Ctrl-C.
+def run(options: argparse.Namespace, stack: Stack, start_tensorflow: Callable[..., None]) -> dict:
+    """Check the options, denoise the stack, and return the summary.
 
     Raises:
         InputError: Something is wrong with the options.
+        Interrupted: Ctrl-C, with what is kept.
     """
     _check(options, stack)
     with _reference(options, stack) as reference:
         start_tensorflow(options.threads)
+        settle_sigma(options, stack)
         choose_network(options, stack)
         start = time.perf_counter()
         result = _interruptible(options, stack, reference)
     summary = _summary(options, result, time.perf_counter() - start) | choice_of(options)
     _write_pages(options, result, stack, summary)
-    _report_failures(result, options.on_failure or "pass")
+    _report_failures(options, result)
     warn_if_coarse(summary, result.layout.dtype)
-    if options.json:
-        print(json.dumps(summary))
-    elif not options.quiet:
-        failures = f"; {len(result.failed)} of {len(result.rows)} frames failed" if result.failed else ""
-        print(f"{sentence(summary)}, {len(result.rows)} frames{failures}", file=sys.stderr)
+    return summary
 
 
 def _check(options, stack):
@@ -98,6 +111,9 @@ def _check(options, stack):
         raise InputError(f"expected --dtype such as uint16 or float32, received {options.dtype!r}") from error
     if dtype.kind not in "iuf":
         raise InputError(f"expected --dtype of integers or floats, received {options.dtype}")
+    several = any(size > 1 for letter, size in zip(stack.axes, stack.shape, strict=True) if letter not in "YXC")
+    if several and not formats.holds_volumes(options.output):
+        raise InputError(f"expected an output that holds a stack, such as .tif or .npy, received {options.output}")
     if options.workers or options.scheduler:
         if options.warm_start:
             raise InputError("expected --warm-start without workers: each frame waits for the one before")
@@ -128,8 +144,7 @@ def _interruptible(options, stack, reference):
         done = (
             f"{kept} of {stack.frame_count} frames are kept; the same command continues" if kept else "nothing written"
         )
-        print(f"interrupted: {done}", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise Interrupted(done) from None
 
 
 def _write_pages(options, result, stack, summary):
@@ -137,6 +152,7 @@ def _write_pages(options, result, stack, summary):
         return
     from gaintuning_tf.reports.stack_report import write_stack_figures, write_stack_report
 
+    phase("writing the report")
     if options.report:
         like = {"model_channels": result.layout.channels, "dimensions": result.layout.dimensions}
         noisy = open_stack(stack, **like)
@@ -175,7 +191,7 @@ def _run(options, stack, reference):
             restart=options.restart,
             client=client,
             listeners=[log.frame] if log else [],
-            progress=not options.quiet,
+            progress=at_terminal() and not options.quiet,
             **pixels_of(options),
             **recipe_of(options),
         )
@@ -198,10 +214,13 @@ def _summary(options, result, seconds):
         interrupted=False,
         seconds=seconds,
     )
+    summary["frames"] = len(result.rows)
     summary["failed"] = [{"frame": number, "reason": reason} for number, reason in result.failed.items()]
     summary |= {"bad_pixels": result.column("bad_pixels"), "bad_pixels_text": result.bad_pixels()}
     summary |= {name: result.column(name) for name in ("noise_variance", "worse_than_input", "residual", "not_tuned")}
     summary["not_tuned_text"] = result.not_tuned()
+    summary |= {name: result.column(name) for name in ("rounds", "further_seconds")}
+    summary["verdict"] = verdict(summary, loss_of(options))
     if result.tuned_on is not None:
         summary["tuned_on"] = result.tuned_on
     psnr = stack_psnr(result.rows, result.layout.data_range)
@@ -213,9 +232,10 @@ def _few(summary):
     return facts({name: value for name, value in summary.items() if not isinstance(value, list)})
 
 
-def _report_failures(result, on_failure):
-    failed = list(result.failed.items())
+def _report_failures(options, result):
+    failed, instead = list(result.failed.items()), _INSTEAD[options.on_failure or "pass"]
+    name = f"{options.input}: " if options.several else ""
     for number, reason in failed[:REPORTED]:
-        print(f"warning: frame {number} is {_INSTEAD[on_failure]}: {reason}", file=sys.stderr)
+        print(f"warning: {name}frame {number} is {instead}: {reason}", file=sys.stderr)
     if len(failed) > REPORTED:
-        print(f"warning: and {len(failed) - REPORTED} frames more; --json lists them", file=sys.stderr)
+        print(f"warning: {name}and {len(failed) - REPORTED} frames more; --json lists them", file=sys.stderr)

@@ -6,12 +6,11 @@ import argparse
 import itertools
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from gaintuning_tf import __version__
-from gaintuning_tf.cli.common import AUTO, add_meaning, add_method, count, loss_of, meaning_of, recipe_of, sigma_level
+from gaintuning_tf.cli.common import AUTO, add_meaning, add_method, count, loss_of, meaning_of, recipe_of, sigma_of_255
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.evaluation import baselines
 from gaintuning_tf.evaluation.samples import CHANNELS
@@ -21,6 +20,7 @@ from gaintuning_tf.networks import pretrained
 from gaintuning_tf.networks.pretrained import network_digest
 from gaintuning_tf.reports import evaluation_report
 from gaintuning_tf.support import atomic_files
+from gaintuning_tf.support.interruption import Interrupted
 from gaintuning_tf.support.journal import Journal
 from gaintuning_tf.training.image_sources import TFDS, check_source
 
@@ -79,10 +79,11 @@ def _add_settings(add):
         "--sigma",
         required=True,
         action="append",
-        type=sigma_level,
-        metavar="S|auto",
-        help="noise level on the 0-255 scale; auto, with --clean: the noise, white or correlated, as `denoise` finds "
-        "it in each image; may be repeated",
+        type=sigma_of_255,
+        metavar="S|8bit:S|auto",
+        help="noise level on 0 to 255, whatever the images' units, by which `denoise --sigma` goes: 25, or 8bit:25, "
+        "which means the same there; auto, with --clean: the noise, white or correlated, as `denoise` finds it "
+        "in each image; may be repeated",
     )
     add(
         "--model",
@@ -142,8 +143,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
         done = "nothing written"
         if journal and any(journal.rows):
             done = f"{sum(map(len, journal.rows))} rows kept in {journal.path}; the same command continues"
-        print(f"interrupted: {done}", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise Interrupted(done) from None
     if options.json:
         with atomic_files.replacing(options.json) as temporary:
             whole = results[0] if len(results) == 1 else {"results": results}

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from gaintuning_tf.cli.parser import closest
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.support import atomic_files
@@ -36,7 +37,8 @@ def add_import(commands: argparse._SubParsersAction, start_tensorflow: Callable[
 
 def add_models(commands: argparse._SubParsersAction) -> None:
     """Add `models` to the program's."""
-    command = commands.add_parser("models", help="list the networks that come with the package")
+    command = commands.add_parser("models", help="list the networks that come with the package, or show one's card")
+    command.add_argument("name", nargs="?", metavar="NAME", help="show the card of this one: data, training, scores")
     command.add_argument("--json", action="store_true", help="as JSON")
     command.set_defaults(run=print_models)
 
@@ -44,6 +46,8 @@ def add_models(commands: argparse._SubParsersAction) -> None:
 def print_models(options: argparse.Namespace) -> None:
     """Print what is known of the networks that come with the package, as text or as JSON."""
     known = pretrained.list_denoisers()
+    if options.name:
+        return _print_card(options, known)
     if options.json:
         rows = [{**vars(info), "path": str(info.path)} for info in known.values()]
         print(json.dumps(rows, indent=2))
@@ -57,6 +61,15 @@ def print_models(options: argparse.Namespace) -> None:
         if info.seconds is not None:
             print(f"    {info.seconds:.1f} s for a megapixel through the network, on two processor cores")
     print(CHOICE)
+
+
+def _print_card(options, known):
+    if options.name not in known:
+        hint = closest(options.name, known)
+        meant = f"; did you mean {hint}?" if hint else ""
+        raise InputError(f"expected a network in {', '.join(known)}, received {options.name!r}{meant}")
+    card = known[options.name].path.with_name("card.json" if options.json else "README.md")
+    print(card.read_text(encoding="utf-8").rstrip())
 
 
 def _import_torch(options, start_tensorflow):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gaintuning_tf.cli.common import AUTO, loss_of
+from gaintuning_tf.losses.names import estimates_error
 
 if TYPE_CHECKING:
     from gaintuning_tf.reports.pages import Run
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 # Earlier names of `risk_before` and `risk_after`, which programs that read the JSON may know.
 FORMER = ("risk_pretrained", "risk_tuned")
 # What is for programs alone: a page has the same in words.
-_NUMBERS = (*FORMER, "correlation", "noise_evidence", "residual", "not_tuned")
+_NUMBERS = (
+    *(*FORMER, "correlation", "noise_evidence", "residual", "not_tuned", "estimates_error"),
+    *("rounds", "further_seconds"),
+)
 
 
 def summary_of(
@@ -62,6 +67,7 @@ def summary_of(
         **dict(zip(FORMER, (risk_before, risk_after), strict=True)),
         "interrupted": interrupted,
         "seconds": round(seconds, 2),
+        "estimates_error": estimates_error(loss_of(options)),
     }
 
 
@@ -76,6 +82,40 @@ def run_of(options: argparse.Namespace, metadata: Mapping[str, Any]) -> Run:
 
     network, why = Path(options.model).name, getattr(options, "model_why", "")
     return Run(options.typed, Path(options.input).name, network, why, loss_of(options), metadata)
+
+
+def verdict(summary: dict, loss: str) -> str:
+    """Say in words what tuning was good for, of several frames by the means: see `reports.verdict`.
+
+    Args:
+        summary: With `steps` and the risks, of frames with `worse_than_input`, `not_tuned` and `failed`.
+        loss: Name of the loss.
+
+    Example:
+
+    >>> verdict({"steps": 10, "risk_before": 25.0, "risk_after": 16.0}, "sure")
+    'improved by an estimated 20 %'
+    """
+    from gaintuning_tf.reports.verdict import Outcome, verdict_of
+
+    if summary["steps"] == 0:
+        return "not tuned"
+    before, after = (_numbers(summary[key]) for key in ("risk_before", "risk_after"))
+    worse = [bool(one) for one in _each(summary.get("worse_than_input"), len(before))]
+    reasons = [one or "" for one in _each(summary.get("not_tuned"), len(before))]
+    outcomes = [Outcome(*each) for each in zip(before, after, [math.nan] * len(before), worse, reasons, strict=True)]
+    found = verdict_of(outcomes, loss)
+    some = f", {sum(worse)} of {len(worse)} frames worse than the input" if any(worse) and found.kind != "worse" else ""
+    return f"{found.headline[:1].lower()}{found.headline[1:]}{some}"
+
+
+def _numbers(values):
+    """List a number, or those of frames, NaN for those that failed."""
+    return np.atleast_1d(np.array(values, np.float64)).ravel()
+
+
+def _each(values, count):
+    return [None] * count if values is None else np.atleast_1d(np.array(values, object)).ravel().tolist()
 
 
 def facts(summary: dict) -> dict:
@@ -93,23 +133,24 @@ def sentence(summary: dict) -> str:
     Example:
 
     >>> sentence({"output": "a.tif", "sigma": [24.0, None, 26.0], "sigma_estimated": True, "steps": 10,
-    ...           "risk_before": [5.0, None, 3.0], "risk_after": [1.0, None, 1.0], "seconds": 7.25})
-    'a.tif: sigma 25 (estimated), 10 steps, estimated RMS error 2 -> 1, 7.2 s'
+    ...           "risk_before": [5.0, None, 3.0], "risk_after": [1.0, None, 1.0], "seconds": 7.25,
+    ...           "estimates_error": True, "verdict": "improved by an estimated 50 %"})
+    'a.tif: sigma 25 (estimated), 10 steps, estimated RMS error 2 -> 1, 7.2 s: improved by an estimated 50 %'
     """
     source = "estimated" if summary["sigma_estimated"] else "given"
     before, after = (_mean(summary[key]) for key in ("risk_before", "risk_after"))
-    # A risk below zero is no error to take the root of: the noise is less than was said.
-    root = min(before, after) > 0
+    # A risk below zero is no error to take the root of: the noise is less than was said. Nor is that of other losses.
+    root = summary["estimates_error"] and min(before, after) > 0
     before, after = (before**0.5, after**0.5) if root else (before, after)
-    risk = f"{'RMS error' if root else 'risk'} {before:.4g} -> {after:.4g}"
+    risk = f"{'estimated RMS error' if root else 'risk'} {before:.4g} -> {after:.4g}"
     names = [name for name in ("sigma", "gain", "offset") if name in summary]
     level = ", ".join(f"{name} {_mean(summary[name]):.4g}" for name in names)
     words = [one["words"] for one in summary.get("noise_evidence", ())]
     # Of several frames, the first stands for all in one line; JSON has each.
     source = f"{source}: {words[0]}" if words else source
     text = (
-        f"{summary['output']}: {level} ({source}), {summary['steps']} steps, "
-        f"estimated {risk}, {summary['seconds']:.1f} s"
+        f"{summary['output']}: {level} ({source}), {summary['steps']} steps{_further(summary)}, "
+        f"{risk}, {summary['seconds']:.1f} s: {summary['verdict']}"
     )
     taken = [one["words"] for one in summary.get("residual", ()) if one]
     text += f"; residual: {taken[0]}" if taken else ""
@@ -121,7 +162,19 @@ def sentence(summary: dict) -> str:
     if "psnr_tuned" in summary:
         values = [f"{name} {summary[f'psnr_{name}']:.2f}" for name in ("noisy", "pretrained", "tuned")]
         text += f"; PSNR in dB: {', '.join(values)}"
+    if "frames" in summary:
+        failed = len(summary["failed"])
+        text += f", {summary['frames']} frames" + (f"; {failed} of {summary['frames']} frames failed" if failed else "")
     return text
+
+
+def _further(summary):
+    """Name further rounds and what they cost; of several frames the most, and of all together."""
+    most = max(value for value in np.atleast_1d(summary.get("rounds", 1)) if value is not None)
+    if most < 2:
+        return ""
+    seconds = sum(value for value in np.atleast_1d(summary["further_seconds"]) if value is not None)
+    return f" in {most} rounds (after the first {seconds:.1f} s)"
 
 
 # Rounding to whole numbers is an error that is uniform over [-1/2, 1/2]: this is its mean square.

@@ -15,8 +15,9 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.reports.tensorboard import check_tensorboard
 from gaintuning_tf.support import atomic_files
+from gaintuning_tf.support.interruption import Interrupted
 from gaintuning_tf.training import batches, config as training_config, image_sources
-from gaintuning_tf.training.config import TrainingConfig
+from gaintuning_tf.training.config import TrainingConfig, find_config
 
 _FIELDS: dict[str, Any] = {field.name: field for field in dataclasses.fields(TrainingConfig)}
 # Option, type, choices, and help; the default is that of the configuration.
@@ -66,7 +67,9 @@ def add(commands: argparse._SubParsersAction, start_tensorflow: Callable[..., No
         "--clean", metavar="DATA", help="clean images that belong to noisy DATA, in the same order; sets --noise none"
     )
     option(
-        "--config", metavar="FILE", help="JSON file of settings, such as those in scripts/recipes/; options go first"
+        "--config",
+        metavar="NAME|FILE",
+        help="settings: those of a network that ships, such as unet-bf-natural, or a JSON file; options go first",
     )
     option("--run", dest="run_folder", metavar="DIR", help="folder for checkpoints and the log [OUT.run]")
     option("--resume", action="store_true", help="continue the run in that folder, if there is one, with its settings")
@@ -118,8 +121,7 @@ def run(options: argparse.Namespace, start_tensorflow: Callable[..., None]) -> N
     except KeyboardInterrupt:
         kept = (folder / training_config.CHECKPOINT).exists()
         done = f"the checkpoint in {folder} is kept; --resume continues" if kept else "no checkpoint had been written"
-        print(f"interrupted: {done}", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise Interrupted(done) from None
     with atomic_files.replacing(output) as temporary:
         model.save(temporary)
     seconds = time.perf_counter() - began
@@ -143,7 +145,7 @@ def _checked(options):
     if options.objective == "blind-spot":
         overrides = {"architecture": "blind-spot", **overrides}
     folder = Path(options.run_folder or output.with_suffix(".run"))
-    file = options.config or _of_run(folder, options.resume)
+    file = find_config(options.config) if options.config else _of_run(folder, options.resume)
     if file is None and options.steps:
         overrides = {"warmup": min(_FIELDS["warmup"].default, options.steps // 10), **overrides}
     config = TrainingConfig.read(file, **overrides) if file else TrainingConfig(**overrides)
@@ -169,7 +171,7 @@ def _progress(keras, config):
     class Progress(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             done = int(self.model.optimizer.iterations)
-            self.bar = tqdm(total=config.steps, initial=done, unit="step", desc="training")
+            self.bar = tqdm(total=config.steps, initial=done, unit="step", desc="training", disable=None)
 
         def on_train_batch_end(self, batch, logs=None):
             done = int(self.model.optimizer.iterations)

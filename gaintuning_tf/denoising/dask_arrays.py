@@ -158,6 +158,8 @@ def _block(frames, recipe, channels, how, block, *, extent, network, block_id):
     elif result.row["bad_pixels"]:
         words = words_of(result.row["bad_pixels"], block.size, job.rules.hot, result.row["constant_at"])
         warnings.warn(f"frame {number}: {words}", GainTuningWarning, stacklevel=2)
+    for words in result.row["warnings"]:
+        warnings.warn(of_frames(words, [number]), GainTuningWarning, stacklevel=2)
     if result.row.get("not_tuned"):
         warnings.warn(of_frames(result.row["not_tuned"], [number]), GainTuningWarning, stacklevel=2)
     if result.row.get("output_far"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -14,7 +16,7 @@ import numpy as np
 
 from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.denoising.recipe import Recipe
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.images.array_layout import Layout, check_data_range, convert, nominal_range
 from gaintuning_tf.images.bad_pixels import BadPixels, PixelRules, find_bad_pixels
 from gaintuning_tf.images.frame_order import FrameOrder
@@ -47,13 +49,14 @@ class FrameResult:
         image: Denoised, (H, W) or (H, W, C), of volumes with a depth in front, in the output's dtype and the image's
             units.
         gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
-        row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`; if it did not fail, `noise`
-            (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and `risk_after`, in
-            units of the image; `worse_than_input`, whether the latter is larger than `noise_variance`;
-            `output_far`, what is said of a network whose output is another image, see
-            `residuals.output_words`; `residual`, what was taken out, see `Residual.to_json`; `not_tuned`, why
-            nothing was tuned, or None; and `bad_pixels`, how many do not count, by kind, and `constant_at`, the
-            values of constant areas; for a network that takes the level of the noise `line`, see `TunedFrame`.
+        row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`, `warnings`, in words; if it did
+            not fail, `noise` (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and
+            `risk_after`, in units of the image; `rounds` and `further_seconds`, see `TuningHistory`;
+            `worse_than_input`, whether the latter risk is larger than `noise_variance`; `output_far`, what is said
+            of a network whose output is another image, see `residuals.output_words`; `residual`, what was taken out,
+            see `Residual.to_json`; `not_tuned`, why nothing was tuned, or None; and `bad_pixels`, how many do not
+            count, by kind, and `constant_at`, the values of constant areas; for a network that takes the level of the
+            noise `line`, see `TunedFrame`.
         pretrained: The network's output before tuning, as `image`; where asked for.
         mask: True where a pixel does not count, of the image's shape; None if all do.
     """
@@ -113,14 +116,19 @@ class FrameJob:
             KeyboardInterrupt: Ctrl-C.
         """
         start = time.perf_counter()
+        with _warnings_kept() as warned:
+            result = self._result(tuner, number, image, **options)
+        row = {"seconds": round(time.perf_counter() - start, 3), "warnings": list(dict.fromkeys(warned))}
+        result.row.update(row)
+        return result
+
+    def _result(self, tuner, number, image, **options):
         try:
-            result = self._tuned(tuner, image, _prepared(self, tuner, number, image), **options)
+            return self._tuned(tuner, image, _prepared(self, tuner, number, image), **options)
         except InputError as error:
             if self.on_failure == "stop":
                 raise InputError(f"frame {number}: {error}") from error
-            result = self._failed(number, np.ma.getdata(image), str(error))
-        result.row["seconds"] = round(time.perf_counter() - start, 3)
-        return result
+            return self._failed(number, np.ma.getdata(image), str(error))
 
     def _tuned(self, tuner, image, prepared, *, shared=None, previous=None, progress=False):
         number, frame, noise, mask = prepared.number, prepared.frame, prepared.noise, prepared.mask
@@ -166,6 +174,8 @@ class FrameJob:
             "risk": [float(risk) * scale**2 for risk in tuned.history.risk],
             "risk_before": float(before) * scale**2,
             "risk_after": float(tuned.history.risk_after) * scale**2,
+            "rounds": tuned.history.rounds,
+            "further_seconds": round(tuned.history.further_seconds, 3),
             "bad_pixels": prepared.bad.counts(),
             "constant_at": prepared.bad.constant_at(image),
         }
@@ -175,6 +185,22 @@ class FrameJob:
         passed = np.zeros(image.shape, self.layout.dtype) if blank else self._as_output(image)
         row = {"frame": number, "failed": reason, "instead": self.on_failure}
         return FrameResult(number, passed, None, row, passed if self.keep_pretrained else None)
+
+
+@contextlib.contextmanager
+def _warnings_kept():
+    """Give a list that has what this package warns of within the block, in words: who has all frames says it once."""
+    words: list[str] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", GainTuningWarning)
+            yield words
+    finally:
+        for one in caught:
+            if issubclass(one.category, GainTuningWarning):
+                words.append(str(one.message))
+            else:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 class _Prepared(NamedTuple):

@@ -31,6 +31,7 @@ from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise, stacked
 from gaintuning_tf.noise.residual_variance import refined_by
 from gaintuning_tf.noise.residuals import Residual, examine_residual, exceeds_noise, mean_variance, output_words
+from gaintuning_tf.support.phases import phase
 from gaintuning_tf.tuning.defaults import WINDOW
 from gaintuning_tf.tuning.tuner import GainTuner, TuningHistory, mean_over
 
@@ -148,6 +149,7 @@ class FrameTuner:
         Raises:
             InputError: It cannot be estimated.
         """
+        phase("looking at the noise")
         if frame.ndim == 4 and not number:
             self._doubt_depth(frame, mask)
         if self._given:
@@ -404,11 +406,13 @@ class _Denoiser:
 
     def _tune(self, frame, start, **options):
         self.tuner.reset()
+        phase("denoising before tuning")
         pretrained = self._denoise(frame, sigma=options["sigma"])
         if start:
             self.tuner.set_gains(start)
         history = self.tuner.tune(frame, window=WINDOW, **options)
         unchanged = not start and history.risk.size == 0 and not options["whiten"]
+        phase("denoising")
         denoised = pretrained if unchanged else self._denoise(frame)
         return TunedFrame(denoised, pretrained, self.tuner.gains(), history)
 

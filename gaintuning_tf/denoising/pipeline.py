@@ -43,7 +43,8 @@ class GainTuningResult:
         gains: By layer name, (channels,) or (frames, channels).
         history: `risk`, the estimate at each step, (steps,) or (frames, steps);
             `risk_before` and `risk_after`, held-out estimates at the start and of
-            the gains that were kept; `seconds`; `interrupted`. Risks are mean squared
+            the gains that were kept; `seconds`; `interrupted`; `rounds` of steps, and `further_seconds`, what those
+            after the first took. Risks are mean squared
             errors in squared units of the image.
         contrast: At which the network sees the image, () or (frames,); 1 where nothing else was better.
         noise: The noise that was assumed, in the units of the image.
@@ -78,6 +79,12 @@ class GainTuningResult:
     not_tuned: Sequence[str] = ()
     choice: NetworkChoice | None = None
     output_far: np.ndarray = dataclasses.field(default_factory=lambda: np.array(False))
+
+    def __repr__(self) -> str:
+        before, after = (np.mean(self.history[name]) for name in ("risk_before", "risk_after"))
+        steps = np.atleast_2d(self.history["risk"]).shape[-1]
+        image = f"{self.denoised.shape} {self.denoised.dtype}"
+        return f"<GainTuningResult: {image}, {steps} steps, risk {before:.4g} -> {after:.4g}, by {self.model.name!r}>"
 
     def plot(self) -> Figure:
         """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
@@ -284,6 +291,8 @@ def _result(arrangement, tuned, models, tuner, restored, bad, evidence, found):
         "risk_after": together([f.history.risk_after for f in tuned]) * scale**2,
         "seconds": together([f.history.seconds for f in tuned]),
         "interrupted": together([f.history.interrupted for f in tuned]),
+        "rounds": together([f.history.rounds for f in tuned]),
+        "further_seconds": together([f.history.further_seconds for f in tuned]),
     }
     return GainTuningResult(
         denoised=restored("denoised"),

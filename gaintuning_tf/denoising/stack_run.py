@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from gaintuning_tf.networks.network import network_of
 from gaintuning_tf.networks.pretrained import CHOSEN
 from gaintuning_tf.noise.models import NoiseModel
 from gaintuning_tf.noise.residuals import of_frames, output_words_of, worse_words
+from gaintuning_tf.support.phases import first_is_done, unheard
 from gaintuning_tf.tuning.defaults import PRIOR
 
 if TYPE_CHECKING:
@@ -55,6 +57,10 @@ class StackResult:
     _tuner: FrameTuner
     _record: StackRecord
     _hot: str = "replace"
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"<StackResult: {self.output}, {len(self.rows)} frames{failed}>"
 
     @property
     def rows(self) -> list[dict]:
@@ -106,12 +112,30 @@ class StackResult:
         rows = self.rows
         return output_words_of([row.get("output_far", "") for row in rows], [row["frame"] for row in rows])
 
+    def warned(self) -> list[str]:
+        """List what frames were warned of while they were tuned, once each, and of which frames it is."""
+        # Numbers differ from frame to frame: those of the first stand for all.
+        frames: dict[str, list[int]] = {}
+        words: dict[str, str] = {}
+        for row in self.rows:
+            for text in row.get("warnings", ()):
+                kind = re.sub(r"[\d.]+", "0", text)
+                words.setdefault(kind, text)
+                frames.setdefault(kind, []).append(row["frame"])
+        return [of_frames(words[kind], numbers) for kind, numbers in frames.items()]
+
     def column(self, name: str) -> list:
         """List one figure of all frames, such as `"risk_after"`: None for those that failed."""
         return [row.get(name) for row in self.rows]
 
     def gains(self, number: int) -> list[np.ndarray]:
-        """Read the gains of a frame by layer, in the order of the network, and behind them the contrast, (1,)."""
+        """Read the gains of a frame by layer, in the order of the network, and behind them the contrast, (1,).
+
+        Raises:
+            IndexError: There is no frame of that number.
+        """
+        if number not in self._record.rows:
+            raise IndexError(f"expected the number of a frame from 0 to {len(self.rows) - 1}, received {number}")
         return self._tuner.split(self._record.gains(number))
 
     def model(self, number: int) -> keras.Model:
@@ -256,7 +280,7 @@ def denoise_stack(
         if gains:
             result.save_gains(gains)
         record.commit()
-    said = (result.bad_pixels(), result.not_tuned(), result.output_far(), result.worse())
+    said = (result.bad_pixels(), result.not_tuned(), result.output_far(), result.worse(), *result.warned())
     for found in filter(None, said):
         warnings.warn(found, GainTuningWarning, stacklevel=2)
     return result
@@ -277,8 +301,9 @@ class _Run:
             desc="frames",
             unit="frame",
             disable=not self.progress,
+            smoothing=0,
         )
-        with bar:
+        with unheard(), bar:
             if share_gains and todo and not self.record.shared:
                 found = shared_gains(self.job, self.tuner, self.stack.masked, share_gains, progress=self.progress)
                 self.record.keep_shared(*found)
@@ -292,11 +317,13 @@ class _Run:
                 results = results_of(client, ShippedNetwork.of(network), self.job, todo, self.stack.masked, shared)
             # Closed here, also when interrupted: what waits is taken back from the workers while there still are any.
             with contextlib.closing(results):
-                for result in results:
+                for number, result in enumerate(results):
                     self._keep(result)
                     after = result.row.get("risk_after")
                     bar.set_postfix({} if after is None else {"risk": f"{after:.3g}"}, refresh=False)
                     bar.update()
+                    if not number:
+                        first_is_done(bar)
 
     def _here(self, todo, shared, warm_start):
         for number in todo:

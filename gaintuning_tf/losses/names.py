@@ -70,3 +70,17 @@ def loss_named(name: str, *, counts: bool = False) -> RiskEstimate:
     from gaintuning_tf import losses
 
     return getattr(losses, LOSSES["count-splitting" if counts and name == "sure" else name])()
+
+
+def estimates_error(name: str) -> bool:
+    """Tell whether the risk of the loss is an estimate of the squared error, and so its root one of the RMS error.
+
+    Args:
+        name: A name of `LOSSES`.
+
+    Example:
+
+    >>> estimates_error("sure"), estimates_error("noise-resampling")
+    (True, False)
+    """
+    return loss_named(name).criterion.noise_factor is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import json
 import os
@@ -117,8 +118,14 @@ def find_denoiser(name_or_path: str | os.PathLike[str]) -> Path:
     if path.is_dir() or (path.is_file() and (path.suffix.lower() in KERAS or format_of(path))):
         return path
     if not path.is_file():
-        raise InputError(f"expected a network's name ({', '.join(known)}), or {_FILES}, received {str(name_or_path)!r}")
+        received = f"{str(name_or_path)!r}{_meant(str(name_or_path), known)}"
+        raise InputError(f"expected a network's name ({', '.join(known)}), or {_FILES}, received {received}")
     raise InputError(f"expected {_FILES}, received {path}")
+
+
+def _meant(name, known):
+    close = difflib.get_close_matches(name, [*known, *CHOSEN], n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def load_denoiser(name_or_path: str | os.PathLike[str]) -> keras.Model:

@@ -1,8 +1,7 @@
-"""Published PyTorch checkpoints as Keras models, weight by weight."""
+"""Published PyTorch checkpoints as Keras models, weight by weight, read without PyTorch."""
 
 from __future__ import annotations
 
-import argparse
 import re
 import warnings
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from gaintuning_tf.errors import GainTuningWarning, InputError, reason_of
+from gaintuning_tf.networks.formats.torch_pickle import TorchTensor, load_tensors
 from gaintuning_tf.support.extras import required
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def import_torch(path: str | Path, *, allow_pickle: bool = False, norm_epsilon: 
 
     Args:
         path: The checkpoint: a state dict, or a dict or list that holds one.
-        allow_pickle: Read a file that holds more than tensors. Doing so runs code
+        allow_pickle: Read a file that holds more than tensors, by PyTorch, the extra `torch`. Doing so runs code
             from the file: only for files that you trust.
         norm_epsilon: The epsilon of batch norm, which is not in the file. By default
             1e-5, as PyTorch's, or 1e-4 where names and biases are those of the
@@ -55,43 +55,39 @@ def import_torch(path: str | Path, *, allow_pickle: bool = False, norm_epsilon: 
         input, the standard deviation of the noise, (N, H, W, 1).
 
     Raises:
-        InputError: PyTorch is not installed, the file cannot be read without running
-            code from it, or its layout is none of those known: the names that were not
-            understood are listed.
+        InputError: The file cannot be read without running code from it, or, with `allow_pickle`, PyTorch is not
+            installed; or its layout is none of those known: the names that were not understood are listed.
     """
     return network_of_state(read_state(path, allow_pickle=allow_pickle), norm_epsilon)
 
 
 def read_state(path: str | Path, *, allow_pickle: bool = False) -> State:
     """Read the tensors of a PyTorch checkpoint by name, as NumPy arrays; see `import_torch`."""
-    torch = _torch()
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     try:
-        # The published files hold their training's options, a Namespace, beside the tensors: plain attributes, no code.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # an unpickler may raise anything
+        content = load_tensors(path)
+    except InputError as error:
         if not allow_pickle:
             raise InputError(
                 f"{path} is no checkpoint of tensors alone; if it is a PyTorch file and you trust whoever made it, "
-                f"--allow-pickle (allow_pickle=True) reads it, which runs code from it ({reason_of(error)})"
+                f"--allow-pickle (allow_pickle=True) reads it by PyTorch, which runs code from it ({error})"
             ) from error
-        content = _load_pickle(torch, path)
+        content = _load_pickle(path)
     return _find_state(content, path)
 
 
-def _load_pickle(torch, path):
+def _load_pickle(path):
+    torch = required("torch", "a PyTorch checkpoint that holds more than tensors", "torch")
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
-    except Exception as error:  # the same, for the pickle of the user's choice
+    except Exception as error:  # an unpickler may raise anything
         raise InputError(f"{path} is no PyTorch checkpoint: {reason_of(error)}") from error
 
 
 def _find_state(content, path):
     """Find the state dict inside what training scripts wrap around it."""
-    torch = _torch()
     while isinstance(content, dict):
         wrapped = [content[key] for key in WRAPPERS if isinstance(content.get(key), (dict, list))]
         if not wrapped:
@@ -99,14 +95,16 @@ def _find_state(content, path):
         content = wrapped[0]
     if isinstance(content, (list, tuple)) and content:
         content = content[0]
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(hasattr(value, "numpy") for value in content.values()):
         raise InputError(f"expected a state dict of tensors in {path}, found {type(content).__name__}")
-    tensors = {name.removeprefix("module."): value.detach().cpu().numpy() for name, value in content.items()}
+    tensors = {str(name).removeprefix("module."): _numbers_of(value) for name, value in content.items()}
     return {name: value for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
 
 
-def _torch():
-    return required("torch", "importing a PyTorch checkpoint", "torch")
+def _numbers_of(tensor):
+    """Give the numbers of a tensor, ours or PyTorch's, which may be on another device."""
+    array = tensor.numpy() if isinstance(tensor, TorchTensor) else tensor.detach().cpu().float().numpy()
+    return array.astype(np.float32)
 
 
 def network_of_state(state: State, norm_epsilon: float | None = None) -> keras.Model:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaintuning_tf.losses.names import loss_named
+from gaintuning_tf.losses.names import estimates_error
 from gaintuning_tf.noise.residuals import worse_words
 
 # A change of the error by less than this share is none that anybody sees, nor that a few
@@ -80,7 +80,7 @@ def verdict_of(outcomes: Sequence[Outcome], loss: str = "sure", failed: int = 0)
 def _compared(known, loss, said):
     """Compare the risks before and after tuning, of several frames the means."""
     before, after, variance = (float(np.mean([one[place] for one in known])) for place in range(3))
-    errors = loss_named(loss).criterion.noise_factor is not None
+    errors = estimates_error(loss)
     numbers = _numbers(before, after, variance, errors, len(known))
     if min(before, after) <= 0:
         fell = "Improved" if after < before else "Unchanged"

@@ -2,6 +2,7 @@
 
 May import: `support`, `images`, `losses`, `gains`, `networks`, `tuning`.
 
+- `__main__`: the client as a program.
 - `bioimageio_package`: packages of bioimage.io.
 - `client`: requests to TensorFlow Serving.
 - `export`: SavedModels for TensorFlow Serving.

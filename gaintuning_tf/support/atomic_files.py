@@ -12,6 +12,9 @@ from pathlib import Path
 
 from gaintuning_tf.errors import InputError
 
+# What is being written, by whichever thread.
+_unfinished: set[Path] = set()
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -28,10 +31,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = written_to(path)
     # Its name is its own: another process, or thread, may be at the same output.
     temporary = target.with_name(f".{os.getpid()}.{uuid.uuid4().hex[:8]}.{target.name}")
+    _unfinished.add(temporary)
     try:
         yield temporary
         put(temporary, target)
     finally:
+        remove(temporary)
+        _unfinished.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Delete what `replacing` is writing, of a process that ends here and now."""
+    for temporary in list(_unfinished):
         remove(temporary)
 
 

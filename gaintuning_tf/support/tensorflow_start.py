@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -15,6 +16,10 @@ from gaintuning_tf.errors import GainTuningWarning
 # together it takes a third of the time of importing them
 # (docs/log/2026-11-27-where-the-time-of-a-small-image-goes.md).
 UNNEEDED = ("jax", "matplotlib", "pandas")
+# What TensorFlow's C++ says of itself while it is imported, by whatever level.
+_CHATTER = re.compile(
+    rb"^(WARNING: All log messages before absl|[IW]0000 |\d{4}-\d\d-\d\d \S+ [IW] |To enable the following instr)"
+)
 
 
 def start_tensorflow(threads: int | None = None) -> None:
@@ -27,23 +32,18 @@ def start_tensorflow(threads: int | None = None) -> None:
         os.environ.update(TF_NUM_INTRAOP_THREADS=str(threads), TF_NUM_INTEROP_THREADS=str(threads))
         if "tensorflow" in sys.modules:
             _set_threads(sys.modules["tensorflow"].config.threading, threads)
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
+    if _is_asked_for():
         _import()
         return
-    # The first lines ignore the level and are written by C++, past sys.stderr.
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as chatter:
-        os.dup2(chatter.fileno(), 2)
+    with tempfile.TemporaryFile() as said:
         try:
-            _import()
+            with _stderr_to(said):
+                _import()
         except Exception:
             # What it said may tell why; of Ctrl-C it tells nothing.
-            chatter.seek(0)
-            os.write(stderr, chatter.read())
+            said.seek(0)
+            os.write(2, said.read())
             raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _import():
@@ -56,7 +56,7 @@ def _import():
 
 @contextlib.contextmanager
 def _hidden(modules) -> Iterator[None]:
-    """For a while, modules that have not been imported yet are as if they were not installed."""
+    """Within the block, modules that have not been imported yet are as if they were not installed."""
     hidden = [module for module in modules if module not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))
     try:
@@ -64,6 +64,41 @@ def _hidden(modules) -> Iterator[None]:
     finally:
         for module in hidden:
             del sys.modules[module]
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within the block TensorFlow may be imported, and its chatter is left out, unless the user asked for it.
+
+    What else is written to stderr meanwhile is written at the end. Devices are not started, so that who wants to set
+    their memory still can.
+    """
+    if _is_asked_for() or "tensorflow" in sys.modules:
+        yield
+        return
+    with tempfile.TemporaryFile() as said:
+        try:
+            with _stderr_to(said):
+                yield
+        finally:
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if not _CHATTER.match(line)))
+
+
+def _is_asked_for():
+    return os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1")
+
+
+@contextlib.contextmanager
+def _stderr_to(file) -> Iterator[None]:
+    """Within the block, what is written to stderr goes to a file: C++ writes past `sys.stderr`."""
+    stderr = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _set_threads(threading, count):

@@ -19,6 +19,33 @@ CHECKPOINT, RUN = "checkpoint.keras", "run.json"  # in the folder of a run
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+# In an installed package, then in the repository.
+_FOLDERS = (_PACKAGE / "recipes", _PACKAGE.parent / "scripts" / "recipes")
+
+
+def find_config(name_or_path: str | Path) -> Path:
+    """Find a file of settings: a path, or the name of one that comes with the package, such as `unet-bf-natural`.
+
+    A network that was trained in several stages has one for each: `unet-bf-natural-2` is the second.
+
+    Raises:
+        InputError: There is none.
+
+    Example:
+
+    >>> find_config("unet-bf-natural").name
+    'unet-bf-natural.json'
+    """
+    if Path(name_or_path).is_file():
+        return Path(name_or_path)
+    folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
+    known = {file.stem: file for file in sorted(folder.glob("*.json"))} if folder else {}
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    raise InputError(f"expected a JSON file of settings, or one of {', '.join(known)}, received {str(name_or_path)!r}")
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """What a training run depends on, apart from the images.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Iterable
 
 import keras
@@ -18,6 +19,7 @@ from tqdm.auto import tqdm
 
 from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.support.interruption import CtrlC
+from gaintuning_tf.support.phases import first_is_done, phase
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.compiled import CompiledSteps, equal
 from gaintuning_tf.tuning.round_inputs import RoundInputs
@@ -47,6 +49,8 @@ class TuningRun:
         start: The values at the start.
         risks: At each step, by group; NaN for groups that have no further round.
         interrupted: Whether Ctrl-C ended it.
+        count: How many rounds there were.
+        further_seconds: What those after the first took, wall time.
     """
 
     def __init__(self, compiled: CompiledSteps, inputs: RoundInputs, steps: int, seed: int, *, whiten: bool = False):
@@ -60,6 +64,7 @@ class TuningRun:
         self.start = self._best.values
         self.risks: list[np.ndarray] = []
         self.interrupted = False
+        self.count, self.further_seconds = 1, 0.0
 
     def rounds(
         self, most: int, callbacks: Iterable[keras.callbacks.Callback] = (), *, progress: bool = False
@@ -77,7 +82,8 @@ class TuningRun:
             The held-out risk before, and of the values that were kept, (groups,) each.
         """
         model, optimizer = self._compiled.model, self._compiled.steps.optimizer
-        bar = tqdm(total=self._steps, desc="tuning", unit="step", disable=not progress, leave=False)
+        phase("")
+        bar = tqdm(total=self._steps, desc="tuning", unit="step", disable=not progress, leave=False, smoothing=0)
         with _optimizer_of(model, optimizer), self._ctrl_c, bar:
             listeners = keras.callbacks.CallbackList(
                 list(callbacks), model=model, epochs=self._steps, steps=1, verbose=0
@@ -85,7 +91,9 @@ class TuningRun:
             listeners.on_train_begin()
             before, at_contrast, after = self._first_round(listeners, bar)
             if most > 1 and not self._stopped:
+                began = time.perf_counter()
                 after = self._further_rounds(most - 1, at_contrast, after, listeners, bar)
+                self.further_seconds = time.perf_counter() - began if self.count > 1 else 0.0
             listeners.on_train_end({"loss": self._mean_risk} if self.risks else {})
         return before.numpy(), after.numpy()
 
@@ -95,6 +103,7 @@ class TuningRun:
         if risks is None:
             risks = self._unprepared()
         as_it_is, seen = risks
+        _show(bar, "choice")
         at_contrast, after = self._keep_best(self.start, seen)
         return at_contrast if as_it_is is None else as_it_is, at_contrast, after
 
@@ -118,6 +127,7 @@ class TuningRun:
         for _ in range(most):
             if self._stopped or not tf.reduce_any(more):
                 break
+            self.count += 1
             bar.total += self._steps
             start, base, known = self._compiled.values(), after, optimism
             self._run_steps(listeners, bar, prepare=self._widen, groups=more.numpy())
@@ -134,17 +144,19 @@ class TuningRun:
         """What is known of the noise, and how much is added to it for the network to see."""
         return self._inputs.noise
 
-    def _prepare(self):
+    def _prepare(self, bar):
         """Set the contrast, and find what all steps need; returns held-out risks of the start, as it is and as seen."""
         given = self._inputs
+        _show(bar, "contrast" if self._compiled.steps.contrast else "preparation", self._functions.prepare)
         values, self._inputs, as_it_is, seen = self._functions.prepare(
             self.start, given.noisy, given.noise, self._seed, given.windows
         )
         self._compiled.set_values([*self.start[:-1], values[-1]])
         return as_it_is, seen
 
-    def _widen(self):
+    def _widen(self, bar):
         """Let the values go further from where they are."""
+        _show(bar, "a further round", self._functions.widen)
         self._inputs = self._functions.widen(self._compiled.values(), self._inputs, self._seed)
         self._best = self._compiled.nothing_seen()
 
@@ -157,14 +169,18 @@ class TuningRun:
         compiled.model.stop_training = False
         try:
             if self._steps:
-                prepared = prepare()
+                prepared = prepare(bar)
             for number in range(self._steps):
                 if self._ctrl_c.pressed:
                     break
                 compiled.set_learning_rate(number, self._steps)
+                if not number:
+                    _show(bar, "steps", self._functions.step)
                 risk = self._step(listeners, groups)
                 bar.set_postfix(risk=f"{risk:.3g}", refresh=False)
                 bar.update()
+                if not number:
+                    first_is_done(bar)
                 self._stopped = compiled.model.stop_training or not math.isfinite(risk)
                 if self._stopped:
                     break
@@ -204,6 +220,12 @@ class TuningRun:
         # The second is the contrast alone, if one was found.
         only_contrast = len(candidates) > 1 and equal(candidates[1][:-1], start[:-1])
         return risks[1] if only_contrast else risks[0], lowest
+
+
+def _show(bar, words, function=None):
+    """Name on the bar what begins now, and that a function is compiled before its first call."""
+    compiles = function is not None and not function.experimental_get_tracing_count()
+    bar.set_description(f"tracing, {words}" if compiles else words)
 
 
 @contextlib.contextmanager

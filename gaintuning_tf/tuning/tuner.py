@@ -38,6 +38,8 @@ class TuningHistory:
         risk_after: The same of the gains that were kept.
         seconds: Wall time, compilation included.
         interrupted: Whether Ctrl-C ended it.
+        rounds: How many rounds of steps there were.
+        further_seconds: What the rounds after the first took of `seconds`.
     """
 
     risk: np.ndarray
@@ -45,6 +47,8 @@ class TuningHistory:
     risk_after: np.ndarray
     seconds: float
     interrupted: bool
+    rounds: int = 1
+    further_seconds: float = 0.0
 
     @property
     def before(self) -> np.ndarray:
@@ -236,7 +240,8 @@ class GainTuner:
         risk = np.stack(run.risks, -1) if run.risks else np.zeros((len(before), 0))
         if self._network.images is None:
             risk, before, after = risk[0], before[0], after[0]
-        return TuningHistory(risk, before, after, time.perf_counter() - start, run.interrupted)
+        more = {"rounds": run.count, "further_seconds": run.further_seconds}
+        return TuningHistory(risk, before, after, time.perf_counter() - start, run.interrupted, **more)
 
     def denoise(self, image: ArrayLike | tf.Tensor, *, sigma: Noise | None = None) -> np.ndarray:
         """Denoise with the gains as they are; returns (N, H, W, C).

@@ -1,9 +1,13 @@
 """The command line as a user types it: each test runs the installed program or its main function."""
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -213,12 +217,112 @@ def test_a_loss_of_counts_with_gaussian_noise_is_refused_before_tensorflow_start
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
 
 
+def test_what_was_meant_is_said(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments, meant in (
+        (["denoise", "a.png", "-o", "b.png", "--sgima", "25"], "--sigma"),
+        (["denoise", "a.png", "--outptu", "b.png"], "--output"),
+        (["denose", "a.png"], "denoise"),
+        (["denoise", "a.png", "-o", "b.png", "--loss", "sur"], "sure"),
+        (["denoise", "a.png", "-o", "b.png", "--model", "unet-bf-natrual"], "unet-bf-natural"),
+        (["denoise", "a.png", "-o", "b.png", "--model", "atuo"], "auto"),
+    ):
+        try:
+            status = main(arguments)
+        except SystemExit as stop:
+            status = stop.code
+        assert status == 2
+        error = capsys.readouterr().err
+        assert f"did you mean {meant}?" in error and error.count("\n") == 1
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m gaintuning_tf models | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+import gaintuning_tf.__main__
+
+class Finger:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "numpy":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finger)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(gaintuning_tf.__main__.main())
+"""
+
+
+def test_ctrl_c_while_all_is_imported_is_one_line():
+    program = [sys.executable, "-c", INTERRUPTED_IMPORT, "models"]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted: nothing written\n")
+
+
+def test_the_shell_completes_options(tmp_path):
+    pytest.importorskip("argcomplete")
+    line = "gaintuning-tf denoise --sig"
+    answer = tmp_path / "answer"
+    variables = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
+    environment = os.environ | variables | {"_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
+    done = subprocess.run([sys.executable, "-m", "gaintuning_tf"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert answer.read_text().strip() == "--sigma"
+
+
+def test_verbose_says_what_goes_on_in_pipes_too(files, tiny, capsys):
+    tiny.save(files / "m.keras")
+    assert main(["denoise", str(files / "noisy.png"), "-o", str(files / "out.png"), "--no-tune", "--sigma", "25",
+                 "--model", str(files / "m.keras"), "--verbose"]) == 0  # fmt: skip
+    said = capsys.readouterr().err
+    assert all(f" s  {words}\n" in said for words in ("looking at the noise", "denoising", "writing"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["noisy.png", "-o", "out.png", "--report", "r.pdf"], "suffix .html for --report"),
+        (["noisy.png", "-o", "out.png", "--save-gains", "g.npy"], "suffix .h5 for --save-gains"),
+        (["movie.tif", "-o", "out.png"], "an output that holds a stack"),
+    ],
+)
+def test_outputs_of_a_wrong_kind_are_refused_before_the_work(files, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(files)
+    monkeypatch.setattr("gaintuning_tf.cli.program.start_tensorflow", lambda *_: pytest.fail("too late"))
+    tifffile.imwrite("movie.tif", np.zeros((2, 20, 20), "uint8"), photometric="minisblack", metadata={"axes": "TYX"})
+    assert main(["denoise", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_models_lists_the_networks(capsys):
     assert main(["models"]) == 0
     shown = capsys.readouterr().out
     assert "unet-bf-natural\n" in shown and "auto, the default" in shown
     assert main(["models", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["gains"] > 0
+
+
+def test_models_shows_a_card(capsys):
+    assert main(["models", "unet-bf-natural"]) == 0
+    assert "unet-bf-natural" in capsys.readouterr().out.splitlines()[0]
+    assert main(["models", "drunet-grey", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["channels"] == 1
+    assert main(["models", "drunet-gray"]) == 2
+    assert "did you mean drunet-grey?" in capsys.readouterr().err
+
+
+def test_a_training_by_the_settings_of_a_network_that_comes_with_us(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gaintuning_tf.cli.program.start_tensorflow", lambda *_: sys.exit("as far as that"))
+    with pytest.raises(SystemExit, match="as far as that"):
+        main(["train", "synthetic:nanoparticles:1", "-o", "a.keras", "--config", "unet-bf-natural"])
+    assert main(["train", "synthetic:nanoparticles:1", "-o", "a.keras", "--config", "unet"]) == 2
+    assert "unet-bf-natural, " in capsys.readouterr().err
 
 
 def test_help_is_fast_and_does_not_import_tensorflow(tmp_path):
@@ -291,26 +395,40 @@ def test_a_picture_is_decoded_once_and_warned_of_once(files, tiny, more):
     np.testing.assert_array_equal(imread(files / "out.png")[..., 3], imread(files / "noisy.png"))
 
 
+def drain(terminal):
+    with open(terminal, "rb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.read(1024):
+            pass
+
+
 def test_ctrl_c_while_tuning_writes_the_best_so_far(files):
     def listen():
         # A shell's background jobs ignore Ctrl-C, and so would this process, if the tests are one.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     command = [sys.executable, "-m", "gaintuning_tf", "denoise", files / "noisy.png", "-o", files / "out.png"]
+    command += ["--model", "unet-bf-natural"]
+    terminal, stderr = pty.openpty()
     process = subprocess.Popen(
-        [*command, "--steps", "100000", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen
+        [*command, "--steps", "100000", "--json"], stdout=subprocess.PIPE, stderr=stderr, preexec_fn=listen
     )
+    os.close(stderr)
     try:
         seen = b""
         while b"risk=" not in seen:  # the bar has it from the first step on
-            character = process.stderr.read(1)
+            character = os.read(terminal, 1)
             assert character, f"ended before tuning began: {seen.decode()}"
             seen += character
         process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=120)
+        # Nobody who writes to a terminal that is not read goes on.
+        threading.Thread(target=drain, args=(terminal,), daemon=True).start()
+        out, _ = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode == 0, error
+    # A terminal is told what one waits for.
+    for words in (b"importing TensorFlow ...", b"loading unet-bf-natural ...", b"tracing, "):
+        assert words in seen, seen.decode()
+    assert process.returncode == 0
     summary = json.loads(out)
     assert summary["interrupted"]
     assert summary["steps"] < 100000
@@ -324,7 +442,7 @@ def test_train_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(tmp_
     source = "synthetic:piecewise-constant:3"
     straight = run("train", source, "-o", tmp_path / "a.keras", *TRAIN)
     assert straight.returncode == 0, straight.stderr
-    assert "60/60" in straight.stderr
+    assert "60/60" not in straight.stderr, "bars are for terminals"
     command = [sys.executable, "-m", "gaintuning_tf", "train", source, "-o", tmp_path / "b.keras", *TRAIN]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
     log = tmp_path / "b.run" / "log.csv"

@@ -167,6 +167,9 @@ def test_no_steps_is_the_network_as_it_is(network, noisy):
     result = quick(noisy, network, sigma=0.1, steps=0)
     np.testing.assert_array_equal(result.denoised, result.pretrained)
     assert result.history["risk"].shape == (0,)
+    assert (
+        repr(result).startswith(f"<GainTuningResult: {noisy.shape} float32, 0 steps, risk ") and len(repr(result)) < 120
+    )
 
 
 def test_the_level_of_correlated_noise_is_refined_only_where_a_result_depends_on_it(network):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import keras
@@ -183,6 +184,20 @@ def test_what_frames_share_is_found_with_the_doubt_of_correlated_noise(tmp_path,
     together, shared = stack(tmp_path, network, image, **options, **option, restart=True)
     np.testing.assert_array_equal(shared, denoised)
     assert together.rows[0]["risk_after"] == alone.rows[0]["risk_after"]
+
+
+def test_what_frames_are_warned_of_is_said_once_and_frames_that_are_not_there_are_an_index_error(
+    tmp_path, network, movie
+):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GainTuningWarning)
+        result, _ = stack(tmp_path, network, movie, sigma=3000, steps=0)
+    said = [str(one.message) for one in caught if "negative" in str(one.message)]
+    assert len(said) == 1 and said[0].startswith("frames 0, 1, 2, 3, 4: the risk estimate is negative")
+    for number in (5, 17, -1):
+        with pytest.raises(IndexError, match=f"from 0 to 4, received {number}"):
+            result.gains(number)
+    assert repr(result) == f"<StackResult: {tmp_path / 'out.tif'}, 5 frames>"
 
 
 def test_shared_gains_are_tuned_once_on_usable_frames_and_applied_to_all(tmp_path, network, movie):

@@ -25,7 +25,6 @@ from gaintuning_tf import (
 from gaintuning_tf.networks.architectures import unet
 from gaintuning_tf.serving.client import ServingClient
 from helpers.correlations import BLURRED
-from helpers.places import ROOT
 
 grpc = pytest.importorskip("grpc")
 apis = pytest.importorskip("tensorflow_serving.apis")
@@ -216,7 +215,7 @@ def test_what_goes_wrong_is_one_line(addresses, picture, protocol):
 
 def test_the_example_reads_asks_and_writes(addresses, picture, tmp_path):
     imsave(tmp_path / "noisy.png", picture, check_contrast=False)
-    script = [sys.executable, str(ROOT / "scripts" / "serving_client.py"), str(tmp_path / "noisy.png")]
+    script = [sys.executable, "-m", "gaintuning_tf.serving", str(tmp_path / "noisy.png")]
     command = [*script, str(tmp_path / "out.png"), "--model", NAME, "--address", addresses["grpc"], "--steps", "2"]
     command += ["--noise", "auto"]
     done = subprocess.run(command, capture_output=True, text=True)

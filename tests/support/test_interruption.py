@@ -1,7 +1,10 @@
 """Ctrl-C is remembered, once, and otherwise as ever."""
 
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -51,3 +54,35 @@ def test_another_thread_leaves_it_alone():
     thread.start()
     thread.join()
     assert handlers == [signal.default_int_handler]
+
+
+# What Python cannot interrupt: one call of compiled code that takes minutes.
+DEAF = """
+import hashlib, sys
+from gaintuning_tf.support import atomic_files, interruption
+interruption.HEARD = interruption.CLEANED = 0.3
+with interruption.second_ends(atomic_files.remove_unfinished), atomic_files.replacing(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    print("begun", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+"""
+
+
+def test_a_second_one_ends_what_is_deaf_and_leaves_nothing(tmp_path):
+    command = [sys.executable, "-c", DEAF, str(tmp_path / "a.txt")]
+
+    def listen():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen) as process:
+        process.stdout.readline()
+        time.sleep(0.3)  # it is in that call
+        process.send_signal(signal.SIGINT)
+        heard = process.stderr.readline()
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        error = process.stderr.read()
+    assert process.returncode == 130
+    assert heard.startswith(b"Ctrl-C was heard")
+    assert error == b"interrupted: ended at once, without the unfinished output\n"
+    assert not list(tmp_path.iterdir())

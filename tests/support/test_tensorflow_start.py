@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gaintuning_tf import GainTuningWarning
-from gaintuning_tf.support.tensorflow_start import start_tensorflow
+from gaintuning_tf.support.tensorflow_start import quietly, start_tensorflow
 
 PROGRAM = """
 import os
@@ -66,3 +66,21 @@ def test_once_it_has_started_it_keeps_its_threads(monkeypatch):
     tf.config.list_logical_devices()
     with pytest.warns(GainTuningWarning, match="has started already"):
         start_tensorflow(3)
+
+
+def test_python_hears_no_chatter_but_all_else():
+    program = "import os, sys; import gaintuning_tf; gaintuning_tf.GainTuner; assert 'tensorflow' in sys.modules"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_else_is_said_meanwhile_is_kept(monkeypatch, capfd):
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quietly():
+        os.write(
+            2, b"I0000 00:00:1 a.cc:31] chatter\nworth a word\n2026-01-01 00:00:00.1: I tensorflow/b.cc] chatter\n"
+        )
+        os.write(2, b"E0000 00:00:1 a.cc:31] an error\n")
+    assert capfd.readouterr().err == "worth a word\nE0000 00:00:1 a.cc:31] an error\n"

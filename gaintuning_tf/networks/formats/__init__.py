@@ -10,6 +10,7 @@
 - `bioimageio_processing`: what those do before and after the network.
 - `hugging_face`: networks on the hub of Hugging Face.
 - `recognition`: which module reads a file or folder.
+- `torch_pickle`: PyTorch's files of tensors, without PyTorch.
 """
 
 import lazy_loader as _lazy
