@@ -19,8 +19,8 @@ from gaintuning_tf.support.locks import PartialLock
 NAME = ".gaintuning.jsonl"
 # All other options may change an output: one that is new is taken to do so.
 _CHANGE_NOTHING = (
-    *("command", "run", "inputs", "input", "output", "suffix", "restart", "threads", "json", "quiet", "verbose"),
-    *("several", "loaded"),
+    *("command", "run", "typed", "inputs", "input", "output", "suffix", "restart", "threads", "json", "quiet"),
+    *("verbose", "profile", "several", "loaded"),
 )
 
 

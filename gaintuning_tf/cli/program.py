@@ -14,7 +14,7 @@ import warnings
 from gaintuning_tf import __version__
 from gaintuning_tf.cli import denoise, evaluate, export, networks, train
 from gaintuning_tf.cli.parser import Parser
-from gaintuning_tf.cli.waiting import at_terminal, phases_shown
+from gaintuning_tf.cli.waiting import at_terminal, phases_shown, phases_timed
 from gaintuning_tf.errors import InputError, show_warning
 from gaintuning_tf.support import atomic_files, interruption, tensorflow_start
 from gaintuning_tf.support.interruption import Interrupted
@@ -52,6 +52,7 @@ def _run(options):
                 warnings.showwarning = show_warning
             quiet = getattr(options, "quiet", False)
             around.enter_context(phases_shown(quiet=quiet, verbose=options.verbose))
+            around.enter_context(phases_timed(wanted=options.profile))
             status = options.run(options) or 0
             sys.stdout.flush()
             return status
@@ -102,4 +103,5 @@ def _parser():
     for command in commands.choices.values():
         text = "say what goes on and when, where errors are from, and what TensorFlow and libraries say"
         command.add_argument("--verbose", action="store_true", help=text)
+        command.add_argument("--profile", action="store_true", help="print at the end how long each phase took")
     return parser

@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _listeners: list[Callable[[str], None]] = []
+_clocks: list[Callable[[str], None]] = []
 
 
-def phase(words: str) -> None:
-    """Say what begins now; nobody hears it outside of `heard_by`.
+def phase(words: str, *, shown: bool = True) -> None:
+    """Say what begins now; nobody hears it outside of `heard_by` and `timed_by`.
 
     Args:
         words: Such as `"importing TensorFlow"`; empty where something else shows what goes on.
+        shown: Whether it is for who waits, and not for who measures alone: a bar shows the rest.
     """
-    for listener in _listeners:
+    for listener in [*(_listeners if shown else ()), *_clocks]:
         listener(words)
 
 
@@ -35,6 +37,23 @@ def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _listeners.remove(listener)
+
+
+@contextlib.contextmanager
+def timed_by(clock: Callable[[str], None]) -> Iterator[None]:
+    """Call `clock` with every phase that begins within the block, also with those that are not shown.
+
+    Example:
+
+    >>> with timed_by(print):
+    ...     phase("steps", shown=False)
+    steps
+    """
+    _clocks.append(clock)
+    try:
+        yield
+    finally:
+        _clocks.remove(clock)
 
 
 @contextlib.contextmanager

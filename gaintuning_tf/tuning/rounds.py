@@ -103,7 +103,7 @@ class TuningRun:
         if risks is None:
             risks = self._unprepared()
         as_it_is, seen = risks
-        _show(bar, "choice")
+        _show(bar, "choice", self._functions.held_out)
         at_contrast, after = self._keep_best(self.start, seen)
         return at_contrast if as_it_is is None else as_it_is, at_contrast, after
 
@@ -223,9 +223,13 @@ class TuningRun:
 
 
 def _show(bar, words, function=None):
-    """Name on the bar what begins now, and that a function is compiled before its first call."""
-    compiles = function is not None and not function.experimental_get_tracing_count()
-    bar.set_description(f"tracing, {words}" if compiles else words)
+    """Name on the bar what begins now, and trace a function before its first call, which is named, too."""
+    if function is not None and not function.experimental_get_tracing_count():
+        bar.set_description(f"tracing, {words}")
+        phase(f"tracing, {words}", shown=False)
+        function.get_concrete_function()
+    bar.set_description(words)
+    phase(words, shown=False)
 
 
 @contextlib.contextmanager

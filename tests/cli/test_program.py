@@ -275,12 +275,15 @@ def test_the_shell_completes_options(tmp_path):
     assert answer.read_text().strip() == "--sigma"
 
 
-def test_verbose_says_what_goes_on_in_pipes_too(files, tiny, capsys):
+def test_verbose_says_what_goes_on_in_pipes_too_and_profile_how_long_it_took(files, tiny, capsys):
     tiny.save(files / "m.keras")
-    assert main(["denoise", str(files / "noisy.png"), "-o", str(files / "out.png"), "--no-tune", "--sigma", "25",
-                 "--model", str(files / "m.keras"), "--verbose"]) == 0  # fmt: skip
-    said = capsys.readouterr().err
+    assert main(["denoise", str(files / "noisy.png"), "-o", str(files / "out.png"), "--steps", "1", "--sigma", "25",
+                 "--model", str(files / "m.keras"), "--verbose", "--profile"]) == 0  # fmt: skip
+    said, profile = capsys.readouterr().err.split("starting\n")
     assert all(f" s  {words}\n" in said for words in ("looking at the noise", "denoising", "writing"))
+    *rows, whole = [line.split(" s  ") for line in profile.splitlines()]
+    assert {"looking at the noise", "tracing, steps", "steps", "choice", "writing"} <= {words for _, words in rows}
+    assert whole[1] == "in all" and sum(float(seconds) for seconds, _ in rows) < float(whole[0]) + 0.01
 
 
 @pytest.mark.parametrize(

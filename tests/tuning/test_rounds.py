@@ -80,7 +80,7 @@ steps = gain_steps(make_tiny(), NoiseResamplingLoss(), contrast=False)
 graph = TuningInGraph(steps, window=512)
 print(float(graph.at_sigma(tf.constant(noisy), tf.constant([0.1]), tf.constant(0))[1][0]))
 
-def interrupt(run):
+def interrupt(run, bar):
     raise KeyboardInterrupt
 
 TuningRun._prepare = interrupt
