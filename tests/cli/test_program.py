@@ -1,12 +1,15 @@
 """The command line as a user types it: each test runs the installed program or its main function."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -412,6 +415,8 @@ def test_ctrl_c_while_tuning_writes_the_best_so_far(files):
     command = [sys.executable, "-m", "gaintuning_tf", "denoise", files / "noisy.png", "-o", files / "out.png"]
     command += ["--model", "unet-bf-natural"]
     terminal, stderr = pty.openpty()
+    # A terminal without columns has no room for a bar.
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     process = subprocess.Popen(
         [*command, "--steps", "100000", "--json"], stdout=subprocess.PIPE, stderr=stderr, preexec_fn=listen
     )
