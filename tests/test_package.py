@@ -42,6 +42,7 @@ def test_the_wheel_has_the_networks_and_works_outside_the_clone(tmp_path):
     site = tmp_path / "site"
     assert not (site / "tests").exists()
     ours = {file.relative_to(ROOT) for ext in ("py", "pyi") for file in (ROOT / "gaintuning_tf").rglob(f"*.{ext}")}
+    ours |= {file.relative_to(ROOT) for file in (ROOT / "gaintuning_tf").rglob("*.yaml")}
     assert ours <= {file.relative_to(site) for file in site.rglob("*")}
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import gaintuning_tf as g;"

@@ -1,0 +1,4 @@
+from .dock import Dock as Dock, make_dock as make_dock
+from .layer_frames import LayerFrames as LayerFrames
+from .request import Request as Request
+from .run import Run as Run
