@@ -16,8 +16,10 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.networks.pretrained import CHOSEN, list_denoisers
 from gaintuning_tf.support.extras import required
 from gaintuning_tf.viewer.layer_frames import LayerFrames, look_of, pixels_of, suggested_axes
+from gaintuning_tf.viewer.process import TuningProcess
+from gaintuning_tf.viewer.remote_run import RemoteRun
 from gaintuning_tf.viewer.request import Request
-from gaintuning_tf.viewer.run import Run, Stopped, found_noise
+from gaintuning_tf.viewer.run import found_noise
 
 # What the box of networks has beside names.
 FILE, FOLDER = "a file or zip …", "a folder …"
@@ -67,8 +69,9 @@ class Dock:
         from qtpy.QtCore import QTimer
 
         self.viewer = viewer
-        self.current: Run | None = None
+        self.current: RemoteRun | None = None
         self.added: Any = None
+        self._process = TuningProcess()
         self._worker: Any = None
         self._look: dict[str, Any] = {}
         self.container, self.parts = _widgets(self._layers)
@@ -92,7 +95,7 @@ class Dock:
             parts[button].changed.connect(action)
         parts["stop"].changed.connect(self.stop)
         parts["save"].changed.connect(self._ask_where_to_save)
-        self.container.native.destroyed.connect(self.stop)
+        self.container.native.destroyed.connect(self._process.close)
         self._network_changed()
         self._noise_changed()
 
@@ -191,7 +194,7 @@ class Dock:
             data, dropped = self._pixels(layer)
             axes = self.parts["axes"].value.strip().upper()
             at = None if whole else self.visible(layer)
-            run = Run(self.request(), data, axes, at=at, name=layer.name)
+            run = RemoteRun(self._process, self.request(), data, axes, at=at, name=layer.name)
             self._look = look_of(layer, f"{layer.name} {'denoised' if whole else 'preview'}")
             self.current, self.added = run, None
             self._start(_working(run, dropped), "starting")
@@ -238,7 +241,7 @@ class Dock:
 
     def _say(self, lines):
         self.parts["said"].value = "\n".join(lines)
-        if self.added is not None and self.current is not None and self.current.results:
+        if self.added is not None and self.current is not None and self.current.done:
             self.added.metadata["gaintuning"] = {"summary": list(lines)}
 
     def _finished(self):
@@ -261,7 +264,7 @@ class Dock:
         for name in ("preview", "run", "find_noise"):
             parts[name].enabled = there
         parts["stop"].enabled = busy
-        parts["save"].enabled = not busy and self.current is not None and bool(self.current.results)
+        parts["save"].enabled = not busy and self.current is not None and bool(self.current.done)
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -284,8 +287,6 @@ def _working(run, dropped) -> Iterator[int]:
     """Do a run; returns what is to be said of it."""
     try:
         yield from run
-    except Stopped:
-        pass  # the summary says so
     except InputError as error:
         return [f"Error: {error}"]
     return run.summary + ([f"{dropped.capitalize()}."] if dropped else [])
@@ -303,10 +304,9 @@ def _noise_words(frames, at) -> Iterator[int]:
 def _saving(run, path) -> Iterator[int]:
     """Save the gains; returns what is to be said of it."""
     try:
-        run.save_gains(path)
-    except (InputError, OSError) as error:
-        return [f"Error: cannot save the gains: {error}"]
-    return [f"The gains are in {path}."]
+        return run.save_gains(path)
+    except InputError as error:
+        return [f"Error: {error}"]
     yield
 
 
@@ -325,17 +325,17 @@ def _widgets(layers) -> tuple[Any, dict[str, Any]]:
         w.ComboBox(name="layer", choices=layers, tooltip="The noisy image, movie or volume"),
         w.LineEdit(name="axes", tooltip=tip),
         w.ComboBox(name="network", choices=names, value="auto", tooltip="auto chooses by colours, noise and size"),
-        w.FileEdit(name="file", label="", tooltip=".keras, .h5, SavedModel, CSBDeep, bioimage.io"),
+        w.FileEdit(name="file", label=" ", tooltip=".keras, .h5, SavedModel, CSBDeep, bioimage.io"),
         w.ComboBox(name="noise", choices=list(NOISE)),
         w.FloatSpinBox(name="sigma", value=25, min=0, max=1e9, step=0.1, tooltip="In the units of the layer"),
         w.ComboBox(name="steps", choices=STEPS, tooltip="Steps of tuning, for each frame"),
         w.FileEdit(name="gains", label="start gains", filter="*.gains.h5", tooltip="Gains to start from; may be empty"),
         _row(w, "find_noise", "preview", texts=("Find noise", "Preview slice")),
         _row(w, "run", "stop", texts=("Run", "Stop")),
-        w.ProgressBar(name="bar", label="", min=0, max=100, value=0),
-        w.Label(name="doing", label=""),
-        w.Label(name="said", label=""),
-        w.PushButton(name="save", text="Save gains …", label=""),
+        w.ProgressBar(name="bar", label=" ", min=0, max=100, value=0),
+        w.Label(name="doing", label=" "),
+        w.Label(name="said", label=" "),
+        w.PushButton(name="save", text="Save gains …", label=" "),
     )
     box = w.Container(widgets=list(parts), labels=True, name="gaintuning")
     rows = [part for part in parts if isinstance(part, w.Container)]
@@ -346,7 +346,7 @@ def _widgets(layers) -> tuple[Any, dict[str, Any]]:
 
 def _row(widgets, *names, texts):
     buttons = [widgets.PushButton(name=name, text=text) for name, text in zip(names, texts, strict=True)]
-    return widgets.Container(widgets=buttons, layout="horizontal", labels=False, label="")
+    return widgets.Container(widgets=buttons, layout="horizontal", labels=False, label=" ")
 
 
 def _make_narrow(box, parts):

@@ -1,30 +1,24 @@
-"""One run over the frames of a layer, in a thread of its own: watched, and stopped, from another."""
+"""One run over the frames of an array: watched while it goes on, and stopped from another thread."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.images.array_file import reserve
 from gaintuning_tf.images.bad_pixels import words_of
 from gaintuning_tf.networks.pretrained import CHOSEN
 from gaintuning_tf.noise.residuals import worse_words
-from gaintuning_tf.viewer.layer_frames import LayerFrames, place_of
+from gaintuning_tf.viewer.layer_frames import LayerFrames
 
 if TYPE_CHECKING:
-    from gaintuning_tf.denoising.frame_job import FrameResult
     from gaintuning_tf.viewer.request import Request
-
-# Results of more bytes are kept in a file, which the system may leave on disk.
-IN_MEMORY = 2**30
 
 
 class Stopped(Exception):
@@ -44,12 +38,25 @@ class Progress:
     share: float = 0.0
 
 
+class Done(NamedTuple):
+    """A frame that is done.
+
+    Attributes:
+        shape: Of the whole result, of the array's shape; for one frame with 1 where frames are numbered.
+        index: Where in that the frame is.
+        part: The frame, denoised, in the array's dtype.
+    """
+
+    shape: tuple[int, ...]
+    index: tuple
+    part: np.ndarray
+
+
 class Run:
     """The frames of an array denoised one after the other.
 
-    Iterating does the work and gives the number of each frame once it is in `image`. Meanwhile `progress` may be
-    looked at and `stop` called from another thread: then the run ends after the step that it is in, and what is done
-    is kept.
+    Iterating does the work and gives each frame once it is done. Meanwhile `stop` may be called from another thread:
+    then the run ends after the step that it is in, and what is done is kept.
 
     Args:
         request: What is asked for.
@@ -57,14 +64,14 @@ class Run:
         axes: A letter per axis.
         at: Where in the array the one frame is that is wanted; all frames by default.
         name: What the array is called in a message.
+        report: Called with how far it is.
+        stop: Set where it is to end, as `stop` does.
 
     Attributes:
-        progress: How far it is.
-        image: The result, of the array's shape and dtype, for one frame with 1 where frames are numbered; zero where
-            nothing is done yet. None before the first frame is done.
         frame_axes: The axes of a frame; empty before the network is known.
         network: Name of the network, and why it was chosen if it was.
-        results: Of each frame that is done.
+        rows: Of each frame that is done its figures, see `FrameResult`.
+        gains: Of each frame that is done; None where it could not be denoised.
         wanted: How many frames there are to do, once the network is known.
         stopped: Whether it was stopped.
 
@@ -73,17 +80,25 @@ class Run:
     """
 
     def __init__(
-        self, request: Request, data: Any, axes: str, *, at: Sequence[int] | None = None, name: str = "the layer"
+        self,
+        request: Request,
+        data: Any,
+        axes: str,
+        *,
+        at: Sequence[int] | None = None,
+        name: str = "the layer",
+        report: Callable[[Progress], None] = lambda progress: None,
+        stop: threading.Event | None = None,
     ):
         request.check()
-        self._request, self._at = request, at
+        self._request, self._at, self._report = request, at, report
         self._frames = LayerFrames(data, axes, name=name)
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
         self._tuner: Any = None
-        self.progress = Progress()
-        self.image: np.ndarray | None = None
+        self._pixels = 0
         self.frame_axes, self.network = "", str(request.network)
-        self.results: list[FrameResult] = []
+        self.rows: list[dict] = []
+        self.gains: list[Any] = []
         self.wanted = 0
         self.stopped = False
 
@@ -91,7 +106,7 @@ class Run:
         """End the run after the step that it is in."""
         self._stop.set()
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Done]:
         """Do the work.
 
         Raises:
@@ -99,29 +114,28 @@ class Run:
             Stopped: `stop` was called before the first frame.
         """
         frames, job = self._prepared()
-        image = _empty(frames.shape, frames.dtype)
-        for number in range(frames.order.frame_count):
+        for number in range(self.wanted):
             if self._stop.is_set():
                 self.stopped = True
                 break
             result = job.run(self._tuner, number, frames.frame(number), callbacks=[self._watch(number, frames)])
-            image[frames.order.index(number)] = frames.order.part(result.image)
-            self.results.append(result)
-            self.image = image
+            self.rows.append(result.row)
+            self.gains.append(result.gains)
+            self._pixels = result.image.size
             self._say("", number + 1, frames)
-            yield number
-        if not self.results:
+            yield Done(frames.shape, frames.order.index(number), frames.order.part(result.image))
+        if not self.rows:
             raise Stopped
 
     def _prepared(self):
         """Load what is needed, and find how the frames are done."""
-        self.progress = Progress("importing TensorFlow")
+        self._report(Progress("importing TensorFlow"))
         from gaintuning_tf.denoising.frame_job import frame_job
 
         frames, recipe = self._frames, self._request.recipe()
         frames.reading = self._read
         chosen = self._chosen(recipe)
-        self.progress = Progress(f"loading {chosen}")
+        self._report(Progress(f"loading {chosen}"))
         network = self._request.load(chosen)
         self._check_stop()
         frames = frames.seen_by(None, network.channels, dimensions=network.dimensions)
@@ -140,7 +154,7 @@ class Run:
             return self._request.network
         from gaintuning_tf.denoising.network_choice import network_for_stack
 
-        self.progress = Progress("choosing a network by the noise")
+        self._report(Progress("choosing a network by the noise"))
         stack: Any = self._frames
         choice = network_for_stack(stack, recipe, wanted=str(self._request.network))
         self.network = f"{choice.name} ({choice.why})"
@@ -153,7 +167,7 @@ class Run:
 
     def _read(self, number):
         self._check_stop()
-        self.progress = Progress(f"looking for the range of values: {_of(number, self._frames)}")
+        self._report(Progress(f"looking for the range of values: {_of(number, self._frames)}"))
 
     def _watch(self, number, frames):
         """Make a callback of Keras's that says each step, and ends the tuning where that is asked for."""
@@ -173,18 +187,7 @@ class Run:
     def _say(self, words, done, frames):
         count = frames.order.frame_count
         here = _of(min(int(done), count - 1), frames)
-        self.progress = Progress(": ".join(filter(None, (here, words))), done / count)
-
-    @property
-    def is_preview(self) -> bool:
-        """Whether one frame is wanted, of however many."""
-        return self._at is not None
-
-    def placed(self, look: dict[str, Any]) -> dict[str, Any]:
-        """Move a layer's look to where the result is: that of one frame lies where that frame does."""
-        if self._at is None:
-            return look
-        return place_of(look, self._at, self._frames.axes, self.frame_axes)
+        self._report(Progress(": ".join(filter(None, (here, words))), done / count))
 
     def save_gains(self, path: str | Path) -> None:
         """Write the gains that were found, of every frame that is done, see `gain_files.save_gains`.
@@ -194,18 +197,18 @@ class Run:
         """
         from gaintuning_tf.gains.gain_files import save_gains
 
-        tuned = [result for result in self.results if result.gains is not None]
+        tuned = [(row, gains) for row, gains in zip(self.rows, self.gains, strict=True) if gains is not None]
         if not tuned:
             raise InputError("there are no gains to save: no frame was denoised")
         together = np.stack if len(tuned) > 1 else lambda values: np.asarray(values[0])
-        *gains, contrast = [together(values) for values in zip(*(one.gains for one in tuned), strict=True)]
-        lines = [one.row.get("line") for one in tuned]
+        *gains, contrast = [together(values) for values in zip(*(gains for _, gains in tuned), strict=True)]
+        lines = [row.get("line") for row, _ in tuned]
         save_gains(self._tuner.whole_model(gains, contrast[..., 0], lines), path)
 
     @property
     def noise(self) -> str:
         """Say what noise the first frame has, and whether that was found or given; empty before it is known."""
-        rows = self._rows
+        rows = self._tuned
         if not rows:
             return ""
         found = self._tuner.estimates.get(rows[0]["frame"])
@@ -217,13 +220,13 @@ class Run:
         return "given" if self._request.sigma is not None else "estimated"
 
     @property
-    def _rows(self):
-        return [result.row for result in self.results if not result.row["failed"]]
+    def _tuned(self):
+        return [row for row in self.rows if not row["failed"]]
 
     @property
     def summary(self) -> list[str]:
         """Say what was done, a line for each thing."""
-        if not self.results:
+        if not self.rows:
             return ["stopped before the first step: nothing is changed"] if self.stopped else []
         lines = [*self._stopped_words(), *self._risk_words()]
         lines += [f"Noise: {self.noise}."] if self.noise else []
@@ -233,7 +236,7 @@ class Run:
     def _stopped_words(self):
         if not self.stopped:
             return []
-        steps, count = self._steps(self.results[-1].row), len(self.results)
+        steps, count = self._steps(self.rows[-1]), len(self.rows)
         return [f"Stopped: {count} of {self.wanted} frames, the last after {steps} steps; the others are 0."] * (
             self.wanted > 1
         ) or [f"Stopped after {steps} steps: the best so far."]
@@ -243,7 +246,7 @@ class Run:
         return len(row.get("risk", ()))
 
     def _risk_words(self):
-        rows = self._rows
+        rows = self._tuned
         if not rows:
             return []
         means = [float(np.mean([row[name] for row in rows])) for name in _RISKS]
@@ -257,11 +260,14 @@ class Run:
     def _doubts(self):
         """List what is not as one may think, each once, with the number of the first frame that it is true of."""
         found: dict[str, int] = {}
-        for result in self.results:
-            for words in _doubts_of(result.row, result.image.size):
-                found.setdefault(words, result.row["frame"])
-        several = len(self.results) > 1
-        return [f"Frame {number}: {words}." if several else f"{words.capitalize()}." for words, number in found.items()]
+        for row in self.rows:
+            for words in _doubts_of(row, self._pixels):
+                found.setdefault(words, row["frame"])
+        several = self.wanted > 1
+        return [
+            f"Frame {number}: {words}." if several else f"{words[0].upper()}{words[1:]}."
+            for words, number in found.items()
+        ]
 
 
 # In the order in which they are said.
@@ -309,13 +315,3 @@ def found_noise(frames: LayerFrames, at: Sequence[int]) -> str:
 def _level(parameters):
     names = [name for name in ("sigma", "gain", "offset") if parameters.get(name) is not None]
     return ", ".join(f"{name} {np.mean(parameters[name]):.4g}" for name in names)
-
-
-def _empty(shape, dtype):
-    """Make room for a result: in memory, or in a file without a name, which is gone when nobody has the array."""
-    size = math.prod(shape) * dtype.itemsize
-    if size <= IN_MEMORY:
-        return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile() as file:
-        reserve(file, 0, size)
-        return np.memmap(file, dtype, "r+", shape=shape)

@@ -4,6 +4,7 @@ With the viewer's model alone where there is no display; a whole window needs Op
 """
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -120,8 +121,8 @@ def test_a_lazy_movie_is_stopped_and_previewed_without_being_loaded(application,
     dock.stop()
     wait(dock, application)
     result = viewer.layers["movie denoised"]
-    done = len(dock.current.results)
-    assert dock.current.stopped and 1 <= done < 4
+    done = dock.current.done
+    assert 1 <= done < 4
     assert result.data[:done].any(axis=(1, 2)).all() and not result.data[done:].any()
     assert dock.parts["said"].value.startswith(f"Stopped: {done} of 4 frames")
     assert set(read) - {2} <= set(range(done))
@@ -151,9 +152,9 @@ def test_the_noise_of_the_slice_is_said(application):
     dock = Dock(viewer)
     dock.find_noise()
     wait(dock, application)
-    assert (
-        dock.parts["said"].value.startswith("Noise of this slice: sigma 5.0") or "sigma 4.9" in dock.parts["said"].value
-    )
+    sigma = float(re.search(r"^Noise of this slice: sigma ([\d.]+): ", dock.parts["said"].value)[1])
+    # The quietest of 256 blocks of 64 pixels are what is looked at: a few percent.
+    assert abs(sigma / 5 - 1) < 0.1
     assert "white, the same everywhere" in dock.parts["said"].value
 
 
