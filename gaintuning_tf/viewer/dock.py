@@ -55,6 +55,7 @@ class Dock:
 
     Args:
         viewer: A viewer of napari, or its model alone.
+        process: Where runs are done; by default one of its own, which ends with the dock.
 
     Attributes:
         container: The widgets, one below the other, as magicgui and napari take them.
@@ -64,14 +65,14 @@ class Dock:
         added: Its layer; None before there is one.
     """
 
-    def __init__(self, viewer: Any):
+    def __init__(self, viewer: Any, process: TuningProcess | None = None):
         required("magicgui", "the dock", "napari")
         from qtpy.QtCore import QTimer
 
         self.viewer = viewer
         self.current: RemoteRun | None = None
         self.added: Any = None
-        self._process = TuningProcess()
+        self._process = process or TuningProcess()
         self._worker: Any = None
         self._look: dict[str, Any] = {}
         self.container, self.parts = _widgets(self._layers)
@@ -346,13 +347,19 @@ def _widgets(layers) -> tuple[Any, dict[str, Any]]:
 
 def _row(widgets, *names, texts):
     buttons = [widgets.PushButton(name=name, text=text) for name, text in zip(names, texts, strict=True)]
-    return widgets.Container(widgets=buttons, layout="horizontal", labels=False, label=" ")
+    row = widgets.Container(widgets=buttons, layout="horizontal", labels=False, label=" ")
+    row.margins = (0, 0, 0, 0)
+    return row
 
 
 def _make_narrow(box, parts):
     """Let boxes and texts be as narrow as the dock: by default they are as wide as their longest line."""
-    from qtpy.QtWidgets import QComboBox, QSizePolicy
+    from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy
 
+    texts = {part.label for part in box}
+    labels = [label for label in box.native.findChildren(QLabel) if label.text() in texts]
+    for label in labels:
+        label.setMinimumWidth(max(each.sizeHint().width() for each in labels))
     for name in ("layer", "network", "noise", "steps"):
         combo = parts[name].native
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

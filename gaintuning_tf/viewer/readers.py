@@ -65,7 +65,7 @@ def _layer(path):
 
     da = required("dask.array", "a layer that is read plane by plane", "napari")
     source = formats.open_source(path)
-    letters = source.axes if _are_known(source) else "?" * (len(source.shape) - 2) + "YX"
+    letters = _letters(source.axes or "", len(source.shape))
     planes = _Planes(source, letters)
     chunks = [size if letter in "YX" else 1 for letter, size in zip(letters, source.shape, strict=True)]
     array = da.from_array(planes, chunks=chunks, asarray=False, lock=True, name=f"{path.name}-{id(source)}")
@@ -74,9 +74,10 @@ def _layer(path):
     return array, _described(source, "".join(letters[n] for n in ordered), path), "image"
 
 
-def _are_known(source):
-    letters = source.axes or ""
-    return len(letters) == len(source.shape) and {"Y", "X"} <= set(letters) and len(set(letters)) == len(letters)
+def _letters(said, count):
+    """Give a letter for each axis, the last two Y and X where the file does not say."""
+    known = len(said) == count and {"Y", "X"} <= set(said) and len(set(said)) == count
+    return said if known else "?" * (count - 2) + "YX"
 
 
 class _Planes:

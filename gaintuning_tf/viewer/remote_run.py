@@ -30,7 +30,8 @@ class RemoteRun:
 
     Attributes:
         progress: How far it is.
-        image: The result, zero where nothing is done yet; None before the first frame is done.
+        image: The result, NaN where nothing is done yet, which napari draws as nothing; None before the first frame is
+            done.
         done: How many frames are.
         summary: What was done, a line for each thing.
 
@@ -108,7 +109,7 @@ class RemoteRun:
     def _keep(self, frame_axes, shape, index, part):
         if self.image is None:
             self._frame_axes = frame_axes
-            self.image = _empty(shape, self._frames.dtype)
+            self.image = _empty(shape, part.dtype)
         self.image[index] = part
         self.done += 1
 
@@ -133,7 +134,9 @@ def _empty(shape, dtype):
     """Make room for a result: in memory, or in a file without a name, which is gone when nobody has the array."""
     size = math.prod(shape) * dtype.itemsize
     if size <= IN_MEMORY:
-        return np.zeros(shape, dtype)
+        return np.full(shape, np.nan, dtype)
     with tempfile.TemporaryFile() as file:
         reserve(file, 0, size)
-        return np.memmap(file, dtype, "r+", shape=shape)
+        array = np.memmap(file, dtype, "r+", shape=shape)
+    array[:] = np.nan
+    return array

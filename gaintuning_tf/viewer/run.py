@@ -44,7 +44,7 @@ class Done(NamedTuple):
     Attributes:
         shape: Of the whole result, of the array's shape; for one frame with 1 where frames are numbered.
         index: Where in that the frame is.
-        part: The frame, denoised, in the array's dtype.
+        part: The frame, denoised; float32 where the array has integers.
     """
 
     shape: tuple[int, ...]
@@ -143,7 +143,9 @@ class Run:
         frames = frames if self._at is None else frames.only(self._at)
         self.wanted = frames.order.frame_count
         failing = "stop" if self.wanted == 1 else "pass"
-        job = frame_job(frames, recipe, network.channels, on_failure=failing)
+        # Of few counts, whole numbers would be coarser than what is left of the noise.
+        dtype = frames.dtype if frames.dtype.kind == "f" else np.dtype(np.float32)
+        job = frame_job(frames, recipe, network.channels, dtype=dtype, on_failure=failing)
         self._tuner = job.tuner(network)
         self._check_stop()
         return frames, job
@@ -237,7 +239,7 @@ class Run:
         if not self.stopped:
             return []
         steps, count = self._steps(self.rows[-1]), len(self.rows)
-        return [f"Stopped: {count} of {self.wanted} frames, the last after {steps} steps; the others are 0."] * (
+        return [f"Stopped: {count} of {self.wanted} frames, the last after {steps} steps; the others are empty."] * (
             self.wanted > 1
         ) or [f"Stopped after {steps} steps: the best so far."]
 
