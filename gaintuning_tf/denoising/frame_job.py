@@ -106,8 +106,8 @@ class FrameJob:
             number: Which frame.
             image: It, as it came from the file; masked pixels of an `np.ma.MaskedArray` do not count.
             **options: `shared`, gains that are to be applied as they are; `previous`, gains to start from if they are
-                better than the model's own: each in one row, see `flat`; `progress`, whether to show a bar; `callbacks`,
-                see `GainTuner.tune`.
+                better than the model's own: each in one row, see `flat`; `progress`, whether to show a bar;
+                `callbacks`, see `GainTuner.tune`.
 
         Raises:
             InputError: It cannot be done, and `on_failure` is `"stop"`.

@@ -214,7 +214,7 @@ class Dock:
 
         connected = {"yielded": self._frame_done, "returned": self._say, "finished": self._finished}
         self._busy(True)
-        self.parts["doing"].value = words
+        self.parts["doing"].value, self.parts["said"].value = words, ""
         self._worker = create_worker(working, _connect=connected, _start_thread=False)
         self._worker.start()
         self._timer.start()
@@ -330,7 +330,7 @@ def _widgets(layers) -> tuple[Any, dict[str, Any]]:
         w.ComboBox(name="noise", choices=list(NOISE)),
         w.FloatSpinBox(name="sigma", value=25, min=0, max=1e9, step=0.1, tooltip="In the units of the layer"),
         w.ComboBox(name="steps", choices=STEPS, tooltip="Steps of tuning, for each frame"),
-        w.FileEdit(name="gains", label="start gains", filter="*.gains.h5", tooltip="Gains to start from; may be empty"),
+        w.FileEdit(name="gains", label="gains", filter="*.gains.h5", tooltip="Gains to start from; may be empty"),
         _row(w, "find_noise", "preview", texts=("Find noise", "Preview slice")),
         _row(w, "run", "stop", texts=("Run", "Stop")),
         w.ProgressBar(name="bar", label=" ", min=0, max=100, value=0),

@@ -6,6 +6,7 @@ import pytest
 from gaintuning_tf.images.array_layout import Layout
 from gaintuning_tf.images.files import save_image
 from gaintuning_tf.viewer.readers import read_layers, reader_of
+from helpers.samples import draw, write_dm3
 
 mrcfile = pytest.importorskip("mrcfile", reason="needs the extra `microscopy`")
 dask_array = pytest.importorskip("dask.array", reason="needs the extra `dask`")
@@ -36,3 +37,12 @@ def test_a_single_image_has_two_axes(tmp_path):
 def test_files_that_napari_reads_are_left_to_it():
     assert reader_of(["a.mrc", "b.tif"]) is None and reader_of("a.png") is None
     assert reader_of(["a.DM4", "b.czi"]) is read_layers
+
+
+def test_a_digital_micrograph_has_its_scale_and_axes(tmp_path):
+    pytest.importorskip("rsciio", reason="needs the extra `microscopy`")
+    values = draw((4, 9, 8))
+    write_dm3(tmp_path / "a.dm3", values)
+    [(array, look, _)] = read_layers(str(tmp_path / "a.dm3"))
+    np.testing.assert_array_equal(array.compute(scheduler="sync"), values)
+    assert look["scale"] == [0.5] * 3 and look["units"] == ["nm"] * 3 and look["axis_labels"] == ["z", "y", "x"]
