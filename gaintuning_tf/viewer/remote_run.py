@@ -80,24 +80,31 @@ class RemoteRun:
         self._process.send("run", *self._job)
         if self._stop:
             self._process.send("stop")
-        for kind, *content in iter(self._process.receive, None):
-            if kind == "frame":
-                self._keep(*content)
-                yield self.done
-            elif self._is_over(kind, *content):
-                return
+        over = False
+        try:
+            while not over:
+                kind, *content = self._process.receive()
+                over = kind in ("end", "refused")
+                self._answer(kind, *content)
+                if kind == "frame":
+                    yield self.done
+        finally:
+            # Nobody listens to the rest of a run that was given up: the next one is not to hear it.
+            if not over:
+                self._process.close()
 
-    def _is_over(self, kind, content):
-        """Answer a message; returns whether it was the last one."""
+    def _answer(self, kind, *content):
+        """Do what a message asks for, or take what it brings."""
         if kind == "refused":
-            raise InputError(content)
+            raise InputError(*content)
         if kind == "read":
-            self._process.send("part", self._part(content))
+            self._process.send("part", self._part(*content))
+        elif kind == "frame":
+            self._keep(*content)
         elif kind == "progress":
-            self.progress = content
+            (self.progress,) = content
         else:
-            self.summary = content
-        return kind == "end"
+            (self.summary,) = content
 
     def _part(self, index):
         """Read a part of the layer; a text says why it cannot be."""

@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 
 import gaintuning_tf.viewer
-from gaintuning_tf.viewer import remote_run
 from gaintuning_tf.viewer.dock import FILE, Dock
 from gaintuning_tf.viewer.process import TuningProcess
-from gaintuning_tf.viewer.request import Request
 from helpers.networks import make_tiny
 
 if not os.environ.get("DISPLAY"):
@@ -170,13 +168,6 @@ def test_a_process_that_dies_is_said_and_the_next_run_has_its_own(application, p
     dock.save_gains("a.gains.h5")
     wait(dock, application)
     assert parts["said"].value == "Error: the gains are gone with the process that had them: run again"
-
-
-def test_large_results_are_kept_in_a_file(monkeypatch):
-    monkeypatch.setattr(remote_run, "IN_MEMORY", 100)
-    run = remote_run.RemoteRun(None, Request(sigma=10), ramp(2, 32, 32), "TYX")
-    run._keep("YX", (2, 32, 32), (1, slice(None), slice(None)), np.ones((32, 32), np.float32))
-    assert isinstance(run.image, np.memmap) and (run.image[1] == 1).all() and np.isnan(run.image[0]).all()
 
 
 def test_the_noise_of_the_slice_is_said(application, process):
