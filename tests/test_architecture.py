@@ -73,6 +73,7 @@ PRIVATE_ELSEWHERE = {
     "_apply_weight_decay": "Keras: likewise",
     "_backend_update_step": "Keras: likewise",
     "_SubParsersAction": "Python: the type of what `add_subparsers` of a parser returns",
+    "_exit": "Python: the end of a process at once, whatever its threads do",
     "_replace": "Python: a public method of named tuples",
 }
 

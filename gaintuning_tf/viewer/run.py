@@ -306,7 +306,7 @@ def found_noise(frames: LayerFrames, at: Sequence[int]) -> str:
 
     >>> data = np.random.default_rng(0).normal(100, 5, (2, 256, 256))
     >>> found_noise(LayerFrames(data, "TYX"), (1, 0, 0))
-    'sigma 4.963: white, the same everywhere'
+    'sigma 5.092: white, the same everywhere'
     """
     from gaintuning_tf.noise.automatic import examine_noise
 
