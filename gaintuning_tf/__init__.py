@@ -3,9 +3,9 @@
 Nothing heavy is imported before a name is used, so `import gaintuning_tf` is fast. The
 names are those of `__init__.pyi`, where editors and type checkers find them, too.
 
-Twelve rooms on a ladder, of which each imports only from those below it:
+Thirteen rooms on a ladder, of which each imports only from those below it:
 
-    cli                      the command line
+    cli, viewer              the command line; a dock in napari
     evaluation, reports      measuring; what tuning did, to look at
     denoising, serving       one array, a movie, a cluster; a SavedModel that tunes itself
     tuning, training         from network, loss and image to gains; a network of one's own

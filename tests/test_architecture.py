@@ -18,7 +18,7 @@ LADDER = (
     "tuning training",
     "denoising serving",
     "reports evaluation",
-    "cli",
+    "cli viewer",
 )
 # Files and variables that are named as a module of the package is.
 NO_MODULES = {"models.config", "config.crop"}

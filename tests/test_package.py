@@ -44,7 +44,7 @@ def test_the_wheel_has_the_networks_and_works_outside_the_clone(tmp_path):
     assert not (site / "tests").exists()
     ours = {
         file.relative_to(ROOT)
-        for ext in ("py", "pyi", "css", "js")
+        for ext in ("py", "pyi", "css", "js", "yaml")
         for file in (ROOT / "gaintuning_tf").rglob(f"*.{ext}")
     }
     assert ours <= {file.relative_to(site) for file in site.rglob("*")}

@@ -109,7 +109,8 @@ class FrameJob:
             number: Which frame.
             image: It, as it came from the file; masked pixels of an `np.ma.MaskedArray` do not count.
             **options: `shared`, gains that are to be applied as they are; `previous`, gains to start from if they are
-                better than the model's own: each in one row, see `flat`; `progress`, whether to show a bar.
+                better than the model's own: each in one row, see `flat`; `progress`, whether to show a bar;
+                `callbacks`, see `GainTuner.tune`.
 
         Raises:
             InputError: It cannot be done, and `on_failure` is `"stop"`.
@@ -130,7 +131,7 @@ class FrameJob:
                 raise InputError(f"frame {number}: {error}") from error
             return self._failed(number, np.ma.getdata(image), str(error))
 
-    def _tuned(self, tuner, image, prepared, *, shared=None, previous=None, progress=False):
+    def _tuned(self, tuner, image, prepared, *, shared=None, previous=None, progress=False, callbacks=()):
         number, frame, noise, mask = prepared.number, prepared.frame, prepared.noise, prepared.mask
         own, before = tuner.start(number), None
         if shared is not None or previous is not None:
@@ -139,7 +140,7 @@ class FrameJob:
             tuned = tuner.tune(frame, noise, tuner.split(shared), mask=mask, steps=0)
         else:
             start = own if previous is None else _better(tuner, prepared, own, tuner.split(previous), before)
-            tuned = tuner.tune(frame, noise, start, mask=mask, progress=progress)
+            tuned = tuner.tune(frame, noise, start, mask=mask, callbacks=callbacks, progress=progress)
         if tuned.history.interrupted:
             raise KeyboardInterrupt
         before = tuned.history.risk_before if before is None else before

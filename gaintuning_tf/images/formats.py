@@ -41,7 +41,7 @@ FORMATS = (
     Format("tiff", (".tif", ".tiff", ".btf", ".tf8"), series=True),
     Format("tiff", (".lsm", ".stk", ".svs", ".qptiff", ".scn", ".ndpi"), written=False, series=True),
     Format("npy", (".npy",)),
-    Format("mrc", (".mrc", ".mrcs")),
+    Format("mrc", (".mrc", ".mrcs", ".rec")),
     Format("zarr_arrays", (".zarr",), folder=True, series=True),
     Format("vendors.rosettasciio", (".dm3", ".dm4", ".ser", ".emd"), written=False),
     Format("vendors.czi", (".czi",), written=False, series=True),

@@ -121,7 +121,7 @@ def test_a_single_image_with_an_option_of_stacks_goes_the_same_way(at):
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "not allowed with"),
         (["--on-failure", "hope"], "invalid choice"),
         (["--threads", "0"], "at least 1"),
-        (["-o", "out.png"], "choose an output such as .tif"),
+        (["-o", "out.png"], "an output that holds a stack, such as .tif"),
         (["--reference", "one.tif"], "reference of the image's shape"),
     ],
 )

@@ -47,6 +47,7 @@ def test_a_sample_of_each_is_read(tmp_path):
         ".btf",
         ".tf8",
         ".mrcs",
+        ".rec",
         *(".lsm", ".stk", ".svs", ".qptiff", ".scn", ".ndpi"),
         *(".czi", ".nd2", ".lif", ".lof", ".oib", ".oif"),  # see test_vendor_planes.py: needs the extra `vendors`
     }

@@ -220,7 +220,7 @@ def test_the_table_says_what_is_kept(tmp_path, request):
 
 
 def test_every_format_that_is_written_has_a_row():
-    same = {".jpeg": ".jpg", ".tiff": ".tif", ".btf": ".tif", ".tf8": ".tif", ".mrcs": ".mrc"}
+    same = {".jpeg": ".jpg", ".tiff": ".tif", ".btf": ".tif", ".tf8": ".tif", ".mrcs": ".mrc", ".rec": ".mrc"}
     assert {same.get(suffix, suffix) for suffix in WRITABLE} <= {suffix for suffix, _ in ROWS.values()}
 
 

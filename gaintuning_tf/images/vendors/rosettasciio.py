@@ -11,12 +11,16 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.container import Source, parsing
+from gaintuning_tf.images.vendors.planes import ome_metadata
 from gaintuning_tf.support.extras import required
 from gaintuning_tf.support.hdf5_check import check_hdf5
 from gaintuning_tf.support.limits import check_declared
 
 _READERS = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".ser": "tia", ".emd": "emd"}
 _LETTERS = {"x": "X", "width": "X", "y": "Y", "height": "Y", "z": "Z", "depth": "Z", "t": "T", "time": "T"}
+# Units as OME has them, of lengths and of time: others, such as 1/nm of diffraction, say no size of pixels.
+_UNITS = {"pm": "pm", "Å": "Å", "A": "Å", "nm": "nm", "µm": "µm", "μm": "µm", "um": "µm", "mm": "mm", "m": "m"}
+_UNITS |= {"s": "s", "ms": "ms"}
 # It reports what is wrong with a file on stderr as well; here it is one line, the error's.
 logging.getLogger("rsciio").addHandler(logging.NullHandler())
 
@@ -40,6 +44,7 @@ def open_source(path: str | Path) -> Source:
         shape, dtype = tuple(int(size) for size in data.shape), np.dtype(data.dtype)
         check_declared(path, shape, dtype)
         letters = _axes(found[0]["axes"], shape)
+        metadata = _sizes(found[0]["axes"])
 
     # The file is open as long as somebody has the array: RosettaSciIO has nothing to close it by.
     held = [data]
@@ -54,7 +59,7 @@ def open_source(path: str | Path) -> Source:
                 raise InputError(f"{path} is damaged: its header says {part.shape}, it holds {found.shape}")
             return found.astype(dtype.newbyteorder("="), copy=False)
 
-    return Source(shape, dtype.newbyteorder("="), letters, {}, read, held.clear)
+    return Source(shape, dtype.newbyteorder("="), letters, metadata, read, held.clear)
 
 
 def _images(path):
@@ -82,3 +87,10 @@ def _axes(axes, shape):
     if len(ordered) != len(shape):
         return None
     return "".join(_LETTERS.get(str(axis.get("name")).lower(), "?") for axis in ordered)
+
+
+def _sizes(axes):
+    """Find the size of pixels, and the time between frames, where the file has them in units that are known."""
+    named = {_LETTERS.get(str(axis.get("name")).lower(), ""): axis for axis in axes}
+    known = {letter: axis for letter, axis in named.items() if letter and axis.get("units") in _UNITS}
+    return ome_metadata({letter: (axis["scale"], _UNITS[axis["units"]]) for letter, axis in known.items()})
