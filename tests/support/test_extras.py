@@ -54,4 +54,4 @@ def test_the_line_is_written_once_and_names_extras_that_there_are():
             called = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
             if called in ("required", "check_installed"):
                 named.add(_text(node.args[-1], module))
-    assert named == extras - {"dev"}
+    assert named == extras - {"dev", "docs"}
