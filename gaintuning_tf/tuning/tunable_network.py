@@ -102,7 +102,9 @@ class TunableNetwork:
         sides = [given and side for given, side in zip(self.network.fixed_sides, images.shape[1:], strict=False)]
         spec = tf.TensorSpec([None, *sides, images.shape[-1]], images.dtype)
         given = [tf.TensorSpec(variable.shape, tf.as_dtype(variable.dtype)) for variable in self.tuned]
-        return tf.ensure_shape(self._traced.get_concrete_function(given, spec)(tuned, images), images.shape)
+        found = self._traced.get_concrete_function(given, spec)(tuned, images)
+        # With the level of the noise, there is a channel more in than out.
+        return tf.ensure_shape(found, [*images.shape[:-1], found.shape[-1]])
 
     def _at_values(self, tuned, images):
         with keras.StatelessScope(list(zip(self.tuned, tuned, strict=True))):
