@@ -157,6 +157,6 @@ def test_a_step_sees_the_windows_that_a_step_of_gains_sees(tiny, monkeypatch):
 
 
 def test_an_interruption_is_raised(tiny, noisy, monkeypatch):
-    monkeypatch.setattr(TuningRun, "_prepare", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(TuningRun, "_prepare", lambda self, bar: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         WeightTuner(tiny, MonteCarloSURE()).denoise(noisy, sigma=SIGMA, steps=1)

@@ -72,5 +72,5 @@ def test_the_package_that_downloads_is_named():
 
 
 def test_onnx_is_one_line_that_names_the_recipe(tmp_path):
-    with pytest.raises(InputError, match=r"onnx2tf -osd -i net\.onnx, see docs/onnx\.md$"):
+    with pytest.raises(InputError, match=r"onnx2tf -osd -i net\.onnx, see docs/guides/onnx\.md$"):
         find_denoiser(tmp_path / "net.onnx")
