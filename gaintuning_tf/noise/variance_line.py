@@ -172,7 +172,7 @@ def median_line(means: np.ndarray, variances: np.ndarray) -> tuple[float, float]
 
     Example:
 
-    >>> median_line(np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 3.0, 5.0, 70.0]))
+    >>> median_line(np.arange(5.0), np.array([1.0, 3.0, 5.0, 7.0, 90.0]))
     (2.0, 1.0)
     """
     earlier, later = np.triu_indices(len(means), 1)
