@@ -12,10 +12,10 @@ May import: `support`, `images`, `noise`, `gains`, `losses`, `networks`, `denois
 - `page`: the look of all pages.
 - `pages`: pieces of pages.
 - `scale_bar`: how large a pixel is.
+- `slider`: the script of the slider.
 - `stack_report`: the page of a stack.
 - `tensorboard`: risk, gains and images for TensorBoard.
 - `verdict`: what became of an image, in words.
-- `viewer`: the script of the slider.
 """
 
 import lazy_loader as _lazy

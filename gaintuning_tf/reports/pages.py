@@ -203,7 +203,7 @@ def write_document(path: str | Path, title: str, parts: Sequence[str]) -> None:
         parts: What is in it.
     """
     files = resources.files("gaintuning_tf.reports")
-    style, script = (files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "viewer.js"))
+    style, script = (files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "slider.js"))
     found = _PAGE.format(title=html.escape(title), style=style, body="\n".join(filter(None, parts)), script=script)
     with replacing(path) as temporary:
         temporary.write_text(found, encoding="utf-8")
