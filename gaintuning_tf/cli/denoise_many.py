@@ -140,12 +140,10 @@ class _Batch:
         if self.options.json:
             print(json.dumps(self.rows))
         if len(self.rows) > 1:
-            for row in self.failed:
-                _say(self.options, f"failed: {_named(row['input'], row['reason'])}")
             _say(self.options, self._words())
 
     def _words(self):
-        counts = {"done": len(self.seconds), "skipped": self.skipped, "failed": len(self.failed)}
+        counts = {"done": len(self.seconds), "skipped": self.skipped, "failed, as named above": len(self.failed)}
         text = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
         text = f"{len(self.pairs)} images: {text}; {time.perf_counter() - self.began:.1f} s"
         if len(self.seconds) > 1:

@@ -21,6 +21,8 @@ NAME = ".gaintuning.jsonl"
 _CHANGE_NOTHING = (
     *("command", "run", "typed", "inputs", "input", "output", "suffix", "restart", "threads", "json", "quiet"),
     *("verbose", "profile", "several", "loaded"),
+    # It does where frames failed, see `DoneOutputs.summary`.
+    "on_failure",
 )
 
 
@@ -43,7 +45,7 @@ class DoneOutputs:
         self._lock = PartialLock(self._path, folder=False, resume=False)
         if options.restart:
             os.truncate(self._path, 0)
-        self._settings = _settings(options)
+        self._settings, self._on_failure = _settings(options), options.on_failure or "pass"
         self._journal = Journal(self._path, [{"outputs_of": "gaintuning-tf denoise"}])
         self._rows = {row["output"]: row for row in self._journal.rows[0]}
 
@@ -52,12 +54,12 @@ class DoneOutputs:
         row = self._rows.get(self._name(pair))
         if row is None or not pair.output.exists():
             return None
-        now = self._identity(pair) | {"written": _stamp(pair.output)}
+        now = self._identity(pair, row["summary"]) | {"written": _stamp(pair.output)}
         return row["summary"] if all(row.get(name) == value for name, value in now.items()) else None
 
     def keep(self, pair: Pair, summary: dict) -> None:
         """Keep that an output was made: on disk when this returns."""
-        row = self._identity(pair) | {"written": _stamp(pair.output), "summary": summary}
+        row = self._identity(pair, summary) | {"written": _stamp(pair.output), "summary": summary}
         self._journal.append(0, {"output": self._name(pair), **row})
 
     def __enter__(self) -> DoneOutputs:
@@ -68,8 +70,12 @@ class DoneOutputs:
             self._path.unlink()
         self._lock.release()
 
-    def _identity(self, pair):
-        return {"input": os.path.realpath(pair.input), "read": _stamp(pair.input), "settings": self._settings}
+    def _identity(self, pair, summary):
+        settings = self._settings
+        if summary.get("failed"):
+            # What is in the place of these frames depends on it.
+            settings = settings | {"on_failure": self._on_failure}
+        return {"input": os.path.realpath(pair.input), "read": _stamp(pair.input), "settings": settings}
 
     def _name(self, pair):
         return pair.output.relative_to(self._folder).as_posix()

@@ -8,8 +8,9 @@ May import: `support`.
 - `bad_pixels`: pixels that do not count, and what is put in their place.
 - `container`: what every format gives: a file that is open to be read, or to be
   written, in parts.
+- `content`: what a file is by its first bytes, whatever its name says.
 - `files`: image files read and written whole.
-- `formats`: which module reads and writes which suffix.
+- `formats`: which module reads and writes which suffix, or content.
 - `frame_order`: which part of an array is frame number i.
 - `kept`: what of an image file an output does not keep.
 - `mrc`: MRC files.

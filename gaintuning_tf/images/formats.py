@@ -1,4 +1,4 @@
-"""Which module reads and writes an image file, by its suffix."""
+"""Which module writes an image file, by its suffix, and which reads it, where they differ by its content."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.images.container import Source, is_transparent, parsing
+from gaintuning_tf.images.content import content_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,10 @@ _TO_CONVERT = (
 _BY_SUFFIX = {suffix: row for row in FORMATS for suffix in row.suffixes}
 READABLE = tuple(_BY_SUFFIX)
 WRITABLE = tuple(suffix for suffix, row in _BY_SUFFIX.items() if row.written)
+# Modules that need no suffix to tell their files from others.
+_BY_CONTENT = ("pictures", "tiff", "npy")
+# Files that begin as those of another kind, by their own modules.
+_BUILT_ON = {".h5": ("vendors.rosettasciio",), ".jp2": ("vendors.nd2",)}
 # Axes of an array, those of length 1 included, that are worth an error message which lists them.
 MOST_AXES = 8
 
@@ -93,6 +98,37 @@ def row_of(path: str | Path) -> Format:
     return _BY_SUFFIX[suffix_of(path)]
 
 
+def row_to_read(path: str | Path) -> Format:
+    """Give what there is to know of the format that a file has by its content, which its suffix may not say.
+
+    Raises:
+        InputError: Its content is known, and is not that of its suffix nor of a format that is safe to choose by it.
+
+    Example:
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.tif"
+    >>> np.save(path.with_suffix(".npy"), np.zeros((5, 4)))
+    >>> row_to_read(path.with_suffix(".npy").rename(path)).module
+    'npy'
+    """
+    named, content = row_of(path), content_of(path)
+    if content is None or named.folder or named.module in _BUILT_ON.get(content.suffix, ()):
+        return named
+    found = _BY_SUFFIX.get(content.suffix)
+    if found is not None and found.module == named.module:
+        return named
+    if found is None or found.module not in _BY_CONTENT:
+        raise InputError(f"{path} is {content.words} by its content: {_way_out(content)}")
+    return found
+
+
+def _way_out(content):
+    if content.suffix in _BY_SUFFIX:
+        return f"give it the suffix {content.suffix}"
+    return f"expected an image file ({', '.join(READABLE)})"
+
+
 def holds_volumes(path: str | Path) -> bool:
     """Tell by its suffix whether an image file can hold a volume.
 
@@ -121,6 +157,9 @@ def check_readable(path: str | Path) -> None:
             f"`bfconvert {path.name} {path.stem}.ome.tif` of Bio-Formats, or with ImageJ"
         )
     if suffix_of(path) not in READABLE:
+        content = content_of(path)
+        if content is not None and content.suffix in READABLE:
+            raise InputError(f"{path} is {content.words} by its content: {_way_out(content)}")
         raise InputError(f"expected an image file ({', '.join(READABLE)}), received {path}")
 
 
@@ -164,17 +203,20 @@ def open_source(path: str | Path, series: int | None = None) -> Source:
         InputError: It cannot be read, or what reads it is not installed, or it has no series of that number.
     """
     check_readable(path)
-    options = {} if series is None else {"series": _series(path, series)}
+    row, content = row_to_read(path), content_of(path)
+    if content is not None and row.module != row_of(path).module:
+        warnings.warn(f"{path} is {content.words} by its content, and read as one", GainTuningWarning, stacklevel=1)
+    options = {} if series is None else {"series": _series(path, row, series)}
     with parsing(path):
-        source = module_of(path).open_source(Path(path), **options)
+        source = _imported(row).open_source(Path(path), **options)
     if len(source.shape) > MOST_AXES:
         source.close()
         raise InputError(f"expected an image of up to {MOST_AXES} axes, {path} has {len(source.shape)}")
     return source
 
 
-def _series(path, series):
-    if not _BY_SUFFIX[suffix_of(path)].series:
+def _series(path, row, series):
+    if not row.series:
         raise InputError(f"expected no number of a series, for a {suffix_of(path)} file holds one, received {series}")
     if series < 0:
         raise InputError(f"expected a number of a series from 0, received {series}")
@@ -183,7 +225,11 @@ def _series(path, series):
 
 def module_of(path: str | Path) -> ModuleType:
     """Import the module for the format of `path`, by its suffix."""
-    return importlib.import_module(f"gaintuning_tf.images.{_BY_SUFFIX[suffix_of(path)].module}")
+    return _imported(row_of(path))
+
+
+def _imported(row):
+    return importlib.import_module(f"gaintuning_tf.images.{row.module}")
 
 
 def load_array(path: str | Path) -> np.ndarray:

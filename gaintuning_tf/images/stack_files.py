@@ -90,8 +90,9 @@ def may_be_volume(path: str | Path, axes: str | None = None, series: int | None 
     >>> may_be_volume(path), may_be_volume(path, "TYX")
     (True, False)
     """
-    if not formats.holds_volumes(path):
-        return False  # without decoding a picture
+    formats.check_readable(path)
+    if formats.row_to_read(path).module == "pictures":
+        return False  # without decoding it
     with contextlib.closing(formats.open_source(Path(path), series)) as source:
         given = axes or source.axes or ""
         if set(given) <= set(AXES) and len(given) == len(source.shape):

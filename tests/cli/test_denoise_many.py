@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from skimage.data import astronaut, camera
 from skimage.io import imread, imsave
 
 from gaintuning_tf.cli import many_inputs
+from gaintuning_tf.cli.done_outputs import DoneOutputs
 from gaintuning_tf.cli.program import main
 from gaintuning_tf.tuning.compiled import CompiledSteps
 from helpers.networks import make_tiny
@@ -64,8 +66,8 @@ def test_a_folder_is_done_in_one_process_and_the_same_command_does_what_is_missi
         assert functions.step.experimental_get_tracing_count() == 1
     assert "[1/5] out/a.png: sigma 20" in said and "2 frames" in said
     failed = [line for line in said.splitlines() if line.startswith("failed: ")]
-    assert len(set(failed)) == 1 and "data/damaged.png" in failed[0]
-    assert "5 images: 4 done, 1 failed;" in said.splitlines()[-1] and "s each" in said.splitlines()[-1]
+    assert len(failed) == 1 and "data/damaged.png" in failed[0]
+    assert "5 images: 4 done, 1 failed, as named above;" in said.splitlines()[-1] and "s each" in said.splitlines()[-1]
     written = sorted(str(path.relative_to("out")) for path in many_inputs.Path("out").rglob("*.*"))
     assert written == [".gaintuning.jsonl", "a.png", "b.jpg", "deeper/c.tif", "deeper/movie.tif"]
     assert tifffile.imread("out/deeper/c.tif").dtype == np.uint16
@@ -95,6 +97,26 @@ def test_what_is_there_already_is_said(data, capsys):
     imsave("other.png", imread("out/a.png"))
     assert run(data, "data/a.png", "-o", "other.png", "--no-tune") == 0
     assert "other.png is there: replaced" in capsys.readouterr().err
+
+
+def test_what_becomes_of_frames_that_fail_matters_where_some_did(tmp_path):
+    pairs = {}
+    for name in ("whole", "broken"):
+        for folder in ("in", "out"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / name).write_text(name)
+        pairs[name] = many_inputs.Pair(tmp_path / "in" / name, tmp_path / "out" / name)
+
+    def done(on_failure=None):
+        return DoneOutputs(tmp_path / "out", Namespace(model="auto", restart=False, on_failure=on_failure))
+
+    with done() as outputs:
+        outputs.keep(pairs["whole"], {"failed": []})
+        outputs.keep(pairs["broken"], {"failed": [{"frame": 1, "reason": "empty"}]})
+    for on_failure, kept in ((None, True), ("pass", True), ("blank", False), ("stop", False)):
+        with done(on_failure) as outputs:
+            assert outputs.summary(pairs["whole"]) == {"failed": []}
+            assert (outputs.summary(pairs["broken"]) is not None) == kept
 
 
 def test_on_failure_stop_ends_at_the_damaged_one(data, capsys):

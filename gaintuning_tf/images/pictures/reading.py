@@ -70,18 +70,10 @@ def read_picture(path: str | Path) -> Picture:
         try:
             image = PIL.Image.open(path, formats=_FORMATS)
         except PIL.UnidentifiedImageError as error:
-            raise InputError(_what_it_is(path)) from error
+            known = f"{', '.join(SUFFIXES)} or .gif file"
+            raise InputError(f"cannot read {path} as an image: it is no {known}, or it is damaged") from error
         with image:
             return _picture(path, image)
-
-
-def _what_it_is(path):
-    """Say in one line what a file is that is no picture."""
-    with open(path, "rb") as file:
-        head = file.read(4)
-    if head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return f"{path} is a TIFF file by its content: give it the suffix .tif"
-    return f"cannot read {path} as an image: it is no {', '.join(SUFFIXES)} or .gif file, or it is damaged"
 
 
 def _picture(path, image):

@@ -21,6 +21,8 @@ _STEPS = {"X": "PhysicalSizeX", "Y": "PhysicalSizeY", "Z": "PhysicalSizeZ", "T":
 _KINDS = {"T": "time", "C": "channel"}
 # What OME says in the attributes of a group, which is written anew, or is not of this image.
 _OME = ("multiscales", "omero", "ome", "labels", "plate", "well", "bioformats2raw.layout", "series")
+# Of OME-Zarr in Zarr 3, where the input does not say which.
+_VERSION = "0.5"
 _DIMENSIONS = "_ARRAY_DIMENSIONS"  # xarray's names of axes
 
 
@@ -128,7 +130,13 @@ def group_attributes(metadata: dict, axes: str, shape: tuple[int, ...], dtype: n
     rest = own.get("group_attributes", {})
     if own.get("format", 3) == 2:
         return rest | ome
-    return rest | {"ome": {"version": own.get("version") or "0.5", **ome}}
+    # Before OME-Zarr 0.5, each part named a version of its own.
+    ome = {"multiscales": [_unversioned(ome["multiscales"][0])]} | ({"omero": _unversioned(omero)} if omero else {})
+    return rest | {"ome": {"version": own.get("version") or _VERSION, **ome}}
+
+
+def _unversioned(part):
+    return {key: value for key, value in part.items() if key != "version"}
 
 
 def _of_sizes(sizes, axes):
