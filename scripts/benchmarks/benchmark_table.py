@@ -118,7 +118,7 @@ def plot(found, folder):
     if "sizes" in found:
         figure, axis = pyplot.subplots(figsize=(6, 4), layout="constrained")
         sides = [side for side in ("256", "512", "1024", "2048") if side in found["sizes"]]
-        for key, name in (("tuning", "ours, tuning, 10 steps"), ("peer", "peer, 40 steps"), ("bm3d", "BM3D")):
+        for key, name in (("tuning", "ours, tuning"), ("peer", "peer, 40 steps"), ("bm3d", "BM3D")):
             points = [(int(side), found["sizes"][side][key]) for side in sides if key in found["sizes"][side]]
             if points:
                 axis.loglog(*zip(*points, strict=True), "o-", label=name, base=2)
