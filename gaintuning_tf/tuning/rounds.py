@@ -29,7 +29,7 @@ from gaintuning_tf.tuning.windows import step_seed
 # share beyond what fitting the noise accounts for: the network was far from the image
 # (docs/log/2026-11-25-further-rounds-for-networks-far-from-the-image.md, of fewer steps
 # docs/log/2026-11-27-fewer-steps-crops-and-probes.md).
-NEEDS_MORE = 0.04
+NEEDS_MORE = 0.035
 # A risk that lies so many standard errors below zero is not that of this noise: more
 # steps lower it and not the error
 # (docs/log/2026-11-26-further-rounds-where-the-risk-is-wrong.md).

@@ -191,7 +191,7 @@ class GainTuner:
             sigma: Standard deviation of its noise in the same units, a number or one
                 per image, a noise model such as `PoissonNoise`, or a `NoiseLevel`; the loss's own by default.
             steps: Steps; by default 40 without a prior, else 8, and 8 or 16 more for an image that the network is
-                far from: where these have lowered the risk by 4 % or more, beyond what fitting noise accounts for
+                far from: where these have lowered the risk by 3.5 % or more, beyond what fitting noise accounts for
                 (`gauss_newton.freedom`), with a wider prior and longer steps.
             callbacks: Keras callbacks. A step is an epoch of one batch; `logs` has
                 `loss`, the risk; further steps are further epochs. `model.stop_training = True` stops early.
