@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -183,3 +184,15 @@ def test_ctrl_c_ends_the_run_after_the_step_and_keeps_the_best(tiny):
     assert history.interrupted
     assert history.risk.shape == (1,)
     assert history.risk_after <= history.risk_before
+
+
+def test_what_is_called_later_is_traced_by_another_thread(tiny):
+    threads = set()
+
+    class Noted(CoupledBootstrap):
+        def __call__(self, *arguments, **options):
+            threads.add(threading.current_thread().name)
+            return super().__call__(*arguments, **options)
+
+    tune(GainTuner(tiny, Noted(SIGMA)), noisy(), steps=1)
+    assert len(threads) == 1 and threads.pop().startswith("tracing")
