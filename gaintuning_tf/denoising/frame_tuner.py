@@ -241,6 +241,8 @@ class FrameTuner:
         gains: Sequence[np.ndarray],
         contrast: np.ndarray,
         lines: Sequence[tuple[float, float] | None] = (),
+        *,
+        as_tuned: bool = False,
     ) -> keras.Model:
         """Make one Keras model of the network with gains, at a contrast: of frames in [0, 1].
 
@@ -248,8 +250,9 @@ class FrameTuner:
             gains: Of each layer (channels,) or (frames, channels).
             contrast: () or (frames,).
             lines: `TunedFrame.line` of each frame, for a model that knows the level of the noise.
+            as_tuned: Whether its weights are those that the network had when it was tuned, whatever has become of it.
         """
-        model = with_gains(self.without_gains(), gains)
+        model = with_gains(strip_gains(self.denoiser.tuner.model) if as_tuned else self.without_gains(), gains)
         if lines and lines[0] is not None:
             model = with_known_noise(model, *_at_contrast(np.array(lines), np.atleast_1d(contrast)))
         model = with_contrast(model, contrast)

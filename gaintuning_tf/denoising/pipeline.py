@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -48,8 +49,8 @@ class GainTuningResult:
             errors in squared units of the image.
         contrast: At which the network sees the image, () or (frames,); 1 where nothing else was better.
         noise: The noise that was assumed, in the units of the image.
-        model: The network with the tuned gains, at that contrast; for several frames, with gains of
-            their own for each, to be called on all frames as one batch.
+        network: The name of the network.
+        make_model: Makes `model`.
         layout: How the array became the network's input.
         bad_pixels: Which pixels did not count, see `gaintuning_tf.images.BadPixels`.
         evidence: Of each frame what speaks for the noise that was found, see
@@ -70,7 +71,8 @@ class GainTuningResult:
     contrast: np.ndarray
     history: dict[str, np.ndarray]
     noise: NoiseModel
-    model: keras.Model
+    network: str
+    make_model: Callable[[], keras.Model]
     layout: Layout
     bad_pixels: BadPixels
     evidence: Sequence[dict[str, Any]] = ()
@@ -84,7 +86,15 @@ class GainTuningResult:
         before, after = (np.mean(self.history[name]) for name in ("risk_before", "risk_after"))
         steps = np.atleast_2d(self.history["risk"]).shape[-1]
         image = f"{self.denoised.shape} {self.denoised.dtype}"
-        return f"<GainTuningResult: {image}, {steps} steps, risk {before:.4g} -> {after:.4g}, by {self.model.name!r}>"
+        return f"<GainTuningResult: {image}, {steps} steps, risk {before:.4g} -> {after:.4g}, by {self.network!r}>"
+
+    @functools.cached_property
+    def model(self) -> keras.Model:
+        """The network with the tuned gains, at the contrast found: made when it is first asked for.
+
+        For several frames it has gains of their own for each, to be called on all frames as one batch.
+        """
+        return self.make_model()
 
     def plot(self) -> Figure:
         """Draw a matplotlib figure: before and after tuning, their difference, and the risk.
@@ -282,7 +292,7 @@ def _result(arrangement, tuned, models, tuner, restored, bad, evidence, found):
     together = np.stack if several else lambda values: np.asarray(values[0])
     *gains, contrast = [together([frame.gains[index] for frame in tuned]) for index in range(len(tuned[0].gains))]
     contrast = contrast[..., 0]
-    model = tuner.whole_model(gains, contrast, [frame.line for frame in tuned])
+    lines = [frame.line for frame in tuned]
     longest = max(frame.history.risk.size for frame in tuned)
     risks = [np.pad(f.history.risk, (0, longest - f.history.risk.size), constant_values=np.nan) for f in tuned]
     history = {
@@ -301,7 +311,8 @@ def _result(arrangement, tuned, models, tuner, restored, bad, evidence, found):
         contrast=contrast,
         history=history,
         noise=stacked([known.scaled(scale, arrangement.offset) for known in models]),
-        model=model,
+        network=tuner.network.model.name,
+        make_model=functools.partial(tuner.whole_model, gains, contrast, lines, as_tuned=True),
         layout=arrangement,
         bad_pixels=bad,
         evidence=evidence,

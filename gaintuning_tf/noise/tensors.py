@@ -214,20 +214,25 @@ class NoiseTensors(NamedTuple):
         noise = along_images(sigma, images) * normal
         return noise if self.is_gaussian else noise + self._shot_noise(images, poisson_seed)
 
-    def shown(self, denoise: Callable, images: tf.Tensor, seed: draws.Seed, copies: int = 1) -> Callable:
+    def shown(
+        self, denoise: Callable, images: tf.Tensor, seed: draws.Seed, copies: int = 1, first: int | tf.Tensor = 0
+    ) -> Callable:
         """Let a denoiser see images to which the noise is added that makes theirs white.
 
         A network trained on white noise takes correlated noise for detail. Where the noise
         has the spectrum S, noise of the spectrum `max(a max(S) - S, 0)`, drawn independently,
         makes it white for a = 1, the level then being the highest of S; for a smaller share a,
-        white up to there. The mean over several such copies forgets the noise added. The
-        share a is `whitening`.
+        white up to there. The mean over several such copies forgets the noise added: of a pair, the
+        second has the noise of the first with its sign turned, so that what a denoiser does to it linearly
+        is gone from their mean (antithetic variates: Hammersley and Morton, "A new Monte Carlo technique",
+        1956; docs/log/2026-11-27-copies-in-pairs.md). The share a is `whitening`.
 
         Args:
             denoise: Images (N, ..., C) to images of the same shape.
             images: Those of whose noise this is: their mean level is that of what is added.
             seed: Two integers: the same ones add the same noise.
             copies: How many noisier copies are denoised, and averaged.
+            first: The number of the first of them, ().
 
         Returns:
             A denoiser of the same kind, of images as many as `images` or a multiple of that;
@@ -245,13 +250,19 @@ class NoiseTensors(NamedTuple):
             return denoise
         # All copies have the filter, which is most of what they take in a graph.
         filters = colouring.complements_of(self.correlation, self.whitening)
-        added = [self._complement(images, filters, _copy_seed(seed, number)) for number in range(copies)]
+        added = [self._added(images, filters, seed, first + number) for number in range(copies)]
 
         def of_copies(noisy):
             repeats: Any = [tf.shape(noisy)[0] // tf.shape(images)[0]] + [1] * (len(images.shape) - 1)
             return tf.add_n([denoise(noisy + tf.tile(noise, repeats)) for noise in added]) / copies
 
         return of_copies
+
+    def _added(self, images, filters, seed, number):
+        """Draw the noise of copy `number`: that of the one before with its sign turned, if the number is odd."""
+        number = tf.cast(number, tf.int64)
+        sign = tf.cast(1 - 2 * (number % 2), images.dtype)
+        return sign * self._complement(images, filters, _copy_seed(seed, number // 2))
 
     def _complement(self, images, filters, seed):
         """Draw the noise that makes that of the images white up to a share of its spectrum's highest value."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 
 from gaintuning_tf.errors import InputError
@@ -193,10 +195,8 @@ def low_quantile(independent: float = 1.0, quantile: float = QUANTILE) -> float:
     >>> round(low_quantile(), 2), round(low_quantile(0.5), 2)
     (0.82, 0.73)
     """
-    from scipy.special import ndtri
-
     spread = 2 / (9 * SIDE**2 * independent)
-    normal = _NORMAL_QUANTILE if quantile == QUANTILE else float(ndtri(quantile))
+    normal = _NORMAL_QUANTILE if quantile == QUANTILE else NormalDist().inv_cdf(quantile)
     return (1 - spread + normal * spread**0.5) ** 3
 
 

@@ -65,7 +65,7 @@ def write_report(
     Raises:
         InputError: matplotlib is not installed, or there is no such pixel.
     """
-    run = run or Run(network=result.choice.name if result.choice else result.model.name)
+    run = run or Run(network=result.choice.name if result.choice else result.network)
     verdict = verdict_of(outcomes(result), run.loss)
     shown = {NOISY: noisy, BEFORE: result.pretrained, TUNED: result.denoised}
     shown |= {} if clean is None else {REFERENCE: clean}

@@ -27,10 +27,9 @@ WINDOW = 512
 # in all. A third brings less, a fourth hardly anything:
 # docs/log/2026-11-25-further-rounds-for-networks-far-from-the-image.md.
 ROUNDS = 3
-# Gauss-Newton steps need a quarter of Adam's
-# (docs/log/2026-11-23-gauss-newton-steps.md), and more of them gain little
-# (docs/log/2026-11-25-smaller-steps-and-more-rows-of-the-curvature.md).
-STEPS = 10
+# Gauss-Newton steps need a fifth of Adam's, and more of them gain little
+# (docs/log/2026-11-27-fewer-steps-crops-and-probes.md).
+STEPS = 8
 # The paper's plain method takes so many, as do optimizers that the caller brings; its
 # learning rate was measured with them, in
 # docs/log/2026-11-23-learning-rate-of-the-default-recipe.md.

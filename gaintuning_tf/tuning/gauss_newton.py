@@ -11,11 +11,11 @@ from gaintuning_tf.tuning import windows
 
 # A pass through the network takes CROPS crops of SIDE x SIDE pixels, fewer pixels than
 # a small image has. Crops of 32 and 48 pixels do alike
-# (docs/log/2026-11-23-gauss-newton-steps.md).
+# (docs/log/2026-11-27-smaller-crops-for-the-curvature.md).
 CROPS = 16
-SIDE = 48
+SIDE = 32
 # Where the network fixes larger sides, crops have these, and a pass takes fewer: so many
-# pixels in all, four times those of crops of 48, unless one crop alone has more.
+# pixels in all, eight times those of crops of 32, unless one crop alone has more.
 PASS_PIXELS = 2**17
 # Crops of volumes are shorter: all passes together then see 1.8 million voxels, as many as
 # about two steps on a large volume.

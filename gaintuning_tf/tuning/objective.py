@@ -38,9 +38,9 @@ MEMORY = 1.75e9
 # 3.3 GB in all (docs/log/2026-11-26-memory-of-a-volume.md).
 VOLUME_MEMORY = 1.2e9
 # Images with correlated noise are seen with noise added, see `NoiseTensors.shown`. So many
-# copies of them make the result, and so many the risk that results are judged by: more
-# copies gain little (docs/log/2026-11-26-noise-added-to-make-noise-white.md).
-RESULT_COPIES, JUDGED_COPIES = 16, 2
+# copies of them, in pairs, make the result, and so many the risk that results are judged by: more
+# copies gain little (docs/log/2026-11-27-copies-in-pairs.md).
+RESULT_COPIES, JUDGED_COPIES = 8, 2
 # The copies of the result draw from this stream of random numbers, and a first result from
 # the one before.
 RESULT = 1 << 28
@@ -106,7 +106,7 @@ class Objective:
             number: Less than `RESULT_COPIES`.
         """
         with self._alike():
-            return noise.shown(tf.identity, noisy, step_seed(seed, RESULT + tf.cast(number, tf.int64)))(noisy)
+            return noise.shown(tf.identity, noisy, step_seed(seed, RESULT), first=number)(noisy)
 
     def risk(
         self,

@@ -11,6 +11,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -27,8 +28,9 @@ from gaintuning_tf.tuning.windows import step_seed
 
 # A group needs more, that is, a further round, where one has lowered its risk by this
 # share beyond what fitting the noise accounts for: the network was far from the image
-# (docs/log/2026-11-25-further-rounds-for-networks-far-from-the-image.md).
-NEEDS_MORE = 0.05
+# (docs/log/2026-11-25-further-rounds-for-networks-far-from-the-image.md, of fewer steps
+# docs/log/2026-11-27-fewer-steps-crops-and-probes.md).
+NEEDS_MORE = 0.035
 # A risk that lies so many standard errors below zero is not that of this noise: more
 # steps lower it and not the error
 # (docs/log/2026-11-26-further-rounds-where-the-risk-is-wrong.md).
@@ -84,7 +86,7 @@ class TuningRun:
         model, optimizer = self._compiled.model, self._compiled.steps.optimizer
         phase("")
         bar = tqdm(total=self._steps, desc="tuning", unit="step", disable=not progress, leave=False, smoothing=0)
-        with _optimizer_of(model, optimizer), self._ctrl_c, bar:
+        with _optimizer_of(model, optimizer), self._ctrl_c, bar, self._traced_ahead():
             listeners = keras.callbacks.CallbackList(
                 list(callbacks), model=model, epochs=self._steps, steps=1, verbose=0
             )
@@ -96,6 +98,18 @@ class TuningRun:
                 self.further_seconds = time.perf_counter() - began if self.count > 1 else 0.0
             listeners.on_train_end({"loss": self._mean_risk} if self.risks else {})
         return before.numpy(), after.numpy()
+
+    @contextlib.contextmanager
+    def _traced_ahead(self):
+        """Trace what is called later while what is called first runs: TensorFlow leaves Python alone meanwhile.
+
+        Whoever needs a function that is being traced waits for it, and gets its errors by tracing it again.
+        """
+        with ThreadPoolExecutor(1, "tracing") as ahead:
+            if self._steps:
+                for function in (self._functions.prepare, self._functions.step, self._functions.held_out):
+                    ahead.submit(function.get_concrete_function)
+            yield
 
     def _first_round(self, listeners, bar):
         """Take the steps of a round; returns the held-out risk before, at the contrast found, and of what was kept."""

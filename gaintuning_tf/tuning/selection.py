@@ -17,12 +17,12 @@ from gaintuning_tf.tuning.windows import Integer, step_seed
 # The estimates that decide which gains are kept draw from this stream of random
 # numbers, which tuning never uses: gains cannot be fitted to their probes.
 HELD_OUT = 1 << 30
-# Two probes of 256x256 pixels do not see a loss of 0.005 dB, which is little enough
+# Of smaller images, two probes. Of 256x256 pixels, they do not see a loss of 0.005 dB
 # (docs/log/2026-11-23-learning-rate-of-the-default-recipe.md).
 HELD_OUT_PROBES = 2
-# From this many pixels on one probe is enough, for it has the variance of two of half
-# as many: docs/log/2026-11-25-held-out-probes-of-large-images.md.
-HELD_OUT_PIXELS = 2 * 256**2
+# From this many pixels on one probe is enough, for candidates are compared on the same
+# one: docs/log/2026-11-27-fewer-steps-crops-and-probes.md.
+HELD_OUT_PIXELS = 256**2
 # The running average of the risk reaches back over 1 / (1 - SMOOTHING) = 5 steps, half
 # of a round: long enough to calm one step's noise, short enough to follow the gains.
 SMOOTHING = 0.8

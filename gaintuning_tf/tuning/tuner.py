@@ -76,7 +76,7 @@ class GainTuner:
 
     - a prior, `N(1, prior^2)` for each gain, whose weight against the image falls with the
       number of pixels: few pixels move the gains less;
-    - Gauss-Newton steps within a trust region (`gauss_newton`), which need a quarter of
+    - Gauss-Newton steps within a trust region (`gauss_newton`), which need a fifth of
       the steps;
     - a contrast for networks with biases: before the first step, that at which the network
       sees the image is lowered as long as that lowers the risk (`contrast_search`), which
@@ -190,8 +190,8 @@ class GainTuner:
             image: Noisy, (N, H, W, C); in [0, 1] for a network trained on that.
             sigma: Standard deviation of its noise in the same units, a number or one
                 per image, a noise model such as `PoissonNoise`, or a `NoiseLevel`; the loss's own by default.
-            steps: Steps; by default 40 without a prior, else 10, and 10 or 20 more for an image that the network is
-                far from: where these have lowered the risk by 5 % or more, beyond what fitting noise accounts for
+            steps: Steps; by default 40 without a prior, else 8, and 8 or 16 more for an image that the network is
+                far from: where these have lowered the risk by 3.5 % or more, beyond what fitting noise accounts for
                 (`gauss_newton.freedom`), with a wider prior and longer steps.
             callbacks: Keras callbacks. A step is an epoch of one batch; `logs` has
                 `loss`, the risk; further steps are further epochs. `model.stop_training = True` stops early.

@@ -3,6 +3,7 @@
 
     python scripts/benchmarks/benchmark.py --shared FOLDER --quick
     python scripts/benchmarks/benchmark.py --shared FOLDER --work FOLDER --plots docs/measured --write
+    python scripts/benchmarks/benchmark.py --shared FOLDER --work FOLDER --only waits --before CHECKOUT --write
 
 --shared holds `data/set12`, `checkpoints/*.pt` and `peer/gaintune_torch.py` (by default the folder `shared` beside the
 repository); the peer needs `pip install torch`. Ours and the peer run in processes of their own, one at a time, in
@@ -10,7 +11,8 @@ turns; a figure is the median of its repeats. With --quick, under ten minutes, e
 40 steps are not run (their time is 40 times a step measured now, their PSNR that of the full run in
 docs/measured/benchmark.json) and the memory is that of one step. --work keeps what was measured, so that an
 interrupted run continues; --only names sections; --write puts the table into docs/measured/performance.md and the
-figures into docs/measured/benchmark.json.
+figures into docs/measured/benchmark.json. Of `waits`, fresh processes of the command line, those of an earlier version
+are run in turns with ours, if its checkout is given by --before.
 """
 
 import argparse
@@ -27,7 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from benchmark_table import NETWORKS, markdown, median, plot, rows_of
-from benchmark_workers import Worker
+from benchmark_workers import Worker, psnr
 from skimage.io import imread, imsave
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,15 +228,79 @@ def batch(bench):
     }
 
 
-def command(bench):
-    """`gaintuning-tf denoise` with its defaults in a fresh process."""
-    found = {}
-    for name, side in ((SMALL, 256), (LARGE, 512)):
-        source, output = bench.work / f"noisy-{side}.png", bench.work / f"denoised-{side}.png"
-        imsave(source, (255 * noisy_of(bench.clean(name), 30).clip(0, 1)).astype(np.uint8), check_contrast=False)
-        runs = [run_command("denoise", str(source), "-o", str(output), "--quiet") for _ in range(bench.repeats(1, 3))]
-        found[str(side)] = median(runs)
+def waits(bench):
+    """Fresh processes of `gaintuning-tf denoise`, in turns with an earlier version's, and BM3D on the same pixels."""
+    found = bench.found.get("waits", {})
+    for name, (image, model, copies) in WAITS.items():
+        if name not in found:
+            found[name] = _wait(bench, name, *image(bench), model, copies)
+            bench.keep("waits", found)
     return found
+
+
+# What is waited for: the image, the network, and how many of it lie in a folder; 1 is the image itself.
+WAITS = {
+    "256": (lambda bench: _drawn(bench, SMALL), "unet-bf-natural", 1),
+    "256 folder": (lambda bench: _drawn(bench, SMALL), "unet-bf-natural", 3),
+    "512": (lambda bench: _drawn(bench, LARGE), "auto", 1),
+    "512 unet": (lambda bench: _drawn(bench, LARGE), "unet-bf-natural", 1),
+    "real": (lambda bench: _real(bench, "fmd-WideField_BPAE_B_1.png"), "auto", 1),
+}
+
+
+def _drawn(bench, name):
+    clean = bench.clean(name)
+    return clean, (255 * noisy_of(clean, 30).clip(0, 1)).round().astype(np.uint8)
+
+
+def _real(bench, name):
+    clean, noisy = (imread(bench.shared / "data" / "real" / kind / name) for kind in ("clean", "noisy"))
+    return clean.astype(np.float32) / 255, noisy
+
+
+def _wait(bench, name, clean, noisy, model, copies):
+    folder = bench.work / name.replace(" ", "-")
+    folder.mkdir(exist_ok=True)
+    for number in range(copies):
+        # Each a little different, so that nothing can be remembered.
+        imsave(folder / f"{number}.png", np.roll(noisy, number, 0), check_contrast=False)
+    versions = {"ours": ROOT} | ({"before": Path(bench.options.before)} if bench.options.before else {})
+    runs = {version: [] for version in versions}
+    for _ in range(bench.repeats(1, 3)):
+        for version, root in versions.items():
+            run, first = _denoised(root, folder, f"{folder}-{version}", model, several=copies > 1)
+            runs[version].append(run | {"psnr": psnr(clean, first)})
+    found = {version: _medians(values) for version, values in runs.items()}
+    return found if copies > 1 else found | {"bm3d": _bm3d(bench, name, clean, noisy)}
+
+
+def _denoised(root, folder, output, model, *, several):
+    """Denoise a folder, or the one image in it: seconds and peak, and the first image."""
+    source, output = (folder, Path(output)) if several else (folder / "0.png", Path(f"{output}.png"))
+    run = fresh_command(root, "denoise", source, "-o", output, "--model", model, *["--restart"] * several)
+    return run, imread(output / "0.png" if several else output).astype(np.float32) / 255
+
+
+def _medians(runs):
+    return {key: median([run[key] for run in runs]) for key in runs[0]}
+
+
+def _bm3d(bench, name, clean, noisy):
+    """BM3D on the same pixels: told the level that was drawn, or the covariance that `auto` finds."""
+    arguments = {"noisy": noisy.astype(np.float32) / 255, "clean": clean}
+    return bench.worker("plain")("bm3d", **arguments, sigma=None if name == "real" else 30 / 255)
+
+
+def fresh_command(root, *arguments):
+    """A process of the command line of a checkout: its seconds, and its largest resident size in bytes."""
+    words = [sys.executable, "-m", "gaintuning_tf", *map(str, arguments), "--quiet"]
+    start = time.perf_counter()
+    process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(root)}, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"failed with status {process.returncode}: {' '.join(words)}")
+    return {"seconds": time.perf_counter() - start, "peak": usage.ru_maxrss * 1024}
 
 
 def folded(bench):
@@ -254,21 +320,26 @@ def folded(bench):
 
 SECTIONS = {
     "steps": steps,
-    "command": command,
+    "waits": waits,
     "folded": folded,
     "batch": batch,
     "sizes": sizes,
     "memory": memory,
     "race": race,
 }
+# Of these, some may be left.
+UNFINISHED = ("race", "sizes", "waits")
 
 
-def write(found, table):
-    """Put the table between its marks in docs/measured/performance.md, and the figures beside it."""
-    RECORD.write_text(json.dumps(found, indent=1) + "\n")
-    begin, end = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
-    before, _, rest = PAGE.read_text().partition(begin)
-    PAGE.write_text(f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}")
+def write(recorded, found):
+    """Put what was measured between its marks in docs/measured/performance.md, and the figures beside it."""
+    RECORD.write_text(json.dumps(recorded | found, indent=1) + "\n")
+    rest = {name: value for name, value in found.items() if name != "waits"}
+    for mark, part in (("waits", {name: found[name] for name in found if name == "waits"}), ("benchmark", rest)):
+        if part:
+            begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+            before, _, after = PAGE.read_text().partition(begin)
+            PAGE.write_text(f"{before}{begin}\n{markdown(rows_of(part))}\n{end}{after.partition(end)[2]}")
 
 
 def main():
@@ -279,6 +350,9 @@ def main():
     parser.add_argument("--work", help="folder that keeps what was measured [a temporary one]")
     parser.add_argument("--quick", action="store_true", help="under ten minutes")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, help="sections to measure")
+    parser.add_argument(
+        "--before", metavar="CHECKOUT", help="waits: an earlier version, to be run in turns with this one"
+    )
     parser.add_argument("--races", type=int, default=3, help="images of the race against the peer [%(default)s]")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     parser.add_argument("--plots", metavar="DIR", help="write the plots there")
@@ -288,21 +362,22 @@ def main():
     try:
         for name, section in SECTIONS.items():
             # Of these some may be left.
-            if (name in bench.found and name not in ("race", "sizes")) or (options.only and name not in options.only):
+            if (name in bench.found and name not in ("race", "sizes", "waits")) or (
+                options.only and name not in options.only
+            ):
                 continue
             start = time.perf_counter()
             bench.keep(name, section(bench))
             print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     finally:
         bench.close()
-    table = markdown(rows_of(bench.found))
-    print(table)
+    print(markdown(rows_of(bench.found)))
     if options.json:
         Path(options.json).write_text(json.dumps(bench.found, indent=1) + "\n")
     if options.plots:
         plot(bench.found, Path(options.plots))
     if options.write:
-        write(bench.found, table)
+        write(bench.recorded, bench.found)
 
 
 if __name__ == "__main__":

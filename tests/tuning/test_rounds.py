@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ def test_a_network_that_is_far_gets_further_rounds_and_ends_lower():
     assert history.risk_before == one.risk_before
     assert history.risk_after < one.risk_after
     found = gains(tuner.model)[0]
-    assert 1.2 < short < found
+    assert 1.1 < short < found
     assert risk(found, 0.2, y) < 0.5 * risk(short, 0.2, y)
 
 
@@ -106,7 +107,7 @@ def test_no_further_round_follows_a_risk_that_is_impossible():
     assert history.risk.shape == (STEPS,)
 
 
-@pytest.mark.parametrize(("base", "after", "far"), [(1.0, 0.94, True), (1.0, 0.96, False), (0.01, 0.0, False)])
+@pytest.mark.parametrize(("base", "after", "far"), [(1.0, 0.94, True), (1.0, 0.97, False), (0.01, 0.0, False)])
 def test_far_is_a_share_of_the_risk_or_of_its_standard_error(base, after, far):
     assert bool(rounds._needs_more(np.float64(base), np.float64(after), 0.0, np.float64(0.5))) == far
 
@@ -183,3 +184,15 @@ def test_ctrl_c_ends_the_run_after_the_step_and_keeps_the_best(tiny):
     assert history.interrupted
     assert history.risk.shape == (1,)
     assert history.risk_after <= history.risk_before
+
+
+def test_what_is_called_later_is_traced_by_another_thread(tiny):
+    threads = set()
+
+    class Noted(CoupledBootstrap):
+        def __call__(self, *arguments, **options):
+            threads.add(threading.current_thread().name)
+            return super().__call__(*arguments, **options)
+
+    tune(GainTuner(tiny, Noted(SIGMA)), noisy(), steps=1)
+    assert len(threads) == 1 and threads.pop().startswith("tracing")

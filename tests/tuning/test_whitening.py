@@ -58,6 +58,14 @@ def test_images_above_and_below_get_the_same_noise():
     assert np.array_equal(one, other) and np.std(one) > 0
 
 
+def test_copies_come_in_pairs_with_the_same_noise_added_and_taken_away():
+    noise, images = known(correlations.GREY), tf.zeros((1, 32, 32, 1))
+    one, other, third = (noise.shown(tf.identity, images, (0, 1), first=number)(images) for number in range(3))
+    assert np.array_equal(one, -other) and np.std(one - third) > np.std(one)
+    # So nothing is left of it by what is linear.
+    assert not np.any(noise.shown(tf.identity, images, (0, 1), copies=2)(images))
+
+
 def test_the_result_is_the_mean_over_copies_until_the_tuner_is_reset():
     # Of a network that takes correlated noise for detail, or nothing would be added.
     tuner = gt.GainTuner(gt.load_denoiser("unet-bf-natural"), gt.CoupledBootstrap())
