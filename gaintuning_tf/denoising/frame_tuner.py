@@ -26,9 +26,10 @@ from gaintuning_tf.networks import tiles, volume_tiles
 from gaintuning_tf.networks.memory import COPIES
 from gaintuning_tf.networks.network import Limits, network_of
 from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
+from gaintuning_tf.noise.clipping import without_clipped
 from gaintuning_tf.noise.details import depth_correlation, depth_words, detail_level, side_by_side
 from gaintuning_tf.noise.estimation import estimate_noise
-from gaintuning_tf.noise.models import NoiseModel, PoissonNoise, stacked
+from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise, stacked
 from gaintuning_tf.noise.residual_variance import refined_by
 from gaintuning_tf.noise.residuals import Residual, examine_residual, exceeds_noise, mean_variance, output_words
 from gaintuning_tf.support.phases import phase
@@ -171,7 +172,8 @@ class FrameTuner:
         if min(frame.shape[-3:-1]) < SMALLEST:
             return
         try:
-            level, _ = detail_level(np.asarray(side_by_side(frame), np.float64), side_by_side(mask))
+            inside = without_clipped(frame, given / self.scale, mask)
+            level, _ = detail_level(np.asarray(side_by_side(frame), np.float64), side_by_side(inside))
         except InputError:
             return  # an image without noise: that sigma was given is all there is
         found = level**0.5 * self.scale
@@ -194,7 +196,7 @@ class FrameTuner:
         found = examine_noise(image, mask)
         noise = found.noise.scaled(1 / self.scale, -self.offset / self.scale)
         if noise.correlation is not None and self._level_matters:
-            noise, doubt = self._refined(frame, noise, mask)
+            noise, doubt = self._refined(frame, noise, _counted(frame, noise, mask))
             found = dataclasses.replace(found, noise=noise.scaled(self.scale, self.offset), uncertainty=doubt)
             self._doubts[noise] = max(doubt, LEAST_DOUBT)
         self.estimates[number] = found
@@ -297,9 +299,10 @@ class FrameTuner:
             callbacks: See `GainTuner.tune`.
             progress: Whether to show a bar.
         """
-        limits = self._limits(frame, mask)
+        limits, inside = self._limits(frame, mask), _counted(frame, noise, mask)
         known, unfit = limits.noise(noise), bool(self.why_not_tuned(noise))
-        options = self._options(known, 0 if unfit else steps, None if mask is None else mask[None], callbacks, progress)
+        seen = None if inside is None else inside[None]
+        options = self._options(known, 0 if unfit else steps, seen, callbacks, progress)
         # What is known of the noise is at least shown to the network.
         options |= {"doubt": self.doubt(noise), "whiten": unfit}
         denoiser = self._denoiser(self._of_counts(noise))
@@ -330,6 +333,7 @@ class FrameTuner:
         """
         masks = [None] * len(frames) if mask is None else mask
         limits = [self._limits(*pair) for pair in zip(frames, masks, strict=True)]
+        mask = _of_all([_counted(*each) for each in zip(frames, noise, masks, strict=True)], frames.shape[1:])
         frames = np.stack([each.seen(frame) for each, frame in zip(limits, frames, strict=True)])
         known = stacked([each.noise(one) for each, one in zip(limits, noise, strict=True)])
         steps = 0 if all(map(self.why_not_tuned, noise)) else None
@@ -348,6 +352,7 @@ class FrameTuner:
             tuned: What `tune` made of it.
             mask: True where a pixel does not count, of the frame's shape.
         """
+        mask = _counted(frame, noise, mask)
         image, denoised = (self._as_image(one) for one in (frame, tuned.denoised[0]))
         known, risk = noise.scaled(self.scale, self.offset), float(tuned.history.risk_after) * self.scale**2
         loss = as_risk_estimate(as_loss(self.recipe.loss, counts=self._of_counts(noise)))
@@ -381,6 +386,18 @@ def _at_contrast(lines, contrast):
     slope, intercept = lines[:, 0], lines[:, 1]
     moved = CENTRE * (1 - contrast)
     return contrast * slope, contrast**2 * intercept - contrast * moved * slope
+
+
+def _counted(frame, noise, mask):
+    """Leave out where noise that is the same everywhere reaches an end at which the frame is clipped."""
+    return without_clipped(frame, float(np.mean(noise.sigma)), mask) if isinstance(noise, GaussianNoise) else mask
+
+
+def _of_all(masks, shape):
+    """Stack the masks of frames, some of which may have none; None if none has."""
+    if all(mask is None for mask in masks):
+        return None
+    return np.stack([np.zeros(shape, bool) if mask is None else mask for mask in masks])
 
 
 def _in_frame(tuned, limits):

@@ -5,6 +5,7 @@ May import: `errors` only.
 
 - `automatic`: which noise an image has: the simplest that it does not contradict.
 - `autocovariance`: how far noise is correlated, estimated from flat places.
+- `clipping`: where noise reaches an end of the range, at which it was clipped.
 - `colouring`: correlated noise in a graph: its filter, and draws of it.
 - `correlation`: what makes white noise correlated, and what that is worth.
 - `counts`: the unit of counts.

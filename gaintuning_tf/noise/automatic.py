@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise.autocovariance import autocovariance
+from gaintuning_tf.noise.clipping import CLIPPED, without_clipped
 from gaintuning_tf.noise.correlation import nearest_correlation, text_of
 from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.details import detail_floors, detail_level, side_by_side
@@ -31,8 +33,6 @@ GROWTH, NEAR, MOST, STRAIGHT, QUIET = 1.75, 0.3, 0.7, 0.8, 0.1
 # from another.
 SMALLEST = 64
 _UNFIT = "nothing was tuned; with --sigma or --noise (sigma=, noise=), it is taken for noise of that kind"
-# Shares of pixels at the ends of the range that are worth a word.
-CLIPPED = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +51,7 @@ class NoiseEstimate:
         uncertainty: Relative standard deviation of the variance, as far as it is known.
         structure: What else the noise has that no model fits, in words: stripes or waves, see
             `structure_of`. Empty if nothing was seen.
+        left_out: The share of pixels that do not count, for noise of this level reaches a clipped end there.
     """
 
     noise: NoiseModel
@@ -62,6 +63,7 @@ class NoiseEstimate:
     counts: float | None
     uncertainty: float
     structure: str = ""
+    left_out: float = 0.0
 
     @property
     def words(self) -> str:
@@ -96,7 +98,8 @@ class NoiseEstimate:
 
     def _clipping(self):
         ends = (("low", *self.clipped_low), ("high", *self.clipped_high))
-        return [f"{share:.1%} of the pixels clipped at {value:g}" for _, value, share in ends if share > CLIPPED]
+        said = [f"{share:.1%} of the pixels clipped at {value:g}" for _, value, share in ends if share > CLIPPED]
+        return said + [f"{self.left_out:.0%} left out, being near that"] * (self.left_out >= 0.005)
 
 
 def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEstimate:
@@ -134,15 +137,41 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     >>> examine_noise(noisy).noise.gain
     1.0
     """
-    values = np.asarray(side_by_side(np.asarray(image)), np.float64)
-    masked = None if mask is None else np.broadcast_to(side_by_side(mask), values.shape)
-    counted = values if masked is None else values[~masked]
+    image = np.asarray(image)
+    if mask is not None and mask.ndim < image.ndim:
+        mask = mask[..., None]
+    whole = None if mask is None else np.broadcast_to(mask, image.shape)
+    inside = _unclipped(image, whole)
+    if inside is not whole:
+        found = _examined(image, inside, whole)
+        if isinstance(found.noise, GaussianNoise):
+            return found
+    return _examined(image, whole, whole)
+
+
+def _unclipped(image, mask):
+    """Leave out where noise reaches a clipped end, of the level that is then found: the first is too low."""
+    inside = mask
+    for _ in range(2):
+        try:
+            level, _ = detail_level(np.asarray(side_by_side(image), np.float64), side_by_side(inside))
+        except InputError:
+            return mask  # without noise, nothing of it is clipped
+        inside = without_clipped(image, level**0.5, mask)
+    return inside
+
+
+def _examined(image, inside, mask):
+    """Examine what is inside; what is clipped is that of all that counts."""
+    values = np.asarray(side_by_side(image), np.float64)
+    masked, counted = side_by_side(inside), image if mask is None else image[~mask]
     ratio = detail_floors(values, masked)
     details = variance_line(values, mask=masked)
     found = _correlated(values, masked, ratio, details)
     growth, line = _dependence(values, masked, details)
     noise, doubt = _model(values, masked, line, found, details)
-    counts = count_unit(counted, line[0]) if line is not None and found is None else None
+    seen = values if masked is None else values[~masked]
+    counts = count_unit(seen, line[0]) if line is not None and found is None else None
     if counts is not None and _through_origin(values, masked, counts):
         noise = PoissonNoise(counts)
     else:
@@ -150,7 +179,8 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     black = -line[1] / line[0] if line is not None and line[1] < 0 else None
     low, high = ((float(end), float(np.mean(counted == end))) for end in (counted.min(), counted.max()))
     structure = _structure(values, masked, noise)
-    return NoiseEstimate(noise, growth, ratio, black, low, high, counts, doubt, structure)
+    left_out = 0.0 if inside is mask else float(np.mean(inside if mask is None else inside & ~mask))
+    return NoiseEstimate(noise, growth, ratio, black, low, high, counts, doubt, structure, left_out)
 
 
 def _structure(values, masked, noise):

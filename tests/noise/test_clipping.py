@@ -1,0 +1,80 @@
+"""Where noise is clipped, it is neither as strong as elsewhere nor without a mean: such areas do not count."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import gaintuning_tf as gt
+from gaintuning_tf.noise.automatic import examine_noise
+from gaintuning_tf.noise.clipping import LEAST, clipped_areas, without_clipped
+
+SIGMA = 30
+
+
+def scene(side=192):
+    """Half of it black, half of it grey, with soft structure."""
+    smooth = gaussian_filter(np.random.default_rng(0).standard_normal((side, side)), 12, mode="wrap")
+    grey = 120 + 25 * smooth / smooth.std()
+    return np.where(np.arange(side) < side // 2, 4.0, grey)
+
+
+def clipped(clean):
+    noisy = clean + np.random.default_rng(1).normal(0, SIGMA, clean.shape)
+    return noisy.round().clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,)], ids=["grey", "one channel", "colour"])
+def test_the_level_is_that_of_where_nothing_is_clipped(shape):
+    image = clipped(np.broadcast_to(scene().reshape(192, 192, *[1] * len(shape)), (192, 192, *shape)))
+    found = examine_noise(image)
+    assert found.noise.sigma == pytest.approx(SIGMA, rel=0.05)
+    # Before, the black half had a say: its noise has 0.58 of the deviation.
+    assert "left out, being near that" in found.words and 0.4 < found.left_out < 0.6
+
+
+def test_what_is_masked_stays_so():
+    image, mask = clipped(scene()), np.zeros((192, 192), bool)
+    mask[:96] = True
+    both = without_clipped(image, SIGMA, mask)
+    assert both[mask].all() and both[96:, :90].all() and not both[96:, 110:].any()
+    assert examine_noise(image, mask).noise.sigma == pytest.approx(SIGMA, rel=0.06)
+
+
+def test_a_volume_has_the_areas_of_its_planes():
+    volume = np.stack([clipped(scene())] * 3)[..., None]
+    areas = clipped_areas(volume, SIGMA)
+    np.testing.assert_array_equal(areas[1, ..., 0], clipped_areas(volume[1, ..., 0], SIGMA))
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        (100 + np.random.default_rng(0).normal(0, 5, (64, 64)), "nothing at the ends"),
+        (np.random.default_rng(0).normal(0, 30, (64, 64)).clip(0), "nothing would be left"),
+        (np.random.default_rng(0).normal(100, 2, (64, 64)).round(), "the smallest whole number of many is far away"),
+    ],
+)
+def test_nothing_is_left_out(image, why):
+    assert clipped_areas(image, float(image.std())) is None, why
+    assert 0 < LEAST < 1
+
+
+def test_signal_dependent_noise_that_is_zero_in_the_dark_is_not_clipped():
+    # Half of it dark, half of it from dark to bright.
+    clean = np.concatenate([np.full(96, 0.2), np.linspace(0.2, 40, 96)]) * np.ones((192, 1))
+    counts = 3 * np.random.default_rng(0).poisson(clean)
+    found = examine_noise(counts)
+    assert found.left_out == 0 and found.growth > 2
+    # Nor is it where the level is taken to be the same everywhere.
+    assert clipped_areas(counts, 12.0) is None
+
+
+def test_tuning_does_not_fit_what_was_clipped():
+    clean = scene(128)
+    result = gt.gaintune(clipped(clean), "unet-bf-natural", progress=False)
+    score = {name: gt.psnr(clean, getattr(result, name), data_range=255) for name in ("pretrained", "denoised")}
+    assert score["denoised"] > score["pretrained"] - 0.02
+    # The black half has a mean that no gain takes away; of the rest, the estimate is near.
+    grey = np.arange(128) > 80
+    true = np.mean((result.denoised.astype(float) - clean)[:, grey] ** 2)
+    assert result.history["risk_after"] == pytest.approx(true, abs=0.05 * SIGMA**2)
