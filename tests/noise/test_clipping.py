@@ -63,9 +63,7 @@ def test_signal_dependent_noise_that_is_zero_in_the_dark_is_not_clipped():
     # Half of it dark, half of it from dark to bright.
     clean = np.concatenate([np.full(96, 0.2), np.linspace(0.2, 40, 96)]) * np.ones((192, 1))
     counts = 3 * np.random.default_rng(0).poisson(clean)
-    found = examine_noise(counts)
-    assert found.left_out == 0 and found.growth > 2
-    # Nor is it where the level is taken to be the same everywhere.
+    assert examine_noise(counts).left_out == 0
     assert clipped_areas(counts, 12.0) is None
 
 
