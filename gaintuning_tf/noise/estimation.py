@@ -8,6 +8,7 @@ import numpy as np
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise.automatic import examine_noise
+from gaintuning_tf.noise.clipping import without_clipped
 from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.details import side_by_side
 from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
@@ -46,7 +47,8 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
     is taken for the first and one below for the second. The variance is known well at the
     values that the image has; slope and intercept by themselves only if these differ enough.
     Of a volume, the planes are looked at, 32 of them or all.
-    Where the image was clipped, the noise is underestimated. Where all values are whole multiples of
+    Gaussian noise is estimated beside the areas in which it was clipped (`clipping.clipped_areas`); of the other kinds,
+    it is underestimated there. Where all values are whole multiples of
     nearly the Poisson gain, they are counts, and that unit is the gain: see `counts.count_unit`.
 
     Args:
@@ -83,7 +85,7 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
     if noise == "gaussian":
         if min(image.shape[:2]) < 4:
             raise InputError(f"cannot estimate the noise of a {image.shape[0]}x{image.shape[1]} image; pass sigma")
-        return GaussianNoise(_estimate_sigma(image) if mask is None else _sigma_beside(image, mask))
+        return GaussianNoise(_unclipped_sigma(image, mask))
     if noise == "poisson":
         counted = image if mask is None else image[~mask]
         if np.mean(counted) <= 0:
@@ -94,6 +96,17 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
     if intercept < 0:
         return PoissonGaussianNoise(slope, 0.0, -intercept / slope)
     return PoissonGaussianNoise(slope, intercept**0.5)
+
+
+def _unclipped_sigma(image, mask):
+    """Estimate the level beside where noise of this level was clipped: the first that is found is too low."""
+    inside = mask
+    for _ in range(3):
+        sigma = _estimate_sigma(image) if inside is None else _sigma_beside(image, inside)
+        inside = without_clipped(image, sigma, mask)
+        if inside is mask:
+            break
+    return sigma
 
 
 def _estimate_sigma(image):

@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 import gaintuning_tf as gt
 from gaintuning_tf.noise.automatic import examine_noise
 from gaintuning_tf.noise.clipping import LEAST, clipped_areas, without_clipped
+from gaintuning_tf.noise.estimation import estimate_noise
 
 SIGMA = 30
 
@@ -30,6 +31,10 @@ def test_the_level_is_that_of_where_nothing_is_clipped(shape):
     assert found.noise.sigma == pytest.approx(SIGMA, rel=0.05)
     # Before, the black half had a say: its noise has 0.58 of the deviation.
     assert "left out, being near that" in found.words and 0.4 < found.left_out < 0.6
+
+
+def test_so_it_is_where_the_noise_is_said_to_be_gaussian():
+    assert estimate_noise(clipped(scene()), "gaussian").sigma == pytest.approx(SIGMA, rel=0.06)
 
 
 def test_what_is_masked_stays_so():
