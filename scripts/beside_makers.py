@@ -21,7 +21,7 @@ import numpy as np
 
 SIDE, SIGMA = 128, 25
 PATCH, BATCH, EPOCHS = 32, 8, 4
-STEPS = {"care": 50, "n2v": 25, "keras2": 50}  # of an epoch
+STEPS = {"care": 50, "n2v": 100, "keras2": 50}  # of an epoch
 # CARE's `predict` has these percentiles of the image as 0 and 1.
 PERCENTILES = (2, 99.8)
 TEST = "camera"

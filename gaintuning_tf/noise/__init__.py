@@ -8,7 +8,6 @@ May import: `errors` only.
 - `clipping`: where noise reaches an end of the range, at which it was clipped.
 - `colouring`: correlated noise in a graph: its filter, and draws of it.
 - `correlation`: what makes white noise correlated, and what that is worth.
-- `counts`: the unit of counts.
 - `details`: the finest details of an image, of which noise is nearly all; volumes as
   planes.
 - `draws`: random numbers that each image of a batch gets alike.
@@ -18,7 +17,7 @@ May import: `errors` only.
 - `residuals`: what was taken out, beside the noise model.
 - `structure`: noise that no model fits: stripes and waves.
 - `tensors`: noise in a graph: its level, fresh draws, the standard error of a risk.
-- `variance_line`: the variance as a line of the mean, estimated.
+- `variance_line`: the variance as a line of the mean, estimated, and the unit of counts.
 """
 
 import lazy_loader as _lazy

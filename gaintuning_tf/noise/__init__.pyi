@@ -1,6 +1,5 @@
 from .automatic import NoiseEstimate as NoiseEstimate, examine_noise as examine_noise
 from .correlation import correlation_filter as correlation_filter, effective_share as effective_share
-from .counts import count_unit as count_unit
 from .estimation import estimate_noise as estimate_noise
 from .models import (
     KINDS as KINDS,
@@ -16,3 +15,4 @@ from .models import (
 from .residuals import Residual as Residual, examine_residual as examine_residual
 from .structure import Structure as Structure, structure_of as structure_of
 from .tensors import NoiseTensors as NoiseTensors, noise_tensors as noise_tensors
+from .variance_line import count_unit as count_unit

@@ -11,11 +11,10 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise.autocovariance import autocovariance
 from gaintuning_tf.noise.clipping import CLIPPED, without_clipped
 from gaintuning_tf.noise.correlation import nearest_correlation, text_of
-from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.details import detail_floors, detail_level, side_by_side
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.structure import structure_of
-from gaintuning_tf.noise.variance_line import median_line, variance_groups, variance_line
+from gaintuning_tf.noise.variance_line import count_unit, median_line, variance_groups, variance_line
 
 # Noise is correlated where the floor of the finest horizontal or vertical details lies
 # this much above that of the diagonal ones. White noise has 1. Textured pictures with

@@ -9,10 +9,9 @@ import numpy as np
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise.automatic import examine_noise
 from gaintuning_tf.noise.clipping import without_clipped
-from gaintuning_tf.noise.counts import count_unit
 from gaintuning_tf.noise.details import side_by_side
 from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
-from gaintuning_tf.noise.variance_line import masked_coefficients, variance_line
+from gaintuning_tf.noise.variance_line import count_unit, masked_coefficients, variance_line
 
 # The median of the absolute value of standard normal numbers.
 NORMAL_MEDIAN = 0.6744897501960817
@@ -49,7 +48,7 @@ def estimate_noise(image: np.ndarray, noise: str = "gaussian", *, mask: np.ndarr
     Of a volume, the planes are looked at, 32 of them or all.
     Gaussian noise is estimated beside the areas in which it was clipped (`clipping.clipped_areas`); of the other kinds,
     it is underestimated there. Where all values are whole multiples of
-    nearly the Poisson gain, they are counts, and that unit is the gain: see `counts.count_unit`.
+    nearly the Poisson gain, they are counts, and that unit is the gain: see `count_unit`.
 
     Args:
         image: (H, W) or (H, W, C), any real dtype; or a volume (D, H, W, C). For `"poisson"`, an image of counts, or of

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from gaintuning_tf import gaintune, psnr
-from gaintuning_tf.noise.counts import MOST, count_unit
-from gaintuning_tf.noise.variance_line import variance_line
+from gaintuning_tf.noise.variance_line import MOST_COUNTS, count_unit, variance_line
 from gaintuning_tf.training import synthetic
 
 
@@ -32,7 +31,7 @@ def test_an_estimate_far_from_the_unit_is_that_of_a_camera():
         np.full((8, 8), 3),
         np.zeros((8, 8)),
         counts() - 1,
-        counts(MOST + 500),
+        counts(MOST_COUNTS + 500),
     ],
     ids=["read-out noise", "constant", "zero", "negative", "many"],
 )
