@@ -26,7 +26,7 @@ from gaintuning_tf.networks import tiles, volume_tiles
 from gaintuning_tf.networks.memory import COPIES
 from gaintuning_tf.networks.network import Limits, network_of
 from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
-from gaintuning_tf.noise.clipping import without_clipped
+from gaintuning_tf.noise.clipping import unclipped, without_clipped
 from gaintuning_tf.noise.details import depth_correlation, depth_words, detail_level, side_by_side
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise, stacked
@@ -307,7 +307,9 @@ class FrameTuner:
         options |= {"doubt": self.doubt(noise), "whiten": unfit}
         denoiser = self._denoiser(self._of_counts(noise))
         tuned = denoiser.tune(limits.seen(frame)[None], start, **options)
-        return _in_frame(dataclasses.replace(tuned, line=self._line(known)), limits)
+        tuned = _in_frame(dataclasses.replace(tuned, line=self._line(known)), limits)
+        as_it_is = unfit or self.recipe.steps == 0
+        return tuned if as_it_is or not isinstance(noise, GaussianNoise) else _unclipped(tuned, frame, noise, mask)
 
     def _line(self, noise):
         if not self.network.takes_level:
@@ -391,6 +393,12 @@ def _at_contrast(lines, contrast):
 def _counted(frame, noise, mask):
     """Leave out where noise that is the same everywhere reaches an end at which the frame is clipped."""
     return without_clipped(frame, float(np.mean(noise.sigma)), mask) if isinstance(noise, GaussianNoise) else mask
+
+
+def _unclipped(tuned, frame, noise, mask):
+    """Take from the result what clipping has added to the mean of the noise."""
+    denoised = unclipped(tuned.denoised[0], frame, float(np.mean(noise.sigma)), mask)
+    return dataclasses.replace(tuned, denoised=denoised[None])
 
 
 def _of_all(masks, shape):

@@ -1,4 +1,4 @@
-"""Where noise reaches an end of the range, at which it was clipped: there it is weaker, and has a mean."""
+"""Where noise reaches an end of the range, at which it was clipped: it is weaker there, and has a mean."""
 
 from __future__ import annotations
 
@@ -40,18 +40,85 @@ def clipped_areas(image: np.ndarray, level: float, mask: np.ndarray | None = Non
 
     >>> noisy = np.random.default_rng(0).normal(np.repeat([[0.0, 100.0]], 128, 1), 20, (128, 256)).clip(0)
     >>> areas = clipped_areas(noisy, 20.0)
-    >>> areas[:, :100].all(), areas[:, 156:].any()
+    >>> bool(areas[:, :100].all()), bool(areas[:, 156:].any())
     (True, False)
     """
-    counted = image if mask is None else image[~mask]
-    ends = [end for end in (counted.min(), counted.max()) if np.mean(counted == end) > CLIPPED]
-    if not ends:
-        return None
-    mean, low = _local_mean(image), counted.min()
-    near = [(end, np.abs(mean - end) < NEAR * level) for end in ends]
-    areas = np.any([area for end, area in near if end != low or not _is_dark(mean[area] - low, level)], axis=0)
+    near = _near_ends(image, level, mask)
+    areas = np.any(list(near.values()), axis=0)
     left = ~areas if mask is None else ~areas & ~mask
-    return areas if np.any(areas) and np.count_nonzero(left) >= LEAST * counted.size else None
+    return areas if np.any(areas) and np.count_nonzero(left) >= LEAST * _counted(image, mask).size else None
+
+
+def without_clipped(image: np.ndarray, level: float, mask: np.ndarray | None = None) -> np.ndarray | None:
+    """Add `clipped_areas` to a mask: what counts of an image with noise of this level; None if all does."""
+    areas = clipped_areas(image, level, mask)
+    if areas is None or mask is None:
+        return mask if areas is None else areas
+    return mask | areas
+
+
+def unclipped(denoised: np.ndarray, image: np.ndarray, level: float, mask: np.ndarray | None = None) -> np.ndarray:
+    """Take from a denoised image what clipping added to the mean of its noise.
+
+    A denoiser finds the mean of what it sees. Noise of the standard deviation s about m, clipped at a and b, has
+
+        E = a Phi((a - m) / s) + b (1 - Phi((b - m) / s)) + m (Phi((b - m) / s) - Phi((a - m) / s))
+            + s (phi((a - m) / s) - phi((b - m) / s)),
+
+    Phi the standard normal distribution and phi its density, which grows with m: m is found from it, between the ends,
+    for there the clean image lies (Foi, "Clipped noisy images: heteroskedastic modeling and practical
+    denoising", Signal Processing 2009).
+
+    Args:
+        denoised: Any shape and floating-point dtype.
+        image: The noisy image, as for `clipped_areas`.
+        level: s, in the units of both.
+        mask: As for `clipped_areas`.
+
+    Returns:
+        m, of the dtype of `denoised`; `denoised` itself where `clipped_areas` finds none.
+
+    Example:
+
+    >>> noisy = np.random.default_rng(0).normal(np.repeat([[10.0, 100.0]], 128, 1), 20, (128, 256)).clip(0)
+    >>> smooth = np.array([noisy[:, :128].mean(), 100.0])
+    >>> smooth.round().tolist(), unclipped(smooth, noisy, 20.0).round().tolist()
+    ([14.0, 100.0], [10.0, 100.0])
+    """
+    if clipped_areas(image, level, mask) is None:
+        return denoised
+    counted = _counted(image, mask)
+    low, high = float(counted.min()), float(counted.max())
+    clean = np.linspace(low, high, 4096)
+    ends = _near_ends(image, level, mask)
+    mean = _clipped_mean(clean, level, low if low in ends else -np.inf, high if high in ends else np.inf)
+    outside = (denoised < low) & (low not in ends) | (denoised > high) & (high not in ends)
+    return np.where(outside, denoised, np.interp(denoised, mean, clean)).astype(denoised.dtype)
+
+
+def _clipped_mean(clean, level, low, high):
+    from scipy.special import ndtr
+
+    below, above = (low - clean) / level, (high - clean) / level
+    densities = [np.exp(-(part**2) / 2) / np.sqrt(2 * np.pi) for part in (below, above)]
+    at_ends = [end * share if np.isfinite(end) else 0 for end, share in ((low, ndtr(below)), (high, ndtr(-above)))]
+    return sum(at_ends) + clean * (ndtr(above) - ndtr(below)) + level * (densities[0] - densities[1])
+
+
+def _counted(image, mask):
+    return image if mask is None else image[~mask]
+
+
+def _near_ends(image, level, mask):
+    """Find, for each end at which the image is clipped, the area that noise of this level reaches it from."""
+    counted = _counted(image, mask)
+    low, high = counted.min(), counted.max()
+    ends = [end for end in (low, high) if np.mean(counted == end) > CLIPPED]
+    if not ends:
+        return {}
+    mean = _local_mean(image)
+    near = {float(end): np.abs(mean - end) < NEAR * level for end in ends}
+    return {end: area for end, area in near.items() if end != low or not _is_dark(mean[area] - low, level)}
 
 
 def _local_mean(image):
@@ -64,11 +131,3 @@ def _local_mean(image):
 
 def _is_dark(means, level):
     return means.size > 0 and np.mean(means < DARK * level) > DARK_SHARE
-
-
-def without_clipped(image: np.ndarray, level: float, mask: np.ndarray | None = None) -> np.ndarray | None:
-    """Add `clipped_areas` to a mask: what counts of an image with noise of this level; None if all does."""
-    areas = clipped_areas(image, level, mask)
-    if areas is None or mask is None:
-        return mask if areas is None else areas
-    return mask | areas
