@@ -124,6 +124,8 @@ def row_to_read(path: str | Path) -> Format:
 
 
 def _way_out(content):
+    if content.words.endswith("archive"):
+        return "it has to be unpacked first"
     if content.suffix in _BY_SUFFIX:
         return f"give it the suffix {content.suffix}"
     return f"expected an image file ({', '.join(READABLE)})"
