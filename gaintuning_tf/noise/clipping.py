@@ -6,6 +6,8 @@ import numpy as np
 
 # A share of pixels at an end of the range that is clipping, and worth a word.
 CLIPPED = 1e-3
+# In small images, a share of so many pixels at least: of any image one pixel has the least value.
+_FEWEST = 16
 # Areas whose mean lies so many standard deviations of the noise from a clipped end are left
 # out: 7 % of noise that far from it is clipped. Two deviations do alike
 # (docs/log/2026-11-27-clipped-noise.md).
@@ -113,7 +115,7 @@ def _near_ends(image, level, mask):
     """Find, for each end at which the image is clipped, the area that noise of this level reaches it from."""
     counted = _counted(image, mask)
     low, high = counted.min(), counted.max()
-    ends = [end for end in (low, high) if np.mean(counted == end) > CLIPPED]
+    ends = [end for end in (low, high) if np.count_nonzero(counted == end) > max(CLIPPED * counted.size, _FEWEST)]
     if not ends:
         return {}
     mean = _local_mean(image)

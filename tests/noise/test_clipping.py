@@ -55,6 +55,7 @@ def test_a_volume_has_the_areas_of_its_planes():
     ("image", "why"),
     [
         (100 + np.random.default_rng(0).normal(0, 5, (64, 64)), "nothing at the ends"),
+        (np.random.default_rng(0).normal(0.5, 0.2, (17, 9)), "of so few pixels, one has the least value"),
         (np.random.default_rng(0).normal(0, 30, (64, 64)).clip(0), "nothing would be left"),
         (np.random.default_rng(0).normal(100, 2, (64, 64)).round(), "the smallest whole number of many is far away"),
     ],
