@@ -136,8 +136,8 @@ def gaintune(
 
     Pixels that do not count are left out of the range, the noise and the risk, and their surroundings
     take their place for the network: masked ones, and areas of one value and hot or dead pixels, which are found, see
-    `gaintuning_tf.images.find_bad_pixels`. Areas in which noise that is the same everywhere was clipped do not count for
-    noise and risk either, and what clipping adds to their mean is taken from the result, see
+    `gaintuning_tf.images.find_bad_pixels`. Areas in which noise that is the same everywhere was clipped do
+    not count for noise and risk either, and what clipping adds to their mean is taken from the result, see
     `gaintuning_tf.noise.clipping`. What was found is said in a `GainTuningWarning`. So is a result whose
     risk is larger than the noise: it is worse than the input. And noise with stripes or waves, which no model
     fits: then nothing is tuned, unless sigma or noise are given.
