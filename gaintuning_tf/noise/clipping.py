@@ -98,6 +98,28 @@ def unclipped(denoised: np.ndarray, image: np.ndarray, level: float, mask: np.nd
     return np.where(outside, denoised, np.interp(denoised, mean, clean)).astype(denoised.dtype)
 
 
+def has_clipped_mean(denoised: np.ndarray, image: np.ndarray, found: np.ndarray) -> bool:
+    """Tell whether a denoised image has the mean of clipped noise in it: not that of a network trained on such noise.
+
+    Where it has, the noise that was taken out has no mean; where not, it has the one that clipping adds.
+
+    Args:
+        denoised: The denoised image.
+        image: The noisy one, of its shape.
+        found: What `unclipped` makes of it.
+
+    Example:
+
+    >>> noisy = np.random.default_rng(0).normal(np.repeat([[10.0, 100.0]], 128, 1), 20, (128, 256)).clip(0)
+    >>> seen = np.repeat([[noisy[:, :128].mean(), 100.0]], 128, 1) * np.ones((128, 1))
+    >>> found = unclipped(seen, noisy, 20.0)
+    >>> has_clipped_mean(seen, noisy, found), has_clipped_mean(found, noisy, unclipped(found, noisy, 20.0))
+    (True, False)
+    """
+    added = found.astype(np.float64) - denoised
+    return bool(np.sum((denoised - image) * added) < np.sum(np.square(added)) / 2)
+
+
 def _clipped_mean(clean, level, low, high):
     from scipy.special import ndtr
 
