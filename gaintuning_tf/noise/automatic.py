@@ -116,6 +116,9 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     What is alike all over the image, stripes of rows or columns and waves, fits none of them, and is said:
     see `structure_of`.
 
+    Where noise that is the same everywhere reaches an end at which the image is clipped, it is left out: see
+    `clipping.clipped_areas`.
+
     The level of white noise is that of the quietest of small blocks: structure adds to all
     but a few. That of correlated noise is the level of the finest details times the ratio of
     the two in flat blocks.
