@@ -308,7 +308,7 @@ class FrameTuner:
         denoiser = self._denoiser(self._of_counts(noise))
         tuned = denoiser.tune(limits.seen(frame)[None], start, **options)
         tuned = _in_frame(dataclasses.replace(tuned, line=self._line(known)), limits)
-        as_it_is = unfit or self.recipe.steps == 0
+        as_it_is = unfit or not self._level_matters
         return tuned if as_it_is or not isinstance(noise, GaussianNoise) else _unclipped(tuned, frame, noise, mask)
 
     def _line(self, noise):

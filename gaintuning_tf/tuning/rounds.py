@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -67,6 +67,7 @@ class TuningRun:
         self.risks: list[np.ndarray] = []
         self.interrupted = False
         self.count, self.further_seconds = 1, 0.0
+        self._ahead: dict[Callable, Future] = {}
 
     def rounds(
         self, most: int, callbacks: Iterable[keras.callbacks.Callback] = (), *, progress: bool = False
@@ -105,10 +106,11 @@ class TuningRun:
 
         Whoever needs a function that is being traced waits for it, and gets its errors by tracing it again.
         """
+        later = (self._functions.prepare, self._functions.step, self._functions.held_out) if self._steps else ()
         with ThreadPoolExecutor(1, "tracing") as ahead:
-            if self._steps:
-                for function in (self._functions.prepare, self._functions.step, self._functions.held_out):
-                    ahead.submit(function.get_concrete_function)
+            for function in later:
+                if not function.experimental_get_tracing_count():
+                    self._ahead[function] = ahead.submit(function.get_concrete_function)
             yield
 
     def _first_round(self, listeners, bar):
@@ -117,7 +119,7 @@ class TuningRun:
         if risks is None:
             risks = self._unprepared()
         as_it_is, seen = risks
-        _show(bar, "choice", self._functions.held_out)
+        self._show(bar, "choice", self._functions.held_out)
         at_contrast, after = self._keep_best(self.start, seen)
         return at_contrast if as_it_is is None else as_it_is, at_contrast, after
 
@@ -161,7 +163,7 @@ class TuningRun:
     def _prepare(self, bar):
         """Set the contrast, and find what all steps need; returns held-out risks of the start, as it is and as seen."""
         given = self._inputs
-        _show(bar, "contrast" if self._compiled.steps.contrast else "preparation", self._functions.prepare)
+        self._show(bar, "contrast" if self._compiled.steps.contrast else "preparation", self._functions.prepare)
         values, self._inputs, as_it_is, seen = self._functions.prepare(
             self.start, given.noisy, given.noise, self._seed, given.windows
         )
@@ -170,7 +172,7 @@ class TuningRun:
 
     def _widen(self, bar):
         """Let the values go further from where they are."""
-        _show(bar, "a further round", self._functions.widen)
+        self._show(bar, "a further round", self._functions.widen)
         self._inputs = self._functions.widen(self._compiled.values(), self._inputs, self._seed)
         self._best = self._compiled.nothing_seen()
 
@@ -189,7 +191,7 @@ class TuningRun:
                     break
                 compiled.set_learning_rate(number, self._steps)
                 if not number:
-                    _show(bar, "steps", self._functions.step)
+                    self._show(bar, "steps", self._functions.step)
                 risk = self._step(listeners, groups)
                 bar.set_postfix(risk=f"{risk:.3g}", refresh=False)
                 bar.update()
@@ -235,15 +237,19 @@ class TuningRun:
         only_contrast = len(candidates) > 1 and equal(candidates[1][:-1], start[:-1])
         return risks[1] if only_contrast else risks[0], lowest
 
+    def _show(self, bar, words, function=None):
+        """Name on the bar what begins now; the tracing of a function that is called then is named, too."""
+        if function is not None and not self._is_traced(function):
+            bar.set_description(f"tracing, {words}")
+            phase(f"tracing, {words}", shown=False)
+            function.get_concrete_function()
+        bar.set_description(words)
+        phase(words, shown=False)
 
-def _show(bar, words, function=None):
-    """Name on the bar what begins now, and trace a function before its first call, which is named, too."""
-    if function is not None and not function.experimental_get_tracing_count():
-        bar.set_description(f"tracing, {words}")
-        phase(f"tracing, {words}", shown=False)
-        function.get_concrete_function()
-    bar.set_description(words)
-    phase(words, shown=False)
+    def _is_traced(self, function):
+        # A function counts as traced from when its tracing begins.
+        ahead = self._ahead.get(function)
+        return bool(function.experimental_get_tracing_count()) and (ahead is None or ahead.done())
 
 
 @contextlib.contextmanager
