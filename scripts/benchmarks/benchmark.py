@@ -46,7 +46,7 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.quick = options.quick
-        self.work = Path(options.work or tempfile.mkdtemp(prefix="benchmark-"))
+        self.work = Path(options.work or tempfile.mkdtemp(prefix="benchmark-")).absolute()
         self.work.mkdir(parents=True, exist_ok=True)
         self.shared = Path(options.shared)
         self._file = self.work / ("quick.json" if self.quick else "full.json")
@@ -264,7 +264,7 @@ def _wait(bench, name, clean, noisy, model, copies):
     for number in range(copies):
         # Each a little different, so that nothing can be remembered.
         imsave(folder / f"{number}.png", np.roll(noisy, number, 0), check_contrast=False)
-    versions = {"ours": ROOT} | ({"before": Path(bench.options.before)} if bench.options.before else {})
+    versions = {"ours": ROOT} | ({"before": Path(bench.options.before).absolute()} if bench.options.before else {})
     runs = {version: [] for version in versions}
     for _ in range(bench.repeats(1, 3)):
         for version, root in versions.items():
@@ -295,7 +295,8 @@ def fresh_command(root, *arguments):
     """A process of the command line of a checkout: its seconds, and its largest resident size in bytes."""
     words = [sys.executable, "-m", "gaintuning_tf", *map(str, arguments), "--quiet"]
     start = time.perf_counter()
-    process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(root)}, stderr=subprocess.DEVNULL)
+    # There, too: -m looks for the module in the current folder first.
+    process = subprocess.Popen(words, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
