@@ -13,6 +13,7 @@ from gaintuning_tf.losses.names import LOSSES, PLAIN_LOSS
 from gaintuning_tf.networks import pretrained
 from gaintuning_tf.support.normalization import PREDICTS, as_normalization
 from gaintuning_tf.support.phases import phase
+from gaintuning_tf.tuning.defaults import PRECISIONS
 
 if TYPE_CHECKING:
     from gaintuning_tf.images.stack_files import Stack
@@ -95,30 +96,32 @@ def settle_sigma(options: argparse.Namespace, stack: Stack) -> None:
 
 
 def add_method(command: argparse.ArgumentParser) -> None:
-    """Add the options `--prior` and `--plain` to a command's: one of them at most."""
+    """Add the options `--prior` and `--plain` to a command's, one of them at most, and `--precision`."""
     group = command.add_mutually_exclusive_group()
     text = "width of the prior on the gains [0.08, in further rounds 0.5]"
     group.add_argument("--prior", type=positive, metavar="X", help=text)
     text = "the paper's plain method: Adam, no prior, no contrast, and by default the loss monte-carlo-sure"
     group.add_argument("--plain", action="store_true", help=text)
+    text = "what the steps compute in; auto: bfloat16 where the hardware multiplies it and that saves time [auto]"
+    command.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help=text)
 
 
 def recipe_of(options: argparse.Namespace) -> dict:
     """Turn the options of a command line into arguments of `gaintune`.
 
     Args:
-        options: With `sigma`, `noise`, `loss`, `plain`, `prior`, `steps`, `no_tune` and `seed`.
+        options: With `sigma`, `noise`, `loss`, `plain`, `prior`, `steps`, `no_tune`, `seed` and `precision`.
 
     Returns:
-        By name what says how to tune: `sigma`, `noise`, `loss`, `steps`, `seed`, and `prior` where it is not the
-        default.
+        By name what says how to tune: `sigma`, `noise`, `loss`, `steps`, `seed`, `precision`, and `prior` where
+        it is not the default.
 
     Example:
 
     >>> options = argparse.Namespace(sigma=AUTO, noise="gaussian", loss=None, plain=True, prior=None, steps=5, seed=3)
-    >>> options.no_tune = False
-    >>> recipe_of(options)
-    {'sigma': None, 'noise': 'gaussian', 'loss': 'monte-carlo-sure', 'steps': 5, 'seed': 3, 'prior': None}
+    >>> options.no_tune, options.precision = False, "auto"
+    >>> {name: value for name, value in recipe_of(options).items() if name not in ("sigma", "noise")}
+    {'loss': 'monte-carlo-sure', 'steps': 5, 'seed': 3, 'precision': 'auto', 'prior': None}
     """
     recipe = {
         "sigma": None if options.sigma == AUTO else options.sigma,
@@ -126,6 +129,7 @@ def recipe_of(options: argparse.Namespace) -> dict:
         "loss": loss_of(options),
         "steps": 0 if options.no_tune else options.steps,
         "seed": options.seed,
+        "precision": options.precision,
     }
     return recipe | ({"prior": options.prior} if options.plain or options.prior else {})
 

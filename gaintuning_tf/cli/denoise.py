@@ -263,7 +263,7 @@ def _denoise(options, image, reference, pixels, axes, metadata):
     summary |= {"bad_pixels_text": words, "worse_than_input": result.worse_than_input.tolist()}
     summary |= {"not_tuned": [why or None for why in result.not_tuned], "not_tuned_text": max(result.not_tuned)}
     summary["output_far"] = result.output_far.tolist()
-    summary |= {name: result.history[name].tolist() for name in ("rounds", "further_seconds")}
+    summary |= {name: result.history[name].tolist() for name in ("rounds", "further_seconds", "precision")}
     summary["verdict"] = verdict(summary, loss_of(options))
     summary["residual"] = [residual.to_json() for residual in result.residuals]
     summary["residual_text"] = result.residuals[0].words

@@ -219,7 +219,7 @@ def _summary(options, result, seconds):
     summary |= {"bad_pixels": result.column("bad_pixels"), "bad_pixels_text": result.bad_pixels()}
     summary |= {name: result.column(name) for name in ("noise_variance", "worse_than_input", "residual", "not_tuned")}
     summary["not_tuned_text"] = result.not_tuned()
-    summary |= {name: result.column(name) for name in ("rounds", "further_seconds")}
+    summary |= {name: result.column(name) for name in ("rounds", "further_seconds", "precision")}
     summary["verdict"] = verdict(summary, loss_of(options))
     if result.tuned_on is not None:
         summary["tuned_on"] = result.tuned_on

@@ -216,7 +216,7 @@ def _check_sources(options):
 
 
 def _settings(options, folder, model, sigma, loss):
-    names = ("channel", "steps", "seed", "limit", "no_tune", "plain", "prior")
+    names = ("channel", "steps", "seed", "limit", "no_tune", "plain", "prior", "precision")
     more = {"loss": loss, "clean": options.clean, "compare": list(dict.fromkeys(options.compare))}
     if "scratch" in options.compare:
         more["scratch_iterations"] = options.scratch_iterations

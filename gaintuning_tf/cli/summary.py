@@ -22,7 +22,7 @@ FORMER = ("risk_pretrained", "risk_tuned")
 # What is for programs alone: a page has the same in words.
 _NUMBERS = (
     *(*FORMER, "correlation", "noise_evidence", "residual", "not_tuned", "estimates_error"),
-    *("rounds", "further_seconds"),
+    *("rounds", "further_seconds", "precision"),
 )
 
 

@@ -60,7 +60,7 @@ def gaintune_array(
         nodata: As for `gaintune`. Of masked arrays (`dask.array.ma`), masked pixels do not count.
         nan: As for `gaintune`.
         hot: As for `gaintune`. A warning tells what was found in a frame, where it was done.
-        **recipe: `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `seed` of `gaintune`.
+        **recipe: `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `seed`, `precision` of `gaintune`.
 
     Returns:
         Dask array of the same shape, or a DataArray with the labels of the one passed and that in it.

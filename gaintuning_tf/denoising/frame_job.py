@@ -51,7 +51,7 @@ class FrameResult:
         gains: Of each layer, (channels,), and behind them the contrast, (1,); None if it failed.
         row: Its figures, for JSON: `frame`, `failed` (the reason, or None), `seconds`, `warnings`, in words; if it did
             not fail, `noise` (`NoiseModel.parameters`), `contrast`, `risk` of each step, `risk_before` and
-            `risk_after`, in units of the image; `rounds` and `further_seconds`, see `TuningHistory`;
+            `risk_after`, in units of the image; `rounds`, `further_seconds` and `precision`, see `TuningHistory`;
             `worse_than_input`, whether the latter risk is larger than `noise_variance`; `output_far`, what is said
             of a network whose output is another image, see `residuals.output_words`; `residual`, what was taken out,
             see `Residual.to_json`; `not_tuned`, why nothing was tuned, or None; and `bad_pixels`, how many do not
@@ -177,6 +177,7 @@ class FrameJob:
             "risk_after": float(tuned.history.risk_after) * scale**2,
             "rounds": tuned.history.rounds,
             "further_seconds": round(tuned.history.further_seconds, 3),
+            "precision": tuned.history.precision,
             "bad_pixels": prepared.bad.counts(),
             "constant_at": prepared.bad.constant_at(image),
         }

@@ -134,7 +134,8 @@ class FrameTuner:
 
     def _denoiser(self, counts):
         recipe = self.recipe
-        return _denoiser_for(self.network.model, recipe.loss, counts, prior=recipe.prior, contrast=recipe.contrast)
+        options = {"prior": recipe.prior, "contrast": recipe.contrast, "precision": recipe.precision}
+        return _denoiser_for(self.network.model, recipe.loss, counts, **options)
 
     def noise(self, frame: np.ndarray, number: int = 0, mask: np.ndarray | None = None) -> NoiseModel:
         """Find the noise of frame `number`, (H, W, C), in the units of the network: the one given, or estimated.

@@ -45,7 +45,7 @@ class GainTuningResult:
         history: `risk`, the estimate at each step, (steps,) or (frames, steps);
             `risk_before` and `risk_after`, held-out estimates at the start and of
             the gains that were kept; `seconds`; `interrupted`; `rounds` of steps, and `further_seconds`, what those
-            after the first took. Risks are mean squared
+            after the first took; `precision`, what steps computed in. Risks are mean squared
             errors in squared units of the image.
         contrast: At which the network sees the image, () or (frames,); 1 where nothing else was better.
         noise: The noise that was assumed, in the units of the image.
@@ -124,6 +124,7 @@ def gaintune(
     nan: str = "error",
     hot: str = "replace",
     seed: int = 0,
+    precision: str = "auto",
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool = True,
 ) -> GainTuningResult:
@@ -178,6 +179,8 @@ def gaintune(
         nan: `"error"`, or `"missing"`: NaN and infinite pixels are missing, too.
         hot: `"replace"`, or `"keep"`: hot and dead pixels are in the result as they are.
         seed: Same seed, same machine: same result.
+        precision: What the steps compute in, `"float32"` or `"bfloat16"`; `"auto"`: bfloat16 where the hardware
+            multiplies it and that saves time, see `GainTuner`.
         callbacks: Keras callbacks, see `GainTuner.tune`.
         progress: Show a progress bar on stderr.
 
@@ -195,7 +198,7 @@ def gaintune(
     >>> result.denoised.dtype, result.denoised.shape
     (dtype('uint8'), (64, 64))
     """
-    recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed)
+    recipe = Recipe(sigma, noise, loss, prior, contrast, steps, seed, precision)
     rules = PixelRules(nodata, nan, hot)
     labelled, axes = image, axes_said(image, axes, channel_axis)
     image, mask = np.asanyarray(values_of(image)), values_of(mask, labelled)
@@ -305,6 +308,7 @@ def _result(arrangement, tuned, models, tuner, restored, bad, evidence, found):
         "interrupted": together([f.history.interrupted for f in tuned]),
         "rounds": together([f.history.rounds for f in tuned]),
         "further_seconds": together([f.history.further_seconds for f in tuned]),
+        "precision": together([f.history.precision for f in tuned]),
     }
     return GainTuningResult(
         denoised=restored("denoised"),

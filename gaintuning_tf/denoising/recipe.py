@@ -13,6 +13,7 @@ from gaintuning_tf.losses.base import RiskEstimate, as_risk_estimate
 from gaintuning_tf.losses.names import PLAIN_LOSS, loss_named
 from gaintuning_tf.noise.models import KINDS, GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.tuning.defaults import PRIOR
+from gaintuning_tf.tuning.tuner import check_precision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +21,12 @@ class Recipe:
     """How frames are tuned: those arguments of `gaintune` that hold for every frame.
 
     Attributes:
-        sigma, noise, loss, prior, contrast, steps, seed: See `gaintune`.
+        sigma, noise, loss, prior, contrast, steps, seed, precision: See `gaintune`.
         doubt: Relative standard deviation of the variance of noise that is given; 0 if it is sure.
         unfit: Why nothing is tuned under noise that is given; empty if there is no reason.
 
     Raises:
-        InputError: The loss is not for such noise.
+        InputError: The loss is not for such noise, or there is no such precision.
     """
 
     sigma: float | np.ndarray | None = None
@@ -35,10 +36,12 @@ class Recipe:
     contrast: bool | None = None
     steps: int | None = None
     seed: int = 0
+    precision: str = "auto"
     doubt: float = 0.0
     unfit: str = ""
 
     def __post_init__(self):
+        check_precision(self.precision)
         if self.example is not None:
             as_risk_estimate(as_loss(self.loss, counts=False)).check_noise(self.example)
 

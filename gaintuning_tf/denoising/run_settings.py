@@ -15,6 +15,7 @@ from gaintuning_tf.denoising.frame_tuner import FrameTuner
 from gaintuning_tf.gains.gain_files import fingerprint
 from gaintuning_tf.images.stack_files import Stack
 from gaintuning_tf.noise.models import NoiseModel
+from gaintuning_tf.support.processor import has_bfloat16
 
 
 def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range: float | None, **more: Any) -> dict:
@@ -45,6 +46,7 @@ def run_settings(stack: Stack, tuner: FrameTuner, job: FrameJob, data_range: flo
         "pixels": {**dataclasses.asdict(job.rules), "nodata": repr(job.rules.nodata)},
         "mask": None if stack.mask is None else hashlib.sha256(np.packbits(stack.mask).tobytes()).hexdigest(),
         "seed": recipe.seed,
+        **_precision(recipe.precision),
         **more,
         "version": __version__,
     }
@@ -55,6 +57,12 @@ def _meaning(normalization):
     if normalization.is_plain:
         return {}
     return {"normalize": str(normalization), "predicts": normalization.predicts}
+
+
+def _precision(asked):
+    """What steps compute in where it is not float32: what is asked for, or what the machine has."""
+    rounds = asked == "bfloat16" or (asked == "auto" and has_bfloat16())
+    return {"precision": "bfloat16"} if rounds else {}
 
 
 def _described(value):

@@ -170,6 +170,7 @@ def denoise_stack(
     axes: str | None = None,
     data_range: float | None = None,
     seed: int = 0,
+    precision: str = "auto",
     one_noise: bool = False,
     share_gains: int | None = None,
     warm_start: bool = False,
@@ -195,8 +196,8 @@ def denoise_stack(
     Args:
         source: Path of an image file, or a stack that is open, see `stack_files.open_stack`.
         output: Path of the denoised stack; its suffix says the format.
-        model: As for `gaintune`, and so are `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `data_range`
-            and `seed`.
+        model: As for `gaintune`, and so are `sigma`, `noise`, `loss`, `prior`, `contrast`, `steps`, `data_range`,
+            `seed` and `precision`.
         axes: A letter per axis, such as `"TYX"`; by default what the file says.
         one_noise: Whether to estimate the noise once for all frames: of five of them, evenly spaced, the one of the
             median variance has it. By default each frame has its own estimate.
@@ -244,7 +245,7 @@ def denoise_stack(
         raise InputError("expected no client with warm_start: each frame waits for the one before")
     if one_noise and (sigma is not None or not isinstance(noise, str)):
         raise InputError("expected one_noise where noise is estimated, received the noise")
-    recipe, rules = Recipe(sigma, noise, loss, prior, contrast, steps, seed), PixelRules(nodata, nan, hot)
+    recipe, rules = Recipe(sigma, noise, loss, prior, contrast, steps, seed, precision), PixelRules(nodata, nan, hot)
     if isinstance(mask, (str, Path)):
         mask = load_image(mask)
     # Loaded once for the whole run: the file may change meanwhile.

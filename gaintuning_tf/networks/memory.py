@@ -7,6 +7,7 @@ import math
 import keras
 import tensorflow as tf
 
+from gaintuning_tf.gains.surgery import gain_layers
 from gaintuning_tf.networks.sizes import called
 
 # A network is looked at with sides of this length, or the next that it takes.
@@ -41,12 +42,14 @@ def bytes_per_pixel(model: keras.Model, multiple: int = 1) -> float:
     """
     given = model.inputs[0]
     side = -(-SIDE // multiple) * multiple
-    shape = [1, *(side if fixed is None else fixed for fixed in given.shape[1:-1]), given.shape[-1]]
+    # With gains of their own for each image, it takes so many at once.
+    images = next((gain.images for gain in gain_layers(model) if gain.images), 1)
+    shape = [images, *(side if fixed is None else fixed for fixed in given.shape[1:-1]), given.shape[-1]]
     function = tf.function(lambda image: called(model, image), autograph=False)
     graph = function.get_concrete_function(tf.TensorSpec(shape, given.dtype)).graph.as_graph_def(add_shapes=True)
     nodes = [*graph.node, *(node for called in graph.library.function for node in called.node_def)]
     sizes = [_bytes(node, shape) for node in nodes if node.op in (*_CONVOLUTIONS, *_PRODUCTS)]
-    return COPIES * sum(sizes) / math.prod(shape[1:-1])
+    return COPIES * sum(sizes) / math.prod(shape[:-1])
 
 
 def _bytes(node, shape):

@@ -14,6 +14,7 @@ May import: `errors` only.
 - `normalization`: what a network's numbers mean, in words.
 - `phases`: what a program is at, for whoever waits.
 - `plotting`: matplotlib, drawing to memory.
+- `processor`: what the machine computes in hardware.
 - `tensorflow_messages`: TensorFlow's messages.
 - `tensorflow_start`: TensorFlow, started late and quietly.
 """

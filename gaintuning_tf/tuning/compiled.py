@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,11 +20,12 @@ from gaintuning_tf.tuning.windows import Windows
 
 
 class Functions(NamedTuple):
-    """What a run of rounds calls, each compiled: see `Steps` and `Objective`."""
+    """What a run of rounds calls, each compiled: see `Steps` and `Objective`. One is a step in bfloat16."""
 
     prepare: Callable
     whiten: Callable
     step: Callable
+    rounded_step: Callable
     held_out: Callable
     widen: Callable
     optimism: Callable
@@ -132,18 +134,20 @@ class CompiledSteps:
         best = tf.nest.map_structure(tf.TensorSpec.from_tensor, self.nothing_seen())
         step = {"autograph": False, "jit_compile": self._jit_compile}
         seed, held_out = spec([2], tf.int64), self.steps.objective.held_out
+        rounded = functools.partial(self._assigning_step, rounded=True)
         return Functions(
             prepare=tf.function(self.steps.prepare, [values, image, noise, number, windows], autograph=False),
             whiten=tf.function(self.steps.whiten, [values, inputs, number], autograph=False),
             step=tf.function(self._assigning_step, [best, inputs, seed], **step),
+            rounded_step=tf.function(rounded, [best, inputs, seed], **step),
             held_out=tf.function(held_out, [values, inputs, number], autograph=False),
             widen=tf.function(self.steps.widen, [values, inputs, number], autograph=False),
             optimism=tf.function(self.steps.optimism, [inputs, number], autograph=False),
         )
 
-    def _assigning_step(self, best, inputs, seed):
+    def _assigning_step(self, best, inputs, seed, *, rounded=False):
         state = [tf.convert_to_tensor(variable.value) for variable in self.steps.optimizer.variables]
-        best, values, state, risk = self.steps.one_step(best, self.values(), state, inputs, seed)
+        best, values, state, risk = self.steps.one_step(best, self.values(), state, inputs, seed, rounded=rounded)
         self.set_values(values)
         for variable, value in zip(self.steps.optimizer.variables, state, strict=True):
             variable.assign(value)

@@ -27,6 +27,10 @@ WINDOW = 512
 # in all. A third brings less, a fourth hardly anything:
 # docs/log/2026-11-25-further-rounds-for-networks-far-from-the-image.md.
 ROUNDS = 3
+# Where bfloat16 is multiplied in hardware, steps that keep so many bytes of activations in
+# float32 compute in it; shorter ones would not make up for the copy of the network.
+PRECISIONS = ("auto", "float32", "bfloat16")
+ROUNDED_BYTES = 2e8
 # Gauss-Newton steps need a fifth of Adam's, and more of them gain little
 # (docs/log/2026-11-27-fewer-steps-crops-and-probes.md).
 STEPS = 8

@@ -18,7 +18,7 @@ from gaintuning_tf.noise import draws
 from gaintuning_tf.noise.tensors import NoiseTensors
 from gaintuning_tf.tuning import selection
 from gaintuning_tf.tuning.round_inputs import RiskSlope, RoundInputs
-from gaintuning_tf.tuning.tunable_network import TunableNetwork, Values
+from gaintuning_tf.tuning.tunable_network import TunableNetwork, Values, in_bfloat16
 from gaintuning_tf.tuning.windows import (
     Integer,
     Windows,
@@ -128,20 +128,27 @@ class Objective:
         Returns:
             (N,), in squared units of the images.
         """
-        return self._risk_by(self.loss, values, noisy, noise, seed, reference)
+        return self._risk_by(self.loss, self.network, values, noisy, noise, seed, reference)
 
-    def slope(self, values: Values, inputs: RoundInputs, seed: tf.Tensor) -> RiskSlope:
+    @functools.cached_property
+    def rounded(self) -> TunableNetwork | None:
+        """The network computing in bfloat16, see `in_bfloat16`; None where there is none, or differences of outputs."""
+        return None if self.loss.step else in_bfloat16(self.network)
+
+    def slope(self, values: Values, inputs: RoundInputs, seed: tf.Tensor, *, rounded: bool = False) -> RiskSlope:
         """Compute the risk and its gradient, the means over the windows of a step.
 
         Args:
             values: See `TunableNetwork`.
             inputs: What is looked at.
             seed: That of the step, two integers.
+            rounded: Whether of the network that is `rounded`.
         """
         spec: Any = tf.TensorSpec  # in the tuple, specs are in the place of tensors
         group = spec([self.network.groups], tf.float64)
         gradients = [spec(value.shape, value.dtype) for value in values[:-1]]
-        find = functools.partial(self._slope_in, values)
+        network = self.rounded if rounded else self.network
+        find = functools.partial(self._slope_in, network, values)
         return self._over_windows(find, inputs, seed, RiskSlope(group, gradients, group))
 
     def held_out(self, values: Values, inputs: RoundInputs, seed: Integer) -> tf.Tensor:
@@ -159,7 +166,7 @@ class Objective:
 
         def of_probe(values, seed):
             def find(noisy, noise, reference, own):
-                risk = self._risk_by(self._criterion, values, noisy, noise, own, reference, JUDGED_COPIES)
+                risk = self._risk_by(self._criterion, self.network, values, noisy, noise, own, reference, JUDGED_COPIES)
                 return self.network.by_group(_times_share(risk, noisy, noise))
 
             return self._over_windows(find, inputs, seed, group)
@@ -219,19 +226,19 @@ class Objective:
     def _alike(self):
         return draws.alike() if self.network.images else contextlib.nullcontext()
 
-    def _risk_by(self, loss, values, noisy, noise, seed, reference, copies=1):
-        denoise = self.network.at(values, noisy, noise)
+    def _risk_by(self, loss, network, values, noisy, noise, seed, reference, copies=1):
+        denoise = network.at(values, noisy, noise)
         with self._alike():
             known = noise if noise.known or noise.is_weighted else None
             seen = noise.shown(denoise, noisy, seed, copies)
             return loss.of(seen, noisy, known, seed=seed, reference=reference)
 
-    def _slope_in(self, values, noisy, noise, reference, seed):
+    def _slope_in(self, network, values, noisy, noise, reference, seed):
         """Find the slope in one window."""
         tuned, contrast = list(values[:-1]), values[-1]
         with tf.GradientTape() as tape:
             tape.watch(tuned)
-            risk = self.risk([*tuned, contrast], noisy, noise, seed, reference)
+            risk = self._risk_by(self.loss, network, [*tuned, contrast], noisy, noise, seed, reference)
             counted = _times_share(risk, noisy, noise)
             total = tf.reduce_sum(counted)
         gradients: Any = tape.gradient(total, tuned, unconnected_gradients=tf.UnconnectedGradients.ZERO)

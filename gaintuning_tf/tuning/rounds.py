@@ -46,6 +46,7 @@ class TuningRun:
         steps: The steps of each round.
         seed: The seed of the whole tuning.
         whiten: Whether it is looked for how the network is to see correlated noise without steps, too.
+        rounded: Whether steps compute in bfloat16, see `Objective.rounded`; all else is decided in float32.
 
     Attributes:
         start: The values at the start.
@@ -55,8 +56,18 @@ class TuningRun:
         further_seconds: What those after the first took, wall time.
     """
 
-    def __init__(self, compiled: CompiledSteps, inputs: RoundInputs, steps: int, seed: int, *, whiten: bool = False):
+    def __init__(
+        self,
+        compiled: CompiledSteps,
+        inputs: RoundInputs,
+        steps: int,
+        seed: int,
+        *,
+        whiten: bool = False,
+        rounded: bool = False,
+    ):
         self._compiled, self._functions = compiled, compiled.functions(inputs.noise)
+        self._step_function = self._functions.rounded_step if rounded else self._functions.step
         self._inputs, self._steps, self._whiten = inputs, steps, whiten
         self._seed = tf.constant(int(seed) % 2**63, tf.int64)
         self._best = compiled.nothing_seen()
@@ -106,7 +117,7 @@ class TuningRun:
 
         Whoever needs a function that is being traced waits for it, and gets its errors by tracing it again.
         """
-        later = (self._functions.prepare, self._functions.step, self._functions.held_out) if self._steps else ()
+        later = (self._functions.prepare, self._step_function, self._functions.held_out) if self._steps else ()
         with ThreadPoolExecutor(1, "tracing") as ahead:
             for function in later:
                 if not function.experimental_get_tracing_count():
@@ -191,7 +202,7 @@ class TuningRun:
                     break
                 compiled.set_learning_rate(number, self._steps)
                 if not number:
-                    self._show(bar, "steps", self._functions.step)
+                    self._show(bar, "steps", self._step_function)
                 risk = self._step(listeners, groups)
                 bar.set_postfix(risk=f"{risk:.3g}", refresh=False)
                 bar.update()
@@ -214,7 +225,7 @@ class TuningRun:
         listeners.on_epoch_begin(number)
         listeners.on_train_batch_begin(0)
         seed = step_seed(self._seed, self._compiled.done)
-        self._best, risk = self._functions.step(self._best, self._inputs, seed)
+        self._best, risk = self._step_function(self._best, self._inputs, seed)
         self._compiled.done += 1
         self.risks.append(np.where(groups, risk.numpy(), np.nan))
         self._mean_risk = float(np.mean(self.risks[-1][groups]))

@@ -174,7 +174,14 @@ class Steps:
         return self._with_curvature(values, inputs, seed)._replace(limits=limits)
 
     def one_step(
-        self, best: BestSoFar, values: Values, state: State, inputs: RoundInputs, seed: tf.Tensor
+        self,
+        best: BestSoFar,
+        values: Values,
+        state: State,
+        inputs: RoundInputs,
+        seed: tf.Tensor,
+        *,
+        rounded: bool = False,
     ) -> tuple[BestSoFar, Values, State, tf.Tensor]:
         """Take a step down on random windows.
 
@@ -184,11 +191,12 @@ class Steps:
             state: The values of the optimizer's variables.
             inputs: What is looked at.
             seed: That of the step, two integers.
+            rounded: Whether in bfloat16, see `Objective.rounded`.
 
         Returns:
             `best`, values and state after it, and the risk before it, (groups,).
         """
-        slope = self.objective.slope(values, inputs, seed)
+        slope = self.objective.slope(values, inputs, seed, rounded=rounded)
         after, state = self._stepped(values, state, slope, inputs)
         return selection.remember(best, values, slope.risk), after, state, slope.risk
 

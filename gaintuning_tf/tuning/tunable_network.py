@@ -11,13 +11,25 @@ import numpy as np
 import tensorflow as tf
 
 from gaintuning_tf.gains.contrast import at_contrast
+from gaintuning_tf.gains.convolutions import CONVOLUTIONS
+from gaintuning_tf.gains.layers import Gain
 from gaintuning_tf.gains.normalization_layers import level_map
+from gaintuning_tf.gains.rewriting import Rewriter, leaves
 from gaintuning_tf.gains.surgery import gain_layers, insert_gains
 from gaintuning_tf.networks.network import Network
 from gaintuning_tf.networks.sizes import at_any_size
 from gaintuning_tf.noise.tensors import NoiseTensors
 
 Values = Sequence[tf.Tensor]
+
+# Layers that take means over the image, which eight bits are too few for.
+_WITH_SUMS = (
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.UnitNormalization,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalAveragePooling3D,
+)
 
 
 class TunableNetwork:
@@ -159,3 +171,53 @@ def with_tunable_gains(network: Network) -> TunableNetwork:
     model = insert_gains(network.model)
     layers = gain_layers(model)
     return TunableNetwork(Network(model), [layer.gain for layer in layers], layers[0].images)
+
+
+def in_bfloat16(network: TunableNetwork) -> TunableNetwork | None:
+    """Copy a network with gains so that it computes in bfloat16 between its first convolution and its last.
+
+    What touches the image, the gains, whose derivatives are sums over all pixels, and the weights stay float32: then
+    the steps lose next to nothing of what tuning gains
+    (docs/log/2026-11-28-steps-in-bfloat16-with-exact-gains.md).
+
+    Args:
+        network: Of `with_tunable_gains`.
+
+    Returns:
+        The copy, whose variables stand in the same order; None for a network that does not compute in
+        float32, is known as a graph only, or has less than three convolutions.
+    """
+    model = network.network.model
+    inner = _between_convolutions(leaves(model)) if network.network.dtype == "float32" else []
+    if not any(isinstance(layer, CONVOLUTIONS) for layer in inner):
+        return None
+    rounding = _Rounding(inner)
+    copy = rounding.rewrite(model)
+    rounding.copy_variables()
+    return TunableNetwork(Network(copy), [layer.gain for layer in gain_layers(copy)], network.images)
+
+
+def _between_convolutions(layers):
+    """List the layers behind the first convolution and before the last, less those that have to be exact."""
+    places = [place for place, layer in enumerate(layers) if isinstance(layer, CONVOLUTIONS)]
+    between = layers[places[0] + 1 : places[-1]] if places else []
+    return [layer for layer in between if _may_be_rounded(layer)]
+
+
+def _may_be_rounded(layer):
+    of_somebody = not type(layer).__module__.startswith(("keras.", "gaintuning_tf."))
+    return layer.compute_dtype == "float32" and not of_somebody and not isinstance(layer, (Gain, *_WITH_SUMS))
+
+
+class _Rounding(Rewriter):
+    """Copy a model so that some of its layers compute in bfloat16."""
+
+    def __init__(self, rounded):
+        super().__init__()
+        self._rounded = {id(layer) for layer in rounded}
+
+    def copy_layer(self, layer):
+        copy = super().copy_layer(layer)
+        if id(layer) in self._rounded:
+            copy.dtype_policy = "mixed_bfloat16"
+        return copy

@@ -19,8 +19,9 @@ from gaintuning_tf.networks.network import NetworkLike, network_of
 from gaintuning_tf.noise.models import GaussianNoise, Noise, NoiseLevel, NoiseModel
 from gaintuning_tf.noise.residual_variance import FirstResult, first_result
 from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch, weights_of
+from gaintuning_tf.support.processor import has_bfloat16
 from gaintuning_tf.tuning.compiled import CompiledSteps, equal
-from gaintuning_tf.tuning.defaults import PLAIN_STEPS, PRIOR, ROUNDS, STEPS
+from gaintuning_tf.tuning.defaults import PLAIN_STEPS, PRECISIONS, PRIOR, ROUNDED_BYTES, ROUNDS, STEPS
 from gaintuning_tf.tuning.objective import FIRST_RESULT, RESULT_COPIES
 from gaintuning_tf.tuning.rounds import IMPLAUSIBLE, TuningRun
 from gaintuning_tf.tuning.steps import gain_steps
@@ -40,6 +41,7 @@ class TuningHistory:
         interrupted: Whether Ctrl-C ended it.
         rounds: How many rounds of steps there were.
         further_seconds: What the rounds after the first took of `seconds`.
+        precision: What the steps computed in, `"float32"` or `"bfloat16"`; all else is float32.
     """
 
     risk: np.ndarray
@@ -49,6 +51,7 @@ class TuningHistory:
     interrupted: bool
     rounds: int = 1
     further_seconds: float = 0.0
+    precision: str = "float32"
 
     @property
     def before(self) -> np.ndarray:
@@ -104,6 +107,10 @@ class GainTuner:
         prior: Its standard deviation, or None.
         contrast: Whether to look for a better contrast; by default only with Gauss-Newton steps, and
             not where the network doubles its output with its input: then it knows noise of any strength.
+        precision: `"bfloat16"`: steps compute in it between the first and the last convolution, and what is kept is
+            decided in float32, as is the result. `"float32"`: they do not. `"auto"`: they do where
+            `has_bfloat16` says that the hardware multiplies it, for networks and losses that allow it
+            (`Objective.rounded`), and images of which a step keeps more than 0.2 GB.
         jit_compile: Whether XLA compiles the step. Off by default: on the CPU it was
             slower for both networks it was measured on, see
             docs/log/2026-11-23-xla-on-the-cpu.md.
@@ -135,8 +142,10 @@ class GainTuner:
         *,
         prior: float | None = PRIOR,
         contrast: bool | None = None,
+        precision: str = "auto",
         jit_compile: bool = False,
     ):
+        check_precision(precision)
         if prior is not None and not prior > 0:
             raise InputError(f"expected prior to be a positive number or None, received {prior!r}")
         network = network_of(model)
@@ -148,7 +157,7 @@ class GainTuner:
                 "which `Network.limits` are 0 and 1"
             )
         self._steps = gain_steps(network, loss, optimizer, prior=prior, contrast=contrast)
-        self._network = self._steps.objective.network
+        self._network, self._precision = self._steps.objective.network, precision
         self._compiled = CompiledSteps(self._steps, jit_compile=jit_compile)
         # The noise that was last tuned on, and the seed of that: how the network sees images.
         self._shown = NoiseTensors(), 0
@@ -226,7 +235,8 @@ class GainTuner:
             raise InputError(f"expected steps to be a whole number of at least 0, received {steps!r}")
         with of_network(self.model.name, tf.errors.OpError):
             inputs = self._steps.unprepared(noisy, noise, self._steps.objective.windows(noisy, window))
-            run = TuningRun(self._compiled, inputs, int(steps), seed, whiten=whiten)
+            rounded = steps > 0 and self._rounds(int(inputs.pixels()) * len(noisy))
+            run = TuningRun(self._compiled, inputs, int(steps), seed, whiten=whiten, rounded=rounded)
             before, after = run.rounds(rounds, callbacks, progress=progress)
         added = run.noise.whitening if np.any(run.noise.whitening) else ()
         self._shown = run.noise._replace(weights=(), doubt=(), whitening=added), seed
@@ -241,6 +251,7 @@ class GainTuner:
         if self._network.images is None:
             risk, before, after = risk[0], before[0], after[0]
         more = {"rounds": run.count, "further_seconds": run.further_seconds}
+        more["precision"] = "bfloat16" if rounded else "float32"
         return TuningHistory(risk, before, after, time.perf_counter() - start, run.interrupted, **more)
 
     def denoise(self, image: ArrayLike | tf.Tensor, *, sigma: Noise | None = None) -> np.ndarray:
@@ -310,6 +321,21 @@ class GainTuner:
         """Set the gains to what `gains` returned."""
         self._compiled.set_values(values)
 
+    def _rounds(self, pixels):
+        """Whether steps on so many pixels are to compute in bfloat16."""
+        if self._precision == "float32":
+            return False
+        if self._precision == "auto":
+            pays = pixels * self._network.network.bytes_per_pixel >= ROUNDED_BYTES and has_bfloat16()
+            return pays and self._steps.objective.rounded is not None
+        if self._steps.objective.rounded is None:
+            raise InputError(
+                "expected precision 'auto' or 'float32', received 'bfloat16': that is for Keras networks of three "
+                f"convolutions or more that compute in float32, which {self.model.name!r} is not, or the loss takes "
+                "differences too small for it"
+            )
+        return True
+
     def _checked(self, image):
         noisy = tf.convert_to_tensor(np.asarray(image), name="noisy")
         if noisy.dtype not in (tf.float16, tf.float32, tf.float64):
@@ -333,6 +359,16 @@ class GainTuner:
             noise.check_images(tuple(noisy.shape))
         self.loss.check_noise(noise)
         return noise_of_batch(noise, noisy.shape[0], noisy.dtype, weights)
+
+
+def check_precision(precision: str) -> None:
+    """Refuse a precision that is none.
+
+    Raises:
+        InputError: It is not one of `PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"expected precision to be one of {', '.join(PRECISIONS)}, received {precision!r}")
 
 
 def _doubts(doubt, noisy):

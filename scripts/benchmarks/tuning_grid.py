@@ -3,6 +3,7 @@
 
     python scripts/benchmarks/tuning_grid.py FOLDER/set12 --limit 7 --sigmas 30 70 --priors 0.06 0.12 --steps 5 10
     python scripts/benchmarks/tuning_grid.py FOLDER/set12 --limit 24 --side 96 --sigmas 15 50 --contrast off
+    python scripts/benchmarks/tuning_grid.py FOLDER/set12 --limit 7 --sigmas 30 70 --precisions float32 bfloat16
     python scripts/benchmarks/tuning_grid.py FOLDER/set12 --limit 7 --priors none --losses monte-carlo-sure --steps 40
     python scripts/benchmarks/tuning_grid.py FOLDER/tem --model unet-tem --side 384 --doses 1 --losses count-splitting
 
@@ -21,7 +22,7 @@ import numpy as np
 from gaintuning_tf import CoupledBootstrap, GaussianNoise, PoissonNoise, gaintune, load_denoiser, psnr
 from gaintuning_tf.evaluation.samples import noisy_version
 from gaintuning_tf.images.files import image_files, load_image
-from gaintuning_tf.tuning.defaults import PRIOR
+from gaintuning_tf.tuning.defaults import PRECISIONS, PRIOR
 
 
 def images(folder, side, limit):
@@ -68,6 +69,7 @@ def main():
     parser.add_argument("--contrast", choices=["on", "off"], default="on", help="whether contrasts are tried")
     parser.add_argument("--losses", nargs="+", default=[], help="names of losses")
     parser.add_argument("--widths", type=float, nargs="+", default=[], help="of the coupled bootstrap, in sigmas")
+    parser.add_argument("--precisions", choices=PRECISIONS, nargs="+", default=PRECISIONS[:1], help="of the steps")
     args = parser.parse_args()
     model = load_denoiser(args.model)
     losses = {name: name for name in args.losses} | {f"width {w:g}": CoupledBootstrap(width=w) for w in args.widths}
@@ -75,15 +77,15 @@ def main():
     noises = {f"sigma {sigma:g}": GaussianNoise(sigma / 255) for sigma in args.sigmas}
     if args.doses:
         noises = {f"dose {dose:g}": PoissonNoise(1 / dose) for dose in args.doses}
-    for noise, prior, steps, loss in itertools.product(noises, args.priors, args.steps, losses):
+    grid = itertools.product(noises, args.priors, args.steps, losses, args.precisions)
+    for noise, prior, steps, loss, precision in grid:
         start = time.perf_counter()
         contrast = args.contrast == "on" and prior is not None
-        before, after = measure(
-            model, args, noises[noise], prior=prior, steps=steps, loss=losses[loss], contrast=contrast
-        )
+        options = {"prior": prior, "steps": steps, "loss": losses[loss], "contrast": contrast, "precision": precision}
+        before, after = measure(model, args, noises[noise], **options)
         gained = after - before
         print(
-            f"{noise}, prior {prior}, {steps or 'default'} steps, {loss}, contrast {args.contrast}: "
+            f"{noise}, prior {prior}, {steps or 'default'} steps, {loss}, contrast {args.contrast}, {precision}: "
             f"pretrained {before.mean():.3f} dB, gained {gained.mean():+.4f} (least {gained.min():+.4f}, "
             f"most {gained.max():+.4f}, "
             f"{(gained < -0.02).sum()} of {gained.size} below), {(time.perf_counter() - start) / gained.size:.1f} s",

@@ -26,7 +26,7 @@ def test_what_is_no_number_is_argparses_business(kind, text):
 
 def options(**given):
     defaults = {"sigma": 25.0, "noise": "gaussian", "loss": None, "plain": False, "prior": None, "steps": 7, "seed": 1}
-    return argparse.Namespace(**defaults | {"no_tune": False} | given)
+    return argparse.Namespace(**defaults | {"no_tune": False, "precision": "auto"} | given)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,9 @@ def options(**given):
         ({"plain": True, "loss": "sure"}, {"prior": None}),
         ({"no_tune": True}, {"steps": 0}),
         ({"steps": None}, {"steps": None}),
+        ({"precision": "float32"}, {"precision": "float32"}),
     ],
 )
 def test_options_become_a_recipe(given, changed):
-    plain = {"sigma": 25.0, "noise": "gaussian", "loss": "sure", "steps": 7, "seed": 1}
+    plain = {"sigma": 25.0, "noise": "gaussian", "loss": "sure", "steps": 7, "seed": 1, "precision": "auto"}
     assert recipe_of(options(**given)) == plain | changed

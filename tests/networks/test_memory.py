@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+from gaintuning_tf import insert_gains
 from gaintuning_tf.networks.architectures import dncnn, unet
 from gaintuning_tf.networks.memory import COPIES, bytes_per_pixel
 from gaintuning_tf.networks.network import Network
@@ -51,3 +52,9 @@ def test_a_size_that_the_network_takes_is_used():
 def test_a_fixed_size_is_used():
     network = keras.Sequential([keras.Input((24, 40, 1)), keras.layers.Conv2D(1, 3, padding="same")])
     assert bytes_per_pixel(network) == pytest.approx(COPIES * 4)
+
+
+def test_with_gains_of_its_own_for_each_image_a_network_keeps_as_much_for_a_pixel():
+    network = dncnn(depth=5, width=8)
+    together = insert_gains(network, images=3)
+    assert bytes_per_pixel(together) == bytes_per_pixel(network)
