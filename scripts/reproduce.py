@@ -7,9 +7,8 @@
     python scripts/reproduce.py real-noise --shared FOLDER --work FOLDER
 
 --shared holds `data/set12`, `data/tem` and `checkpoints/*.pt`. --work keeps what was measured, a JSON file for
-each setting: an interrupted run continues, and a setting that is there is not measured again. With
---bfloat16, the networks compute in bfloat16 wherever TensorFlow's graph optimizer finds that safe, about twice as
-fast on processors that have it; the tables say so. --limit N measures the first N images only: a run with a larger one,
+each setting: an interrupted run continues, and a setting that is there is not measured again. Steps
+compute in float32 on every machine, unless --precision says otherwise; the tables say which. --limit N measures the first N images only: a run with a larger one,
 or with none, goes on from there. --write puts the tables
 of all that is in --work into docs/measured/results.md.
 
@@ -29,6 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import real_noise
 
+from gaintuning_tf.tuning.defaults import PRECISIONS
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "measured" / "results.md"
 DNCNN, BF_DNCNN = "dncnn_bias_0-55", "dncnn_bias_free_0-55"
@@ -40,6 +41,10 @@ TABLES = {
     "unet": [(name, sigma, ["--oracle"]) for name, sigma in ((UNET, 30), (UNET, 70), (UNET, 80), (BF_UNET, 30))],
     "piecewise": [("unet-piecewise", 30, ["--oracle"])],
     "harm": [(name, sigma, []) for name in ("unet-bf-natural", BF_UNET, UNET) for sigma in (15, 25, 40, 50)],
+    "shipped": [
+        *(("drunet-grey", sigma, []) for sigma in (15, 30, 50)),
+        *((name, 30, []) for name in ("dncnn-natural", "dncnn-bf-natural", "unet-bf-natural")),
+    ],
     "ablation": [(UNET, sigma, ["--compare", "all-weights", "last-layer", "bm3d", "nlm"]) for sigma in (30, 70)],
     "plain": [(UNET, sigma, ["--plain"]) for sigma in (30, 70)],
     "oracle": [(DNCNN, sigma, ["--oracle", "--limit", "4"]) for sigma in (30, 70)],
@@ -50,6 +55,8 @@ TARGETS = {
     **{(BF_DNCNN, sigma): value for sigma, value in {30: 29.65, 50: 27.31, 70: 25.73, 80: 25.09}.items()},
     (UNET, 70): 25.5,
     (UNET, 80): 24.8,
+    ("drunet-grey", 30): 29.78,
+    ("drunet-grey", 50): 27.48,
 }
 DOSES = (1, 5)
 TEM_NETWORKS = ("unet-tem", "unet-bf-natural")
@@ -81,7 +88,7 @@ def measure(table, options):
         limit = options.limit or (int(more[more.index("--limit") + 1]) if "--limit" in more else None)
         if out.exists() and not reopened(out, limit):
             continue
-        more = [*more, "--limit", str(limit)] if limit else more
+        more = [*more, "--precision", options.precision, *(["--limit", str(limit)] if limit else [])]
         folder = str(Path(options.shared) / "data" / "set12")
         run(["evaluate", folder, "--model", imported(name, options), "--sigma", str(sigma), "--json", str(out), *more])
         note(out, options)
@@ -109,16 +116,17 @@ def reopened(file, limit):
 def note(file, options):
     """Add the machine to a table."""
     table = json.loads(file.read_text())
-    table["machine"] = {"cores": os.cpu_count(), "processor": processor(), "bfloat16": options.bfloat16}
+    table["machine"] = {"cores": os.cpu_count(), "processor": processor(), "precision": options.precision}
     file.write_text(json.dumps(table, indent=1))
 
 
 def processor():
-    """As the operating system names it, and whether it multiplies matrices of bfloat16."""
+    """As the operating system names it, and whether it multiplies numbers of bfloat16."""
     known = Path("/proc/cpuinfo")
     text = known.read_text() if known.is_file() else ""
     name = re.search(r"model name\s*: (.*)", text)
-    return (name[1] if name else platform.machine()) + (" with AMX" if "amx_bf16" in text else "")
+    has = [words for flag, words in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512-BF16")) if flag in text]
+    return (name[1] if name else platform.machine()) + (f" with {' and '.join(has)}" if has else "")
 
 
 def measure_tem(options):
@@ -201,8 +209,7 @@ def markdown(found):
 
 
 def sentence(machine):
-    kind = "bfloat16 where TensorFlow finds it safe" if machine.get("bfloat16") else "float32"
-    return f"{machine.get('cores')} cores, {machine.get('processor')}, {kind}"
+    return f"{machine.get('cores')} cores, {machine.get('processor')}, {machine.get('precision', 'float32')}"
 
 
 def write(options):
@@ -222,17 +229,13 @@ def main():
     parser.add_argument("--shared", required=True, help="folder with data/ and checkpoints/")
     parser.add_argument("--work", required=True, help="folder that keeps what was measured")
     parser.add_argument("--limit", type=int, help="only the first images")
-    parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16 where that is safe")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the steps [%(default)s]")
     parser.add_argument("--write", action="store_true", help="write the tables into the document")
     parser.add_argument("--network", default="unet-bf-natural", help="real-noise: the network [%(default)s]")
     parser.add_argument("--crop", type=int, metavar="N", help="real-noise: the middle N x N pixels only")
     parser.add_argument("--docs", default=str(real_noise.DOCS), help="real-noise: folder of the document [%(default)s]")
     options = parser.parse_args()
     Path(options.work).mkdir(parents=True, exist_ok=True)
-    if options.bfloat16:
-        import tensorflow as tf
-
-        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     if options.table == "real-noise":
         real_noise.measure(options)
         return real_noise.write(options) if options.write else None
