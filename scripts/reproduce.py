@@ -7,10 +7,10 @@
     python scripts/reproduce.py real-noise --shared FOLDER --work FOLDER
 
 --shared holds `data/set12`, `data/tem` and `checkpoints/*.pt`. --work keeps what was measured, a JSON file for
-each setting: an interrupted run continues, and a setting that is there is not measured again. Steps
-compute in float32 on every machine, unless --precision says otherwise; the tables say which. --limit N measures the first N images only: a run with a larger one,
-or with none, goes on from there. --write puts the tables
-of all that is in --work into docs/measured/results.md.
+each setting: an interrupted run continues, and a setting that is there is not measured again. Steps compute in
+float32 on every machine, unless --precision says otherwise; the tables say which. --limit N measures the first N
+images only: a run with a larger one, or with none, goes on from there. --write puts the tables of all that is in
+--work into docs/measured/results.md.
 
 `real-noise` is a table of its own, docs/measured/real-noise.md, of `data/real`, and not in `all`: it goes
 on from each image and method. --network NAME is another network, --crop N the middle of each image.
