@@ -26,7 +26,7 @@ from gaintuning_tf.networks import tiles, volume_tiles
 from gaintuning_tf.networks.memory import COPIES
 from gaintuning_tf.networks.network import Limits, network_of
 from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
-from gaintuning_tf.noise.clipping import has_clipped_mean, unclipped, without_clipped
+from gaintuning_tf.noise.clipping import has_clipped_mean, is_clipped_as_often, unclipped, without_clipped
 from gaintuning_tf.noise.details import depth_correlation, depth_words, detail_level, side_by_side
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise, stacked
@@ -397,10 +397,11 @@ def _counted(frame, noise, mask):
 
 
 def _unclipped(tuned, frame, noise, mask):
-    """Take from the result what clipping has added to the mean of the noise."""
-    denoised = tuned.denoised[0]
-    found = unclipped(denoised, frame, float(np.mean(noise.sigma)), mask)
-    return dataclasses.replace(tuned, denoised=found[None]) if has_clipped_mean(denoised, frame, found) else tuned
+    """Take from the result what clipping has added to the mean of the noise, where it is as that is taken to be."""
+    denoised, level = tuned.denoised[0], float(np.mean(noise.sigma))
+    found = unclipped(denoised, frame, level, mask)
+    is_in_it = has_clipped_mean(denoised, frame, found) and is_clipped_as_often(found, frame, level, mask)
+    return dataclasses.replace(tuned, denoised=found[None]) if is_in_it else tuned
 
 
 def _of_all(masks, shape):

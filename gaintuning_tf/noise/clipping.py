@@ -16,6 +16,11 @@ NEAR = 1.5
 # is darker than that. Where more than DARK_SHARE of a dark area lies below DARK s, the
 # area has little noise because it is dark, as that of counts.
 DARK, DARK_SHARE = 0.25, 0.1
+# Where noise is what it is taken for, so many of the pixels near a clipped end lie at it as it
+# predicts: 0.97 to 1.2 times as many where it was drawn, 0.45 and 2.5 times in pictures that
+# a camera or a microscope has clipped first and processed then
+# (docs/log/2026-11-28-what-was-clipped-and-then-processed.md).
+AS_OFTEN = 1.5
 # The mean is that of a Gaussian window of this standard deviation, in pixels.
 _WIDTH = 3.0
 # So much of the image must be left for it to say anything of the rest.
@@ -118,6 +123,35 @@ def has_clipped_mean(denoised: np.ndarray, image: np.ndarray, found: np.ndarray)
     """
     added = found.astype(np.float64) - denoised
     return bool(np.sum((denoised - image) * added) < np.sum(np.square(added)) / 2)
+
+
+def is_clipped_as_often(clean: np.ndarray, image: np.ndarray, level: float, mask: np.ndarray | None = None) -> bool:
+    """Tell whether as many pixels lie at the ends as noise of this level about a clean image puts there.
+
+    If not, the noise was not clipped as it is now: it is not the same everywhere, or what was clipped was processed.
+
+    Args:
+        clean: An estimate of the clean image.
+        image: The noisy one, as for `clipped_areas`.
+        level: Standard deviation of the noise, in the units of both.
+        mask: As for `clipped_areas`.
+
+    Example:
+
+    >>> noisy = np.random.default_rng(0).normal(np.repeat([[10.0, 100.0]], 128, 1), 20, (128, 256)).clip(0)
+    >>> clean = np.repeat([[10.0, 100.0]], 128, 1) * np.ones((128, 1))
+    >>> is_clipped_as_often(clean, noisy, 20.0), is_clipped_as_often(clean + 15, noisy, 20.0)
+    (True, False)
+    """
+    from scipy.special import ndtr
+
+    found = expected = 0.0
+    for end, area in _near_ends(image, level, mask).items():
+        area = area if mask is None else area & ~mask
+        beyond = 1 if end == _counted(image, mask).min() else -1
+        found += np.count_nonzero(image[area] == end)
+        expected += np.sum(ndtr(beyond * (end - clean[area]) / level))
+    return bool(expected / AS_OFTEN <= found <= expected * AS_OFTEN)
 
 
 def _clipped_mean(clean, level, low, high):

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from gaintuning_tf.gains.contrast import at_contrast
 from gaintuning_tf.gains.convolutions import CONVOLUTIONS
+from gaintuning_tf.gains.layer_copies import is_own
 from gaintuning_tf.gains.layers import Gain
 from gaintuning_tf.gains.normalization_layers import level_map
 from gaintuning_tf.gains.rewriting import Rewriter, leaves
@@ -22,8 +23,12 @@ from gaintuning_tf.noise.tensors import NoiseTensors
 
 Values = Sequence[tf.Tensor]
 
-# Layers that take means over the image, which eight bits are too few for.
-_WITH_SUMS = (
+# Layers that stay float32: those that take means over the image, which eight bits are too
+# few for, and those that call what is somebody's own.
+_EXACT = (
+    Gain,
+    keras.layers.Lambda,
+    keras.layers.TFSMLayer,
     keras.layers.GroupNormalization,
     keras.layers.LayerNormalization,
     keras.layers.UnitNormalization,
@@ -185,14 +190,18 @@ def in_bfloat16(network: TunableNetwork) -> TunableNetwork | None:
 
     Returns:
         The copy, whose variables stand in the same order; None for a network that does not compute in
-        float32, is known as a graph only, or has less than three convolutions.
+        float32, is known as a graph only, has less than three convolutions, or has something between them that does
+        not take bfloat16.
     """
     model = network.network.model
     inner = _between_convolutions(leaves(model)) if network.network.dtype == "float32" else []
     if not any(isinstance(layer, CONVOLUTIONS) for layer in inner):
         return None
     rounding = _Rounding(inner)
-    copy = rounding.rewrite(model)
+    try:
+        copy = rounding.rewrite(model)
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+        return None  # an operation that takes numbers of one kind only, and now gets two
     rounding.copy_variables()
     return TunableNetwork(Network(copy), [layer.gain for layer in gain_layers(copy)], network.images)
 
@@ -205,8 +214,7 @@ def _between_convolutions(layers):
 
 
 def _may_be_rounded(layer):
-    of_somebody = not type(layer).__module__.startswith(("keras.", "gaintuning_tf."))
-    return layer.compute_dtype == "float32" and not of_somebody and not isinstance(layer, (Gain, *_WITH_SUMS))
+    return layer.compute_dtype == "float32" and not is_own(layer) and not isinstance(layer, _EXACT)
 
 
 class _Rounding(Rewriter):

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 import gaintuning_tf as gt
 from gaintuning_tf.noise.automatic import examine_noise
-from gaintuning_tf.noise.clipping import LEAST, clipped_areas, unclipped, without_clipped
+from gaintuning_tf.noise.clipping import LEAST, clipped_areas, is_clipped_as_often, unclipped, without_clipped
 from gaintuning_tf.noise.estimation import estimate_noise
 
 SIGMA = 30
@@ -106,3 +106,21 @@ def test_tuning_does_not_fit_what_was_clipped():
     grey = np.arange(128) > 80
     true = np.mean((result.denoised.astype(float) - clean)[:, grey] ** 2)
     assert result.history["risk_after"] == pytest.approx(true, abs=0.05 * SIGMA**2)
+
+
+@pytest.mark.parametrize(("level", "expected"), [(20.0, True), (14.0, False), (40.0, False)])
+def test_noise_of_another_level_would_put_more_or_fewer_pixels_at_the_ends(level, expected):
+    clean = np.repeat([[20.0, 128.0, 235.0]], 128, 1) * np.ones((128, 1))
+    noisy = (clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)).clip(0, 255)
+    assert is_clipped_as_often(clean, noisy, level) is expected
+    mask = clean > 200
+    assert is_clipped_as_often(clean, noisy, level, mask) is expected
+    assert is_clipped_as_often(255 - clean, 255 - noisy, level) is expected
+
+
+def test_a_picture_that_was_clipped_first_and_then_smoothed_is_left_alone():
+    clean = np.repeat([[5.0, 100.0]], 128, 1) * np.ones((128, 1))
+    noisy = (clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)).clip(0)
+    smooth = gaussian_filter(noisy, 0.6)
+    level = float((smooth[:, 192:] - 100).std())
+    assert not is_clipped_as_often(clean, smooth.round(), level)

@@ -69,11 +69,47 @@ def test_the_copy_computes_what_the_network_does_to_eight_bits(unet):
 
 @pytest.mark.parametrize(
     "model",
-    [lambda: deep(2), lambda: graph_of(deep()), lambda: _in_half_precision()],
-    ids=["two", "graph", "half"],
+    [lambda: deep(2), lambda: graph_of(deep()), lambda: with_one_kind_only(), lambda: _in_half_precision()],
+    ids=["two", "graph", "one kind", "half"],
 )
 def test_of_these_there_is_no_copy(model):
     assert in_bfloat16(with_tunable_gains(Network(insert_gains(model())))) is None
+
+
+def with_one_kind_only():
+    layers = keras.layers
+    inputs = keras.Input((None, None, 1))
+    x = layers.Conv2D(8, 3, padding="same")(inputs)  # whose gain is exact
+    y = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    return keras.Model(inputs, layers.Conv2D(1, 3, padding="same")(OneKind()(x, y)))
+
+
+class OneKind(keras.Operation):
+    """A sum that refuses numbers of two kinds."""
+
+    def call(self, x, y):
+        if x.dtype != y.dtype:
+            raise TypeError(f"expected two of one kind, received {x.dtype} and {y.dtype}")
+        return x + y
+
+    def compute_output_spec(self, x, y):
+        self.call(keras.ops.zeros(1, x.dtype), keras.ops.zeros(1, y.dtype))
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+def with_a_lambda():
+    inputs = keras.Input((None, None, 1))
+    x = keras.layers.Conv2D(8, 3, padding="same")(inputs)
+    x = keras.layers.Conv2D(8, 3, padding="same")(x)
+    x = keras.layers.Lambda(lambda x: x + tf.ones(8, tf.float32))(x)
+    return keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same")(x))
+
+
+def test_a_function_of_somebodys_own_sees_what_it_saw_before():
+    tunable = with_tunable_gains(Network(with_a_lambda()))
+    copy, (_, noisy) = in_bfloat16(tunable), picture(32)
+    values = [tf.ones(v.shape) for v in tunable.tuned] + [tf.ones(1)]
+    np.testing.assert_allclose(copy.apply(values, noisy), tunable.apply(values, noisy), atol=0.03)
 
 
 def _in_half_precision():
