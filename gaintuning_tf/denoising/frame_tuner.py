@@ -25,8 +25,9 @@ from gaintuning_tf.losses.base import as_risk_estimate
 from gaintuning_tf.networks import tiles, volume_tiles
 from gaintuning_tf.networks.memory import COPIES
 from gaintuning_tf.networks.network import Limits, network_of
-from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, examine_noise
+from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, correlation_between_channels, examine_noise
 from gaintuning_tf.noise.clipping import has_clipped_mean, is_clipped_as_often, unclipped, without_clipped
+from gaintuning_tf.noise.correlation import text_of
 from gaintuning_tf.noise.details import depth_correlation, depth_words, detail_level, side_by_side
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise, stacked
@@ -174,11 +175,19 @@ class FrameTuner:
             return
         try:
             inside = without_clipped(frame, given / self.scale, mask)
-            level, _ = detail_level(np.asarray(side_by_side(frame), np.float64), side_by_side(inside))
+            values, masked = np.asarray(side_by_side(frame), np.float64), side_by_side(inside)
+            level, between = detail_level(values, masked)[0], correlation_between_channels(values, masked)
         except InputError:
             return  # an image without noise: that sigma was given is all there is
         found = level**0.5 * self.scale
-        if not given / UNLIKE < found < 2 * UNLIKE * given:
+        if between is not None:
+            warnings.warn(
+                f"sigma {given:.4g} was given, and taken for noise of its own in each channel; that of the image is "
+                f"{text_of(between)}; without sigma, it is estimated",
+                GainTuningWarning,
+                stacklevel=5,
+            )
+        elif not given / UNLIKE < found < 2 * UNLIKE * given:
             warnings.warn(
                 f"sigma {given:.4g} was given, the finest details of the image hold noise of {found:.4g}: the noise is "
                 f"{'correlated or weaker' if found < given else 'stronger'}; without sigma, it is estimated",

@@ -15,6 +15,7 @@ from gaintuning_tf.images.bad_pixels import PixelRules, find_bad_pixels
 from gaintuning_tf.images.stack_files import Stack
 from gaintuning_tf.networks.pretrained import CHOSEN, DEFAULT, FOR_WHITE_NOISE
 from gaintuning_tf.noise.automatic import SMALLEST, examine_noise
+from gaintuning_tf.noise.correlation import is_between_channels
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise
 
 # Above it, waiting 2.7 times as long for every pass is taken to matter more than 0.4 dB:
@@ -38,8 +39,9 @@ class NetworkChoice:
 def choose_network(wanted: str, noise: NoiseModel | None, *, colour: bool, pixels: int) -> NetworkChoice:
     """Choose among the networks that ship, by what was measured of them.
 
-    A DRUNet for white Gaussian noise, in colour where the image has it; for all other noise, and for
-    large images, the small UNet, which adapts further: see docs/measured/real-noise.md.
+    A DRUNet for white Gaussian noise, in colour where the image has it, also where the noise is alike in the
+    channels; for all other noise, and for large images, the small UNet, which adapts further: see
+    docs/measured/real-noise.md.
 
     Args:
         wanted: One of `CHOSEN`.
@@ -59,12 +61,13 @@ def choose_network(wanted: str, noise: NoiseModel | None, *, colour: bool, pixel
         raise InputError(f"expected a network in {', '.join(CHOSEN)}, received {wanted!r}")
     if wanted == "fast":
         return NetworkChoice(DEFAULT, "the fastest for any image")
-    kind = "unknown" if noise is None else _words(noise)
-    if not isinstance(noise, GaussianNoise) or noise.correlation is not None:
-        return NetworkChoice(DEFAULT, f"for {kind} noise it adapts furthest")
+    kind = "unknown noise" if noise is None else _words(noise)
+    between = noise is not None and is_between_channels(noise.correlation)
+    if not isinstance(noise, GaussianNoise) or (noise.correlation is not None and not between):
+        return NetworkChoice(DEFAULT, f"for {kind} it adapts furthest")
     if wanted == "auto" and pixels > LARGE:
         return NetworkChoice(DEFAULT, _large_words(pixels))
-    return NetworkChoice(FOR_WHITE_NOISE[colour], f"a {'colour' if colour else 'grey'} picture with {kind} noise")
+    return NetworkChoice(FOR_WHITE_NOISE[colour], f"a {'colour' if colour else 'grey'} picture with {kind}")
 
 
 def _large_words(pixels):
@@ -74,7 +77,9 @@ def _large_words(pixels):
 def _words(noise):
     level = "Gaussian" if isinstance(noise, GaussianNoise) else "signal-dependent"
     level = "counting" if isinstance(noise, PoissonNoise) else level
-    return f"{'white' if noise.correlation is None else 'correlated'} {level}"
+    if is_between_channels(noise.correlation):
+        return f"{level} noise that is alike in the channels"
+    return f"{'white' if noise.correlation is None else 'correlated'} {level} noise"
 
 
 def network_for(

@@ -11,7 +11,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise.autocovariance import autocovariance
 from gaintuning_tf.noise.clipping import CLIPPED, without_clipped
 from gaintuning_tf.noise.correlation import nearest_correlation, text_of
-from gaintuning_tf.noise.details import detail_floors, detail_level, side_by_side
+from gaintuning_tf.noise.details import channel_correlation, detail_floors, detail_level, side_by_side
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.structure import structure_of
 from gaintuning_tf.noise.variance_line import count_unit, median_line, variance_groups, variance_line
@@ -24,6 +24,11 @@ CORRELATED = 1.75
 # And where the flattest blocks are alike: texture of a photograph without flat places
 # differs from block to block. Where details are PLAINLY correlated, they may differ more.
 ALIKE, PLAINLY, NEARLY_ALIKE = 1.3, 4.0, 2.5
+# Noise is alike in the channels where the quietest diagonal details of two correlate by this
+# much: 0.9 and more in JPEG files whose colours have half the resolution, 0.2 at most where
+# it was drawn for each channel, down to sigma 3
+# (docs/log/2026-11-28-noise-that-is-alike-in-red-green-and-blue.md).
+BETWEEN = 0.5
 # Noise depends on the signal where its variance grows this much from dark to bright, most
 # groups of blocks lie within NEAR of a line, and variance and mean correlate. Texture grows
 # with brightness, too, but less regularly; the lowest variances of a group see least of it.
@@ -110,6 +115,8 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
       `CORRELATED` times as strong as the diagonal ones, which in white noise they equal, and the
       flattest blocks are as strong as each other, which texture is not; the correlation is
       theirs, see `autocovariance`;
+    - correlated between channels, where that of the diagonal details of the quietest blocks is more than
+      `BETWEEN`, see `channel_correlation`: as in JPEG files whose colours have half the resolution;
     - signal-dependent, where the variance grows with the mean along a line, see `variance_line`;
     - counts, where that line goes through zero and all values are multiples of its slope.
 
@@ -170,10 +177,11 @@ def _examined(image, inside, mask):
     ratio = detail_floors(values, masked)
     details = variance_line(values, mask=masked)
     found = _correlated(values, masked, ratio, details)
+    between = correlation_between_channels(values, masked) if found is None else None
     growth, line = _dependence(values, masked, details)
-    noise, doubt = _model(values, masked, line, found, details)
+    noise, doubt = _model(values, masked, line, found, details, between)
     seen = values if masked is None else values[~masked]
-    counts = count_unit(seen, line[0]) if line is not None and found is None else None
+    counts = count_unit(seen, line[0]) if line is not None and found is None and between is None else None
     if counts is not None and _through_origin(values, masked, counts):
         noise = PoissonNoise(counts)
     else:
@@ -209,6 +217,30 @@ def _correlated(values, masked, ratio, details):
     return found
 
 
+def correlation_between_channels(image: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray | None:
+    """Find the correlation between channels of noise that is white in each of them.
+
+    Args:
+        image: (H, W, C), or planes of a volume (H, W, planes, C).
+        mask: True where a pixel does not count, of its shape.
+
+    Returns:
+        (1, 1, C, C); None of a single channel, and where channels correlate by no more than `BETWEEN`.
+
+    Example:
+
+    >>> grey, *colours = np.random.default_rng(0).normal(100, 5, (4, 96, 96))
+    >>> correlation_between_channels(np.stack(colours, -1)) is None
+    True
+    >>> correlation_between_channels(np.stack([grey + (c - 100) / 5 for c in colours], -1)).shape
+    (1, 1, 3, 3)
+    """
+    if image.shape[-1] == 1:
+        return None
+    found = channel_correlation(np.asarray(image, np.float64), mask)
+    return nearest_correlation(found[None, None]) if np.abs(found - np.eye(len(found))).max() > BETWEEN else None
+
+
 def _dependence(values, masked, details):
     """Find how much the variance grows from dark to bright; and its line, None where it does not clearly grow."""
     means, variances, _ = variance_groups(values, masked, quantile=QUIET)
@@ -222,11 +254,11 @@ def _dependence(values, masked, details):
     return (growth, details) if straight and growth >= GROWTH else (1.0, None)
 
 
-def _model(values, masked, line, found, details):
+def _model(values, masked, line, found, details, between):
     """Make the model of a line, if the noise has one, and a correlation, if it has one; and its uncertainty."""
     level, doubt = detail_level(values, masked)
     doubt = doubt if line is None else _scatter(values, masked, line)
-    factor, correlation = 1.0, None
+    factor, correlation = 1.0, between
     if found is not None:
         factor = float(found.ratio.mean())
         correlation = nearest_correlation(found.correlation)

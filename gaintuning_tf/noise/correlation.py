@@ -282,6 +282,18 @@ def _weak_text(one, grey):
     return f"correlated by at most {rest.max():.2f}"
 
 
+def is_between_channels(correlation: np.ndarray | None) -> bool:
+    """Tell whether noise is correlated between the channels of a pixel alone, and not between pixels.
+
+    Example:
+
+    >>> alike = np.array([[[[1.0, 0.8], [0.8, 1.0]]]])
+    >>> is_between_channels(alike), is_between_channels(np.array([[0.6, 1.0, 0.6]])), is_between_channels(None)
+    (True, False, False)
+    """
+    return correlation is not None and correlation.ndim >= 4 and correlation.shape[-4:-2] == (1, 1)
+
+
 def joined_correlations(correlations: Sequence[np.ndarray | None]) -> np.ndarray | None:
     """Join the correlations of the images of a batch: the one that all have, or one for each.
 

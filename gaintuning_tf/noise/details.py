@@ -88,6 +88,45 @@ def detail_floors(image: np.ndarray, mask: np.ndarray | None = None) -> float:
     return float(np.mean(ratios))
 
 
+def channel_correlation(image: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Correlate the diagonal details of the channels with each other, in the quietest blocks, where noise is.
+
+    Noise of a camera is alike in red, green and blue where the picture is a JPEG of which the colours have half the
+    resolution: what is left of it is in the brightness.
+
+    Args:
+        image: (H, W, C), float64, or planes of a volume (H, W, planes, C).
+        mask: bool, of its shape, True where a pixel does not count.
+
+    Returns:
+        (C, C), ones on the diagonal.
+
+    Example:
+
+    >>> one, other = np.random.default_rng(0).normal(0, 5, (2, 128, 128, 1))
+    >>> channel_correlation(np.concatenate([one, 0.9 * one + 0.1 * other], -1)).round(2)[0].tolist()
+    [1.0, 0.99]
+    """
+    import pywt
+
+    channels = image.shape[-1]
+    *_, band = pywt.dwt2(image, "db2", mode="symmetric", axes=(0, 1))[1]
+    used = np.ones_like(band) if mask is None else 1.0 - masked_coefficients(mask)
+    pairs = _blocks(
+        band[..., :, None].repeat(channels, -1).reshape(*band.shape[:-1], -1) * np.tile(band, channels), SIDE
+    )
+    products = pairs.reshape(-1, channels, channels)
+    energies = products.diagonal(axis1=1, axis2=2)
+    whole = (_blocks(used, SIDE).min(-1) == 1) & (energies > (1e-6 * np.ptp(image)) ** 2).all(-1)
+    products, energies = products[whole], energies[whole]
+    if not len(products):
+        raise InputError(NO_NOISE)
+    loud = np.max(energies / np.median(energies, 0), -1)
+    covariance = products[loud <= np.quantile(loud, QUANTILE)].mean(0)
+    deviations = np.sqrt(covariance.diagonal())
+    return covariance / np.outer(deviations, deviations)
+
+
 class Details(NamedTuple):
     """What correlated noise of variance one is in the finest diagonal details.
 
