@@ -20,6 +20,7 @@ from gaintuning_tf.networks.formats.keras2 import (
     with_suffix,
 )
 from gaintuning_tf.networks.formats.recognition import Found, format_of
+from gaintuning_tf.support.tensorflow_start import quietly
 
 if TYPE_CHECKING:
     import keras
@@ -219,7 +220,9 @@ def register_classes() -> None:
 
     A file names the classes of its layers, and Keras imports none by itself.
     """
-    import keras
+    # A network is the first thing that many programs ask for, and TensorFlow comes with it.
+    with quietly():
+        import keras
 
     from gaintuning_tf.networks import architectures, half_resolution, residual_unet, stein_risk_model  # noqa: F401
 

@@ -68,8 +68,10 @@ def test_once_it_has_started_it_keeps_its_threads(monkeypatch):
         start_tensorflow(3)
 
 
-def test_python_hears_no_chatter_but_all_else():
-    program = "import os, sys; import gaintuning_tf; gaintuning_tf.GainTuner; assert 'tensorflow' in sys.modules"
+@pytest.mark.parametrize("first", ["GainTuner", "networks.pretrained.register_classes()"])
+def test_python_hears_no_chatter_but_all_else(first):
+    imported = f"import gaintuning_tf, gaintuning_tf.networks.pretrained; gaintuning_tf.{first}"
+    program = f"import os, sys; {imported}; assert 'tensorflow' in sys.modules"
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
