@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -35,6 +36,7 @@ def start_tensorflow(threads: int | None = None) -> None:
     if _is_asked_for():
         _import()
         return
+    logging.getLogger("tensorflow").addFilter(_is_worth_a_word)
     with tempfile.TemporaryFile() as said:
         try:
             with _stderr_to(said):
@@ -73,7 +75,11 @@ def quietly() -> Iterator[None]:
     What else is written to stderr meanwhile is written at the end. Devices are not started, so that who wants to set
     their memory still can.
     """
-    if _is_asked_for() or "tensorflow" in sys.modules:
+    if _is_asked_for():
+        yield
+        return
+    logging.getLogger("tensorflow").addFilter(_is_worth_a_word)
+    if "tensorflow" in sys.modules:
         yield
         return
     with tempfile.TemporaryFile() as said:
@@ -83,6 +89,12 @@ def quietly() -> Iterator[None]:
         finally:
             said.seek(0)
             os.write(2, b"".join(line for line in said if not _CHATTER.match(line)))
+
+
+def _is_worth_a_word(record):
+    """Leave out that this package compiles the same function again: it does so for each network, and means to."""
+    said = record.getMessage()
+    return not ("triggered tf.function retracing" in said and "gaintuning_tf" in said)
 
 
 def _is_asked_for():

@@ -1,5 +1,6 @@
 """TensorFlow starts with the threads that were asked for, and says nothing."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -86,3 +87,12 @@ def test_what_else_is_said_meanwhile_is_kept(monkeypatch, capfd):
         )
         os.write(2, b"E0000 00:00:1 a.cc:31] an error\n")
     assert capfd.readouterr().err == "worth a word\nE0000 00:00:1 a.cc:31] an error\n"
+
+
+@pytest.mark.parametrize(("owner", "is_said"), [("<gaintuning_tf.tuning.steps.Steps object>", False), ("Mine", True)])
+def test_of_our_own_functions_it_is_not_said_that_they_are_traced_again(caplog, owner, is_said):
+    with quietly():
+        pass
+    message = f"5 out of the last 9 calls to <bound method Steps.optimism of {owner}> triggered tf.function retracing."
+    logging.getLogger("tensorflow").warning(message)
+    assert (message in caplog.text) is is_said
