@@ -41,7 +41,8 @@ def test_a_kernel_that_two_convolutions_share_stays_one():
     one, other = (found.kernel for found in find_convolutions(after))
     assert one == other is not None
     image = np.random.default_rng(1).random((1, 5, 6, 1)).astype("float32")
-    np.testing.assert_array_equal(run(after, image), run(before, image))
+    # With a kernel that is known beforehand, oneDNN may take another order of sums.
+    np.testing.assert_allclose(run(after, image), run(before, image), atol=1e-6)
 
 
 def test_kernels_and_biases_that_are_constants_stay_as_they_are():
