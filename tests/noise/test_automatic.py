@@ -129,3 +129,16 @@ def test_no_noise_is_said(image):
 def test_an_image_that_is_too_small_is_refused():
     with pytest.raises(InputError, match="16x16 image, 24x24 or more are needed"):
         examine_noise(np.random.default_rng(0).normal(size=(16, 16)))
+
+
+@pytest.mark.parametrize("name", ["gravel", "cat", "grass"])
+def test_a_clean_picture_is_not_taken_for_correlated_noise(name):
+    image = getattr(data, name)()
+    assert examine_noise(image[..., 1] if image.ndim == 3 else image).noise.correlation is None
+
+
+@pytest.mark.parametrize(("width", "is_noise"), [(0.7, True), (1.0, True), (2.5, False)])
+def test_what_goes_on_for_many_pixels_is_the_picture(width, is_noise):
+    grain = gaussian_filter(np.random.default_rng(0).standard_normal((256, 256)), width)
+    found = examine_noise(100 + 10 * grain / grain.std())
+    assert (found.noise.correlation is not None) is is_noise
