@@ -25,9 +25,9 @@ CORRELATED = 1.75
 # differs from block to block. Where details are PLAINLY correlated, they may differ more.
 ALIKE, PLAINLY, NEARLY_ALIKE = 1.3, 4.0, 2.5
 # What goes on as far as this, in pixels, by this correlation is not noise but the picture:
-# noise of cameras and microscopes in hand had 0.2 at most, 37 of 47 clean photographs whose
+# noise of cameras and microscopes in hand had 0.2 at most, 36 of 47 clean photographs whose
 # details are correlated have more (docs/log/2026-11-28-clean-pictures-are-no-noise.md).
-FAR, SMOOTH = 3, 0.3
+FAR, SMOOTH = 3, 0.35
 # Noise is alike in the channels where the quietest diagonal details of two correlate by this
 # much: 0.9 and more in JPEG files whose colours have half the resolution, 0.2 at most where
 # it was drawn for each channel, down to sigma 3
