@@ -169,8 +169,9 @@ def measure_tem(options):
 
 
 def written(options):
-    """All tables of what is in --work, as markdown."""
-    return {table: rows_of(table, options) for table in [*TABLES, "tem"]}
+    """The tables of what is in --work, as markdown; of what is not there, none."""
+    found = {table: rows_of(table, options) for table in [*TABLES, "tem"]}
+    return {table: lines for table, lines in found.items() if lines}
 
 
 def rows_of(table, options):
@@ -181,7 +182,7 @@ def rows_of(table, options):
         known = {(Path(n).stem, s) for n, s, _ in TABLES[table]}
         found = [one for one in found if (Path(one["settings"]["model"]).stem, one["settings"]["sigma"]) in known]
     if not found:
-        return "Not run yet.\n"
+        return ""
     return markdown(found)
 
 
