@@ -29,8 +29,8 @@ ALIKE, PLAINLY, NEARLY_ALIKE = 1.3, 4.0, 2.5
 # details are correlated have more (docs/log/2026-11-28-clean-pictures-are-no-noise.md).
 FAR, SMOOTH = 3, 0.35
 # Noise is alike in the channels where the quietest diagonal details of two correlate by this
-# much: 0.9 and more in JPEG files whose colours have half the resolution, 0.2 at most where
-# it was drawn for each channel, down to sigma 3
+# much: 0.9 and more in JPEG files whose colours have half the resolution, 0.3 at most where
+# it was drawn for each channel, down to sigma 3, and 0.44 where the picture has noise of its own
 # (docs/log/2026-11-28-noise-that-is-alike-in-red-green-and-blue.md).
 BETWEEN = 0.5
 # Noise depends on the signal where its variance grows this much from dark to bright, most
