@@ -214,7 +214,8 @@ class Dock:
 
         connected = {"yielded": self._frame_done, "returned": self._say, "finished": self._finished}
         self._busy(True)
-        self.parts["doing"].value, self.parts["said"].value = words, ""
+        self.parts["doing"].value = words
+        self._show("")
         self._worker = create_worker(working, _connect=connected, _start_thread=False)
         self._worker.start()
         self._timer.start()
@@ -240,8 +241,17 @@ class Dock:
         self.parts["layer"].value = asked
         return added
 
+    def _show(self, words):
+        """Show words below the buttons, in as many lines as they take in a dock of this width."""
+        label = self.parts["said"].native
+        self.parts["said"].value = words
+        height = label.heightForWidth(label.width()) if words else 0
+        # The row that it stands in does not ask it how high it is.
+        for part in (label, label.parentWidget()):
+            part.setMinimumHeight(height)
+
     def _say(self, lines):
-        self.parts["said"].value = "\n".join(lines)
+        self._show("\n".join(lines))
         if self.added is not None and self.current is not None and self.current.done:
             self.added.metadata["gaintuning"] = {"summary": list(lines)}
 
@@ -273,7 +283,7 @@ class Dock:
         try:
             yield
         except InputError as error:
-            self.parts["said"].value = f"Error: {error}"
+            self._show(f"Error: {error}")
 
     def _ask_where_to_save(self, clicked=True):
         from magicgui.application import use_app
@@ -335,8 +345,8 @@ def _widgets(layers) -> tuple[Any, dict[str, Any]]:
         _row(w, "run", "stop", texts=("Run", "Stop")),
         w.ProgressBar(name="bar", label=" ", min=0, max=100, value=0),
         w.Label(name="doing", label=" "),
-        w.Label(name="said", label=" "),
         w.PushButton(name="save", text="Save gains …", label=" "),
+        w.Label(name="said", label=" "),
     )
     box = w.Container(widgets=list(parts), labels=True, name="gaintuning")
     rows = [part for part in parts if isinstance(part, w.Container)]
