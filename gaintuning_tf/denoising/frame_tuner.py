@@ -25,7 +25,13 @@ from gaintuning_tf.losses.base import as_risk_estimate
 from gaintuning_tf.networks import tiles, volume_tiles
 from gaintuning_tf.networks.memory import COPIES
 from gaintuning_tf.networks.network import Limits, network_of
-from gaintuning_tf.noise.automatic import SMALLEST, NoiseEstimate, correlation_between_channels, examine_noise
+from gaintuning_tf.noise.automatic import (
+    SMALLEST,
+    NoiseEstimate,
+    correlation_between_channels,
+    examine_noise,
+    is_refined,
+)
 from gaintuning_tf.noise.clipping import has_clipped_mean, is_clipped_as_often, unclipped, without_clipped
 from gaintuning_tf.noise.correlation import text_of
 from gaintuning_tf.noise.details import depth_correlation, depth_words, detail_level, side_by_side
@@ -141,7 +147,7 @@ class FrameTuner:
     def noise(self, frame: np.ndarray, number: int = 0, mask: np.ndarray | None = None) -> NoiseModel:
         """Find the noise of frame `number`, (H, W, C), in the units of the network: the one given, or estimated.
 
-        The level of correlated noise is estimated once more from a first result, except where the
+        The level of correlated and of Gaussian noise is estimated once more from a first result, except where the
         result is the network's as it is: the level then stands beside it, and changes nothing in it.
 
         Args:
@@ -202,13 +208,15 @@ class FrameTuner:
             warnings.warn(words, GainTuningWarning, stacklevel=5)
 
     def _examined(self, frame, image, number, mask):
-        """Find noise of any kind; if it is correlated, once more with the network's help, unless nothing is tuned."""
+        """Find noise of any kind, and its level once more with the network's help, unless nothing is tuned."""
         found = examine_noise(image, mask)
-        noise = found.noise.scaled(1 / self.scale, -self.offset / self.scale)
-        if noise.correlation is not None and self._level_matters:
-            noise, doubt = self._refined(frame, noise, _counted(frame, noise, mask))
-            found = dataclasses.replace(found, noise=noise.scaled(self.scale, self.offset), uncertainty=doubt)
-            self._doubts[noise] = max(doubt, LEAST_DOUBT)
+        first = noise = found.noise.scaled(1 / self.scale, -self.offset / self.scale)
+        if is_refined(first) and self._level_matters:
+            noise, doubt = self._refined(frame, first, _counted(frame, first, mask))
+            if first.correlation is not None:
+                self._doubts[noise] = max(doubt, LEAST_DOUBT)
+            if noise is not first or first.correlation is not None:
+                found = dataclasses.replace(found, noise=noise.scaled(self.scale, self.offset), uncertainty=doubt)
         self.estimates[number] = found
         self._unfit[noise] = found.unfit
         return noise
@@ -236,10 +244,11 @@ class FrameTuner:
         return unfit if unfit and self.recipe.steps != 0 and self.denoiser.tuner.loss.needs_noise else ""
 
     def _refined(self, frame, noise, mask):
-        """Estimate correlated noise once more; returns it and its uncertainty."""
+        """Estimate the level of noise once more; returns it and its uncertainty."""
         limits = self._limits(frame, mask)
-        found, doubt = self.denoiser.refined_noise(limits.seen(frame), limits.noise(noise), mask, self.recipe.seed)
-        return (noise if found is noise else limits.noise_of_image(found)), doubt
+        known = limits.noise(noise)
+        found, doubt = self.denoiser.refined_noise(limits.seen(frame), known, mask, self.recipe.seed)
+        return (noise if found is known else limits.noise_of_image(found)), doubt
 
     def _limits(self, frame, mask):
         return self.network.limits(frame, mask, scale=self.scale, offset=self.offset)
@@ -466,7 +475,7 @@ class _Denoiser:
             return self.tuner.gains(), history
 
     def refined_noise(self, frame, noise, mask, seed):
-        """Estimate correlated noise (H, W, C) once more; returns the model and its uncertainty."""
+        """Estimate the level of noise (H, W, C) once more; returns the model and its uncertainty."""
         with self._lock:
             self.tuner.reset()
             first = functools.partial(self.tuner.first_result, noise=noise, seed=seed)

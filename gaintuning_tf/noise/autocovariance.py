@@ -89,6 +89,29 @@ def autocovariance(
     return Autocovariance(correlation, ratio, len(flat), spread)
 
 
+def scan_correlation(correlation: np.ndarray) -> tuple[float, float]:
+    """Find what noise that else is white has in common with the next pixel along one axis, as a scan leaves it.
+
+    Structure is alike along both axes, and further than one pixel: the most of what is alike there is taken away.
+
+    Args:
+        correlation: See `Autocovariance`.
+
+    Returns:
+        What the next pixel has beyond all others, negative where it has less; and the most that others have.
+
+    Example:
+
+    >>> correlation = np.zeros((2 * LAGS + 1, 2 * LAGS + 1, 1, 1))
+    >>> correlation[LAGS, LAGS - 1 : LAGS + 2, 0, 0] = 0.06, 1, 0.06
+    >>> scan_correlation(correlation)
+    (0.06, 0.0)
+    """
+    grey = np.diagonal(correlation, axis1=-2, axis2=-1).mean(-1)[LAGS:, LAGS:]
+    others = [float(max(lags[1, 0], lags[1, 1], lags[0, 2])) for lags in (grey, grey.T)]
+    return max((float(grey[0, 1]) - others[0], others[0]), (float(grey[1, 0]) - others[1], others[1]))
+
+
 def _blocks(image, mask):
     """The means of blocks, and they less their surfaces, (blocks, SIDE, SIDE, C); None if the image is too small."""
     *sides, channels = image.shape

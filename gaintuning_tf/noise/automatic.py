@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.noise.autocovariance import autocovariance
+from gaintuning_tf.noise.autocovariance import autocovariance, scan_correlation
 from gaintuning_tf.noise.clipping import CLIPPED, without_clipped
 from gaintuning_tf.noise.correlation import nearest_correlation, text_of
-from gaintuning_tf.noise.details import channel_correlation, detail_floors, detail_level, side_by_side
+from gaintuning_tf.noise.details import channel_correlation, detail_floors, detail_level, details_of, side_by_side
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.structure import structure_of
 from gaintuning_tf.noise.variance_line import count_unit, median_line, variance_groups, variance_line
@@ -33,6 +33,11 @@ FAR, SMOOTH = 3, 0.35
 # it was drawn for each channel, down to sigma 3, and 0.44 where the picture has noise of its own
 # (docs/log/2026-11-28-noise-that-is-alike-in-red-green-and-blue.md).
 BETWEEN = 0.5
+# Noise of point-scanning microscopes is alike by 0.05 to 0.06 in pixels that follow one another,
+# for the detector is slower than the scan, and the finest details are weaker by that. What other
+# neighbours have in common is structure, of which flat places have less than FLAT
+# (docs/log/2026-11-28-noise-of-a-scanning-microscope.md).
+SCANNED, FLAT = 0.04, 0.1
 # Noise depends on the signal where its variance grows this much from dark to bright, most
 # groups of blocks lie within NEAR of a line, and variance and mean correlate. Texture grows
 # with brightness, too, but less regularly; the lowest variances of a group see least of it.
@@ -60,6 +65,8 @@ class NoiseEstimate:
         structure: What else the noise has that no model fits, in words: stripes or waves, see
             `structure_of`. Empty if nothing was seen.
         left_out: The share of pixels that do not count, for noise of this level reaches a clipped end there.
+        scan_correlation: Correlation of pixels that a scanning microscope takes one after the other, by which the level
+            of noise that else is white was corrected; 0 where there is none.
     """
 
     noise: NoiseModel
@@ -72,6 +79,7 @@ class NoiseEstimate:
     uncertainty: float
     structure: str = ""
     left_out: float = 0.0
+    scan_correlation: float = 0.0
 
     @property
     def words(self) -> str:
@@ -83,7 +91,7 @@ class NoiseEstimate:
         >>> estimate.words
         'white, the same everywhere'
         """
-        parts = [text_of(getattr(self.noise, "correlation", None)), self._dependence()]
+        parts = [text_of(getattr(self.noise, "correlation", None)) + self._scan(), self._dependence()]
         unfit = [f"with {self.structure}, which no model fits"] if self.structure else []
         return ", ".join([*parts, *self._clipping(), *unfit])
 
@@ -104,6 +112,9 @@ class NoiseEstimate:
             return f"signal-dependent, its variance {self.growth:.2g} times as large where the image is bright"
         return "the same everywhere" if self.growth >= 1 else "weaker where the image is bright, taken for its mean"
 
+    def _scan(self):
+        return f" but for {self.scan_correlation:.2f} from pixel to pixel of a scan" if self.scan_correlation else ""
+
     def _clipping(self):
         ends = (("low", *self.clipped_low), ("high", *self.clipped_high))
         said = [f"{share:.1%} of the pixels clipped at {value:g}" for _, value, share in ends if share > CLIPPED]
@@ -123,6 +134,9 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
       `BETWEEN`, see `channel_correlation`: as in JPEG files whose colours have half the resolution;
     - signal-dependent, where the variance grows with the mean along a line, see `variance_line`;
     - counts, where that line goes through zero and all values are multiples of its slope.
+
+    Noise that depends on the signal and is nearly white, but for pixels that follow one another in a scan, is
+    taken for white, with the level that it has then: see `autocovariance.scan_correlation`.
 
     What is alike all over the image, stripes of rows or columns and waves, fits none of them, and is said:
     see `structure_of`.
@@ -162,6 +176,20 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     return _examined(image, whole, whole)
 
 
+def is_refined(noise: NoiseModel) -> bool:
+    """Say whether the level of an estimate is looked for once more: of correlated noise, and of white Gaussian.
+
+    See `residual_variance.refined_noise`. White noise that depends on the signal is known well from the finest
+    details, and a first result is poor where its level changes by much.
+
+    Example:
+
+    >>> is_refined(GaussianNoise(5.0)), is_refined(PoissonGaussianNoise(2.0, 5.0))
+    (True, False)
+    """
+    return noise.correlation is not None or isinstance(noise, GaussianNoise)
+
+
 def _unclipped(image, mask):
     """Leave out where noise reaches a clipped end, of the level that is then found: the first is too low."""
     inside = mask
@@ -183,18 +211,21 @@ def _examined(image, inside, mask):
     found = _correlated(values, masked, ratio, details)
     between = correlation_between_channels(values, masked) if found is None else None
     growth, line = _dependence(values, masked, details)
+    scan = 0.0 if line is None or found is not None else _scan_correlation(values, masked, line)
+    # The details, which the line is of, hold less of such noise.
+    line = line and tuple(part / details_of(np.array([[scan, 1, scan]])).share for part in line)
     noise, doubt = _model(values, masked, line, found, details, between)
     seen = values if masked is None else values[~masked]
     counts = count_unit(seen, line[0]) if line is not None and found is None and between is None else None
     if counts is not None and _through_origin(values, masked, counts):
-        noise = PoissonNoise(counts)
+        noise, scan = PoissonNoise(counts), 0.0
     else:
         counts = None
     black = -line[1] / line[0] if line is not None and line[1] < 0 else None
     low, high = ((float(end), float(np.mean(counted == end))) for end in (counted.min(), counted.max()))
     structure = _structure(values, masked, noise)
     left_out = 0.0 if inside is mask else float(np.mean(inside if mask is None else inside & ~mask))
-    return NoiseEstimate(noise, growth, ratio, black, low, high, counts, doubt, structure, left_out)
+    return NoiseEstimate(noise, growth, ratio, black, low, high, counts, doubt, structure, left_out, scan)
 
 
 def _structure(values, masked, noise):
@@ -219,6 +250,15 @@ def _correlated(values, masked, ratio, details):
     if found is None or found.spread > (NEARLY_ALIKE if ratio > PLAINLY else ALIKE):
         return None
     return None if _is_smooth(found.correlation) else found
+
+
+def _scan_correlation(values, masked, line):
+    """Find how far pixels that follow one another in a scan are alike; 0 where it is not plain."""
+    found = autocovariance(values, line, masked)
+    if found is None:
+        return 0.0
+    along, others = scan_correlation(found.correlation)
+    return along if along > SCANNED and others < FLAT else 0.0
 
 
 def _is_smooth(correlation):

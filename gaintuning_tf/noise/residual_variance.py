@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import draws
+from gaintuning_tf.noise.details import detail_level
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 from gaintuning_tf.noise.tensors import noise_of_batch
 
@@ -18,6 +20,11 @@ _GROUPS = 16
 # A first result is the mean over so many copies, and differences are of so many standard
 # deviations of the noise (docs/log/2026-11-26-noise-from-the-residual.md).
 _COPIES, _WIDTH = 2, 0.3
+# The level of white noise is believed of a denoiser that leaves no more than LEFT of the variance
+# in the quietest places: one that leaves more calls its leftovers structure. Structure only adds
+# to the first estimate, by a third at most in what was measured, and takes little from it
+# (docs/log/2026-11-28-the-level-of-white-noise-once-more.md).
+LEFT, LEAST, MOST = 0.004, 0.65, 1.04
 # Of an image of more pixels than LARGE, parts with such sides are looked at: the noise is
 # known well enough from them.
 LARGE, PART = 1536 * 1536, 512
@@ -58,6 +65,9 @@ def refined_noise(noise: NoiseModel, results: Sequence[FirstResult]) -> tuple[No
     no flat places, and structure enters only where f loses it. The correlation stays as it was: there,
     flat places were nearer in what was measured (docs/log/2026-11-26-noise-from-the-residual.md).
 
+    Of white noise the first estimate is kept where the denoiser is far from that of least error: where it leaves noise
+    in the quietest places, or the second is further from the first than structure explains.
+
     Args:
         noise: The first estimate, of one image.
         results: Of parts of the image, or of all of it, in the units of `noise`.
@@ -82,16 +92,26 @@ def refined_noise(noise: NoiseModel, results: Sequence[FirstResult]) -> tuple[No
         return noise, 1.0
     found = _model(noise, *_line(noise, values, squares))
     before, after = (float(np.mean(model.variance(values))) for model in (noise, found))
+    if noise.correlation is None and not (LEAST < after / before < MOST and _is_clean(results, before)):
+        return noise, 1.0
     return found, abs(after / before - 1) / 2
+
+
+def _is_clean(results, variance):
+    """Whether next to nothing of white noise is left in the quietest places of what a denoiser made."""
+    try:
+        return all(detail_level(result.denoised, result.mask)[0] < LEFT * variance for result in results)
+    except InputError:
+        return True  # without any details, nothing is left of it
 
 
 def first_result(
     denoise: Callable[[tf.Tensor], tf.Tensor], noisy: tf.Tensor, noise: NoiseModel, seed: draws.Seed
 ) -> FirstResult:
-    """Denoise correlated noise before any tuning, and find how the denoiser answers to such noise.
+    """Denoise before any tuning, and find how the denoiser answers to such noise.
 
-    It sees copies to which what makes the noise white is added, see `NoiseTensors.shown`: good enough to
-    estimate the noise once more, see `refined_noise`.
+    If the noise is correlated, it sees copies to which what makes the noise white is added, see `NoiseTensors.shown`:
+    good enough to estimate the noise once more, see `refined_noise`.
 
     Args:
         denoise: Images (1, H, W, C) to the same shape, wherever it runs; called for each copy.
@@ -125,7 +145,7 @@ def refined_by(
     *,
     whole: bool = False,
 ) -> tuple[NoiseModel, float]:
-    """Estimate the level of correlated noise once more, see `refined_noise`.
+    """Estimate the level of noise once more, see `refined_noise`.
 
     Args:
         first: The first result of (a part of) the frame, (1, h, w, C).

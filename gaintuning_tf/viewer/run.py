@@ -293,7 +293,7 @@ def _of(number, frames):
 def found_noise(frames: LayerFrames, at: Sequence[int]) -> str:
     """Look at the noise of one frame, as a run would with `noise="auto"`, and say what it is.
 
-    The level of correlated noise is a first estimate: a run finds it once more with the network's help.
+    The level is a first estimate: a run finds it once more with the network's help.
 
     Args:
         frames: Those of a layer.

@@ -114,6 +114,20 @@ def test_clipping_is_seen_and_said():
     assert "clipped at 0" in found.words
 
 
+def test_what_a_scan_leaves_is_no_correlation_but_counts_in_the_level():
+    clean = np.maximum(40 + 1440 * gaussian_filter(np.random.default_rng(3).normal(0, 1, (512, 512)), 24), 2)
+    along = np.array([[0.06, 1.0, 0.06]])
+    for correlation, seen in ((along, True), (along.T, True), (None, False)):
+        noise = PoissonGaussianNoise(2.0, 1.0, correlation=correlation)
+        found = examine_noise(noise.sample(clean, np.random.default_rng(0)))
+        assert found.noise.correlation is None
+        assert bool(found.scan_correlation) is seen
+        assert found.words.startswith("white but for 0.0" if seen else "white, signal-dependent")
+        level = np.mean(found.noise.variance(clean)) / np.mean(noise.variance(clean))
+        # Without, it would be 1 / 1.07 of that.
+        assert level == pytest.approx(1, abs=0.04)
+
+
 def test_the_evidence_is_json_and_words():
     found = examine_noise(drawn(GaussianNoise(9.0, correlation=correlations.BLURRED), CAMERA))
     assert "correlated over" in found.words

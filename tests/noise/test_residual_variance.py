@@ -17,6 +17,8 @@ PRIOR = 900 * np.exp(-0.5 * (np.hypot(*np.meshgrid(*[np.fft.fftfreq(SIDE) * SIDE
 
 
 def spectrum_of(correlation):
+    if correlation is None:
+        return np.ones((SIDE, SIDE))
     wrapped = np.zeros((SIDE, SIDE))
     wrapped[:5, :5] = correlation
     return np.fft.fft2(np.roll(wrapped, (-2, -2), (0, 1))).real
@@ -49,6 +51,27 @@ def test_the_correction_is_exact_for_the_best_linear_estimator():
     assert np.array_equal(found.correlation, correlations.GREY)
     # Half of how far the first estimate was off: 81 is 0.23 more than 100.
     assert doubt == pytest.approx((100 / 81 - 1) / 2, abs=4 * error)
+
+
+def test_the_level_of_white_noise_is_found_once_more():
+    result, noise = wiener_result(GaussianNoise(10.0))
+    # The level that the finest details show is too high where there is texture.
+    found, doubt = refined_noise(GaussianNoise(11.0), [result])
+    assert found.sigma**2 / noise.sigma**2 == pytest.approx(1, abs=4 * (2 / SIDE**2) ** 0.5)
+    assert doubt == pytest.approx((1 - 100 / 121) / 2, abs=0.02)
+
+
+@pytest.mark.parametrize("first", [9.0, 15.0])
+def test_white_noise_stays_as_it_was_where_a_denoiser_says_more_than_structure_explains(first):
+    result, _ = wiener_result(GaussianNoise(10.0))
+    assert refined_noise(GaussianNoise(first), [result]) == (GaussianNoise(first), 1.0)
+
+
+def test_white_noise_stays_as_it_was_where_a_denoiser_leaves_some_of_it():
+    result, noise = wiener_result(GaussianNoise(10.0))
+    left = 0.1 * (result.residual - result.residual.mean())
+    worse = result._replace(denoised=result.denoised + left, residual=result.residual - left)
+    assert refined_noise(noise, [worse]) == (noise, 1.0)
 
 
 def test_parts_of_an_image_count_together_and_masked_pixels_not():
