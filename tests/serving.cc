@@ -1,6 +1,7 @@
 // Runs an exported denoiser as TensorFlow Serving does, without Python: its loader, a session, its signatures.
 //
 //   serving MODEL denoise  IN OUT N H W C
+//   serving MODEL denoise  IN OUT N H W C 0 SIGMA...       of a network that takes the level of the noise
 //   serving MODEL gaintune IN OUT N H W C STEPS SIGMA...   one sigma for each of the N images
 //   serving MODEL threads  IN OUT N H W C STEPS SIGMA...   each image in a request of its own, all N at once
 //   serving MODEL gaintune_noise IN OUT N H W C STEPS K SLOPE... INTERCEPT... CORRELATION...   N, N and N * K * K
@@ -67,7 +68,8 @@ Answer Run(const tensorflow::SavedModelBundle& bundle, const std::string& name, 
   const auto add = [&](const std::string& input, const tensorflow::TensorShape& shape, const Floats& values) {
     inputs.emplace_back(signature.inputs().at(input).name(), Filled(shape, values));
   };
-  if (name == "gaintune") add("sigma", {request.n}, request.sigma);
+  // That of `gaintune`, and of a network that takes the level of the noise.
+  if (signature.inputs().count("sigma")) add("sigma", {request.n}, request.sigma);
   if (name == "gaintune_noise") {
     add("slope", {request.n}, request.slope);
     add("intercept", {request.n}, request.intercept);

@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--protocol", choices=PROTOCOLS, default="grpc", help="[%(default)s]")
     parser.add_argument("--sigma", type=float, help="noise level in the image's units [estimated by the server]")
     parser.add_argument("--noise", choices=KINDS, help="estimate this kind of noise here, and send it along")
+    parser.add_argument("--takes-level", action="store_true", help="the network takes the level of the noise")
     parser.add_argument("--steps", type=int, default=10, help="steps of tuning; 0 for none [%(default)s]")
     parser.add_argument("--axes", help="a letter per axis, such as TYX [found from the shape]")
     args = parser.parse_args()
@@ -38,9 +39,10 @@ def main() -> int:
     try:
         check_writable(args.output)
         image = load_image(args.input)
-        client = ServingClient(address, args.model, protocol=args.protocol)
+        client = ServingClient(address, args.model, protocol=args.protocol, takes_level=args.takes_level)
         if args.steps == 0:
-            denoised, risk = client.denoise(image, axes=args.axes), None
+            level = args.sigma if args.takes_level else None
+            denoised, risk = client.denoise(image, sigma=level, axes=args.axes), None
         else:
             denoised, risk = client.gaintune(
                 image, sigma=args.sigma, noise=args.noise, steps=args.steps, axes=args.axes

@@ -38,6 +38,7 @@ class ServingClient:
         version: That of the model; by default the server's choice, its newest.
         channels: Those of the model's images, 1 for grey.
         dimensions: Spatial axes of them: 3 of a model of volumes.
+        takes_level: Whether the network takes the level of the noise: then `serving_default` does, too.
         timeout: Seconds to wait for an answer.
 
     Raises:
@@ -59,18 +60,27 @@ class ServingClient:
         channels: int = 1,
         timeout: float = 600.0,
         dimensions: int = 2,
+        takes_level: bool = False,
     ):
         if protocol not in PROTOCOLS:
             raise InputError(f"expected protocol in {', '.join(PROTOCOLS)}, received {protocol!r}")
-        self.channels, self.dimensions = channels, dimensions
+        self.channels, self.dimensions, self.takes_level = channels, dimensions, takes_level
         kind = _Grpc if protocol == "grpc" else _Rest
         self._server = kind(address, model, version, timeout)
 
-    def denoise(self, image: ArrayLike, *, axes: str | None = None, data_range: float | None = None) -> np.ndarray:
+    def denoise(
+        self,
+        image: ArrayLike,
+        *,
+        sigma: float | None = None,
+        axes: str | None = None,
+        data_range: float | None = None,
+    ) -> np.ndarray:
         """Denoise an image with the network as it is.
 
         Args:
             image: (H, W), (H, W, C) or what `axes` describes, of any integer or float dtype, see `gaintune`.
+            sigma: Standard deviation of the noise in the image's units, for a network that takes it.
             axes: A letter per axis, such as `"TYX"`.
             data_range: Value of the image that the network is to see as 1.
 
@@ -78,10 +88,18 @@ class ServingClient:
             An array of the same shape, dtype and scale.
 
         Raises:
-            InputError: The image cannot be used, or the server cannot be asked or refuses.
+            InputError: The image cannot be used, sigma is missing or of no use, or the server cannot be asked or
+                refuses.
         """
+        if self.takes_level != (sigma is not None):
+            needed = (
+                "sigma, which the network takes" if self.takes_level else "no sigma, which the network does not take"
+            )
+            raise InputError(f"expected {needed} (takes_level={self.takes_level}), received {sigma}")
+        if sigma is not None:
+            _check_level(sigma)
         arrangement, frames = self._frames(image, axes, data_range)
-        return arrangement.image(self._denoised(frames))
+        return arrangement.image(self._denoised(frames, (sigma or 0) / arrangement.data_range))
 
     def gaintune(
         self,
@@ -100,10 +118,11 @@ class ServingClient:
             sigma: Standard deviation of white Gaussian noise in the image's units; without it and `noise`, the
                 server estimates it.
             noise: `"auto"`, or another kind that `estimate_noise` knows: the noise of each frame is estimated here,
-                white or correlated, the same everywhere or growing with the signal, and sent along. The level of
-                correlated noise is then estimated once more, as `gaintune` does, for which the server is asked to
-                denoise six images more. Or a noise model in the image's units. The server's model needs the
-                signature `gaintune_noise`, which takes channels for independent, and the noise for sure.
+                white or correlated, the same everywhere or growing with the signal, and sent along. By `"auto"`, the
+                level of correlated noise and of white Gaussian noise is then estimated once more, as `gaintune` does,
+                for which the server is asked to denoise six images more, or three. Or a noise model in the image's
+                units. The server's model needs the signature `gaintune_noise`, which takes channels for independent,
+                and the noise for sure.
             steps: Steps of tuning; 0 for the network as it is.
             axes: As for `denoise`.
             data_range: As for `denoise`.
@@ -118,8 +137,8 @@ class ServingClient:
         """
         if sigma is not None and noise is not None:
             raise InputError("expected the noise level in `sigma` or in `noise`, received both")
-        if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
-            raise InputError(f"expected sigma to be a positive number, in the units of the image, received {sigma}")
+        if sigma is not None:
+            _check_level(sigma)
         arrangement, frames = self._frames(image, axes, data_range, from_zero=starts_at_zero(noise))
         scale = arrangement.data_range
         if noise is None:
@@ -133,8 +152,9 @@ class ServingClient:
         outputs = self._predict(signature, {"noisy": frames, **known, "steps": np.int32(steps)})
         return arrangement.image(outputs["denoised"]), outputs["sure"] * scale**2
 
-    def _denoised(self, frames):
-        return self._predict(DENOISE, {"noisy": frames})["denoised"]
+    def _denoised(self, frames, sigma):
+        level = {"sigma": np.full(len(frames), sigma, np.float32)} if self.takes_level else {}
+        return self._predict(DENOISE, {"noisy": frames, **level})["denoised"]
 
     def _predict(self, signature, inputs):
         try:
@@ -149,6 +169,11 @@ class ServingClient:
         how = {"data_range": data_range, "from_zero": from_zero, "dimensions": self.dimensions}
         arrangement = layout(image, self.channels, axes=axes, **how)
         return arrangement, arrangement.frames(image)
+
+
+def _check_level(sigma):
+    if not (np.isfinite(sigma) and sigma > 0):
+        raise InputError(f"expected sigma to be a positive number, in the units of the image, received {sigma}")
 
 
 def _says_that_it_is_absent(text, signature):

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import numpy as np
 
 from gaintuning_tf.errors import GainTuningWarning, InputError
-from gaintuning_tf.noise.automatic import SMALLEST, examine_noise
+from gaintuning_tf.noise.automatic import SMALLEST, examine_noise, is_refined
 from gaintuning_tf.noise.correlation import ROUNDING, joined_correlations
 from gaintuning_tf.noise.estimation import estimate_noise
 from gaintuning_tf.noise.models import NoiseModel, PoissonNoise
+from gaintuning_tf.noise.residuals import mean_variance
 
 
 def starts_at_zero(noise: str | NoiseModel | None) -> bool:
@@ -71,22 +72,22 @@ def _examined(image):
 
 
 def refined(
-    models: list[NoiseModel], frames: np.ndarray, denoise: Callable[[np.ndarray], np.ndarray]
+    models: list[NoiseModel], frames: np.ndarray, denoise: Callable[[np.ndarray, float], np.ndarray]
 ) -> list[NoiseModel]:
-    """Estimate the level of correlated noise once more from what a server's network makes of the frames.
+    """Estimate the level of noise that was found once more, from what a server's network makes of the frames.
 
-    As `gaintune` does here, see `residual_variance.refined_noise`: six images are asked for each frame whose
-    noise is correlated.
+    As `gaintune` does here, see `residual_variance.refined_noise`: of each frame six images are asked for if its
+    noise is correlated, three if it is white Gaussian noise.
 
     Args:
         models: The noise of each frame.
         frames: (N, H, W, C), in the same units.
-        denoise: Denoises images (1, h, w, C) there.
+        denoise: Denoises images (1, h, w, C) there, with noise of a standard deviation.
 
     Returns:
         The noise of each frame.
     """
-    if all(model.correlation is None for model in models):
+    if min(frames.shape[-3:-1]) < SMALLEST or not any(map(is_refined, models)):
         return models  # without TensorFlow
     import tensorflow as tf
 
@@ -94,13 +95,15 @@ def refined(
     from gaintuning_tf.tuning.objective import FIRST_RESULT
     from gaintuning_tf.tuning.windows import step_seed
 
-    def there(images):
-        return tf.constant(denoise(images.numpy()))
-
     def refined_one(model, frame):
-        if model.correlation is None:
+        if not is_refined(model):
             return model
+        sigma = mean_variance(model, frame[None]) ** 0.5
         seed = step_seed(0, FIRST_RESULT)
+
+        def there(images):
+            return tf.constant(denoise(images.numpy(), sigma))
+
         return refined_by(lambda part: first_result(there, tf.constant(part), model, seed), frame, model)[0]
 
     return [refined_one(model, frame) for model, frame in zip(models, frames, strict=True)]

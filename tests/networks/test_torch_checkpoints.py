@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-import itertools
 
 import numpy as np
 import pytest
@@ -12,6 +11,8 @@ from gaintuning_tf.cli.program import main
 from gaintuning_tf.networks.torch_checkpoints import import_torch
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[torch]'")
+from helpers.torch_networks import ResidualUNet, stack  # noqa: E402, after the check that it is there
+
 SIZES = [(32, 40), (33, 41), (7, 1)]
 
 
@@ -35,24 +36,6 @@ def test_published_checkpoints_agree_with_the_peer(shared, name):
         x = image(size)
         np.testing.assert_allclose(ours(x), in_torch(theirs, x), atol=1e-4)
     assert len(gain_layers(insert_gains(ours))) == len([m for m in theirs.modules() if isinstance(m, peer.GainConv)])
-
-
-def stack(depth, width, channels, normalised, bias=True, *, given=None, epsilon=1e-5):
-    """A plain stack of convolutions; `bias` is for all of them, or one for each."""
-    biases = [bias] * depth if isinstance(bias, bool) else bias
-    sides = [given or channels, *[width] * (depth - 1), channels]
-    layers = []
-    for number, (before, after, biased) in enumerate(zip(sides, sides[1:], biases, strict=False)):
-        layers.append(torch.nn.Conv2d(before, after, 3, padding=1, bias=biased))
-        if normalised and 0 < number < depth - 1:
-            norm = torch.nn.BatchNorm2d(width, eps=epsilon)
-            torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
-            torch.nn.init.normal_(norm.bias)
-            norm.running_mean.normal_()
-            norm.running_var.uniform_(0.01, 2)
-            layers.append(norm)
-        layers.append(torch.nn.ReLU())
-    return torch.nn.Sequential(*layers[:-1])
 
 
 class Subtracted(torch.nn.Module):
@@ -82,42 +65,6 @@ class Conditioned(torch.nn.Module):
         level = torch.as_tensor(sigma).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[-2:])
         x = torch.nn.functional.pixel_shuffle(self.model(torch.cat([x, level], 1)), self.scale)
         return x[..., :height, :width]
-
-
-class Block(torch.nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.res = stack(2, width, width, False, bias=False)
-
-    def forward(self, x):
-        return x + self.res(x)
-
-
-class ResidualUNet(torch.nn.Module):
-    """DRUNet, with the names that its authors' code gives."""
-
-    def __init__(self, given, channels, widths, blocks):
-        super().__init__()
-        self.m_head = torch.nn.Conv2d(given, widths[0], 3, padding=1, bias=False)
-        self.scales = range(1, len(widths))
-        for scale, (fine, coarse) in enumerate(itertools.pairwise(widths), start=1):
-            down = torch.nn.Conv2d(fine, coarse, 2, 2, bias=False)
-            up = torch.nn.ConvTranspose2d(coarse, fine, 2, 2, bias=False)
-            self.add_module(f"m_down{scale}", torch.nn.Sequential(*(Block(fine) for _ in range(blocks)), down))
-            self.add_module(f"m_up{scale}", torch.nn.Sequential(up, *(Block(fine) for _ in range(blocks))))
-        body = [Block(widths[-1]) for _ in range(blocks)]
-        # The authors' code does not wrap what is alone.
-        self.m_body = torch.nn.Sequential(*body) if blocks > 1 else body[0]
-        self.m_tail = torch.nn.Conv2d(widths[0], channels, 3, padding=1, bias=False)
-
-    def forward(self, x):
-        saved = [self.m_head(x)]
-        for scale in self.scales:
-            saved.append(getattr(self, f"m_down{scale}")(saved[-1]))
-        x = self.m_body(saved[-1])
-        for scale in reversed(self.scales):
-            x = getattr(self, f"m_up{scale}")(x + saved[scale])
-        return self.m_tail(x + saved[0])
 
 
 # Who wrote it shows in the stack's name, in which convolutions have a bias, and in batch norm's epsilon.

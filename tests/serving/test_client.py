@@ -25,6 +25,7 @@ from gaintuning_tf import (
 from gaintuning_tf.networks.architectures import unet
 from gaintuning_tf.serving.client import ServingClient
 from helpers.correlations import BLURRED
+from helpers.level_networks import ffdnet
 
 grpc = pytest.importorskip("grpc")
 apis = pytest.importorskip("tensorflow_serving.apis")
@@ -36,6 +37,8 @@ from tensorflow_serving.apis import (  # noqa: E402, after the check that it is 
 NAME = "tiny model"
 # The same, as if an earlier version had exported it.
 OLD, OF_OLD = "old", ("serving_default", "gaintune")
+# One that takes the level of the noise.
+LEVEL = "level"
 
 
 def answer(signatures, name, inputs):
@@ -52,7 +55,7 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         self.signatures = signatures
 
     def Predict(self, request, context):
-        if request.model_spec.name not in (NAME, OLD):
+        if request.model_spec.name not in self.signatures:
             context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found: {request.model_spec.name}")
         signature = request.model_spec.signature_name
         if request.model_spec.name == OLD and signature not in OF_OLD:
@@ -60,7 +63,7 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f'Serving signature key "{signature}" not found.')
         inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
         response = predict_pb2.PredictResponse()
-        for key, value in answer(self.signatures, request.model_spec.signature_name, inputs).items():
+        for key, value in answer(self.signatures[request.model_spec.name], signature, inputs).items():
             response.outputs[key].CopyFrom(tf.make_tensor_proto(value))
         return response
 
@@ -75,7 +78,7 @@ def handler(signatures):
             elif OLD in self.path and name not in OF_OLD:
                 status, content = 400, {"error": f'Serving signature name: "{name}" not found in signature def'}
             else:
-                outputs = answer(signatures, request["signature_name"], request["inputs"])
+                outputs = answer(signatures[NAME], request["signature_name"], request["inputs"])
                 outputs = {key: value.tolist() for key, value in outputs.items()}
                 status, content = 200, {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
             body = json.dumps(content, indent=4).encode()
@@ -96,9 +99,15 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def addresses(model, tmp_path_factory):
-    folder = export_saved_model(model, tmp_path_factory.mktemp("served"))
-    signatures = tf.saved_model.load(str(folder)).signatures
+def level_model():
+    return ffdnet("number")
+
+
+@pytest.fixture(scope="module")
+def addresses(model, level_model, tmp_path_factory):
+    folders = [export_saved_model(one, tmp_path_factory.mktemp("served")) for one in (model, level_model)]
+    ours, level = (tf.saved_model.load(str(folder)).signatures for folder in folders)
+    signatures = {NAME: ours, OLD: ours, LEVEL: level}
     unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(futures.ThreadPoolExecutor(4), options=unlimited)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(signatures), server)
@@ -171,6 +180,23 @@ def test_a_model_of_the_noise_may_be_given_for_each_frame(addresses, model, pict
         local = gaintune(stack[index], model, noise=own, steps=2, progress=False)
         assert np.abs(tuned[index].astype(int) - local.denoised).max() <= 1
         np.testing.assert_allclose(risk[index], local.history["risk_after"], rtol=1e-3)
+
+
+def test_a_network_that_takes_the_level_gets_it(addresses, level_model, photograph):
+    client = ServingClient(addresses["grpc"], LEVEL, takes_level=True)
+    noisy = frames_of(photograph, GaussianNoise(20.0))
+    tuned, _ = client.gaintune(noisy, noise="auto", steps=2, data_range=255)
+    local = gaintune(noisy, level_model, steps=2, data_range=255, progress=False)
+    np.testing.assert_allclose(tuned, local.denoised, atol=255 * 1e-4)
+    plain = client.denoise(noisy, sigma=local.noise.sigma, data_range=255)
+    np.testing.assert_allclose(plain, local.pretrained, atol=255 * 1e-4)
+    for takes_level, sigma, message in (
+        (True, None, "expected sigma"),
+        (False, 20, "no sigma"),
+        (True, -1, "positive"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ServingClient(addresses["grpc"], LEVEL, takes_level=takes_level).denoise(noisy, sigma=sigma)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])

@@ -13,6 +13,7 @@ from gaintuning_tf.evaluation.samples import noisy_version
 from gaintuning_tf.networks.torch_checkpoints import import_torch
 from helpers.correlations import BLURRED
 from helpers.graph_writers import WRITERS, plain
+from helpers.level_networks import ffdnet
 from helpers.places import ROOT
 
 SIGMAS = (0.1, 0.05, 0.15, 0.08, 0.1, 0.2, 0.12, 0.0)
@@ -118,6 +119,41 @@ def test_a_network_of_any_origin_is_tuned_and_served_as_the_keras_model_is(run, 
     for image, sigma, found in zip(noisy, (0.1, 0.2), tuned, strict=True):
         expected = gaintune(image[..., 0], plain(), sigma=sigma, steps=5, data_range=1.0, progress=False)
         np.testing.assert_allclose(found[..., 0], expected.denoised, atol=1e-4)
+
+
+def check_that_it_takes_the_level(run, model, folder):
+    """The network as it is and tuned, in C++ as in Python, at levels of which each changes the result."""
+    noisy, levels = images((2, 24, 20, 1)), (0.1, 0.2)
+    plain, _, _ = run("denoise", noisy, 0, levels, folder=folder)
+    tuned, risks, _ = run("gaintune", noisy, 5, levels, folder=folder)
+    for image, level, as_it_is, denoised, risk in zip(noisy, levels, plain, tuned, risks, strict=True):
+        known = {"sigma": level, "data_range": 1.0, "progress": False}
+        expected = gaintune(image[..., 0], model, steps=5, contrast=False, **known)
+        np.testing.assert_allclose(as_it_is[..., 0], expected.pretrained, atol=SAME)
+        np.testing.assert_allclose(denoised[..., 0], expected.denoised, atol=SAME)
+        np.testing.assert_allclose(risk, expected.history["risk_after"], rtol=1e-3)
+        assert np.abs(denoised - as_it_is).max() > 5 * SAME, "tuning changes every image"
+    swapped, _, _ = run("denoise", noisy, 0, levels[::-1], folder=folder)
+    assert np.abs(swapped - plain).max() > 100 * SAME, "the level changes the result"
+
+
+@pytest.mark.parametrize(("kind", "saved"), [("number", False), ("map", True)])
+def test_a_network_that_takes_the_level_of_the_noise(run, kind, saved, tmp_path):
+    model = ffdnet(kind)
+    if saved:
+        model.export(tmp_path / "theirs", verbose=False)
+        model = load_denoiser(tmp_path / "theirs")
+    check_that_it_takes_the_level(run, model, export_saved_model(model, tmp_path / "ours"))
+
+
+def test_an_imported_drunet_takes_the_level_of_the_noise(run, tmp_path):
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[torch]'")
+    from helpers.torch_networks import ResidualUNet
+
+    torch.manual_seed(0)
+    torch.save(ResidualUNet(2, 1, (4, 6), 1).state_dict(), tmp_path / "drunet.pth")
+    model = import_torch(tmp_path / "drunet.pth")
+    check_that_it_takes_the_level(run, model, export_saved_model(model, tmp_path / "ours"))
 
 
 @pytest.mark.slow

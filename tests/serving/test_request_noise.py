@@ -34,25 +34,29 @@ def test_a_small_frame_is_taken_for_white():
     assert noise_of_frames("auto", noisy, 1.0, 0.0)[0].correlation is None
 
 
-def test_the_level_of_correlated_noise_is_found_once_more_by_a_servers_answers():
+def test_the_level_of_noise_is_found_once_more_by_a_servers_answers():
     noise = GaussianNoise(0.1, correlation=BLURRED)
     frames = noise.sample(np.full((2, 128, 128, 1), 0.5), np.random.default_rng(0)).astype(np.float32)
     asked = []
 
-    def denoise(images):
-        asked.append(images.shape)
+    def denoise(images, sigma):
+        asked.append((images.shape, sigma))
         return np.full_like(images, 0.5)
 
-    first = [GaussianNoise(0.15, correlation=BLURRED), GaussianNoise(0.15)]
+    first = [GaussianNoise(0.15, correlation=BLURRED), GaussianNoise(0.11)]
     found = refined(first, frames, denoise)
     # All is taken out, and the standard deviation of a mean of squares that are correlated is
     # that of fewer.
     share = effective_share(BLURRED)
     assert found[0].sigma == pytest.approx(0.1, rel=4 * (2 / (share * 128**2)) ** 0.5 / 2)
     np.testing.assert_array_equal(found[0].correlation, BLURRED)
-    # Two copies of the image, and of it with a probe added and taken away; none of white noise.
-    assert asked == [(1, 128, 128, 1)] * 6
-    assert found[1] is first[1]
+    assert found[1].sigma == pytest.approx(0.1, rel=4 * (2 / (share * 128**2)) ** 0.5 / 2)
+    # The image, and it with a probe added and taken away; of correlated noise two copies of each.
+    assert asked == [((1, 128, 128, 1), pytest.approx(0.15))] * 6 + [((1, 128, 128, 1), pytest.approx(0.11))] * 3
+    signal_dependent = [PoissonGaussianNoise(0.1, 0.1)]
+    assert refined(signal_dependent, frames[:1], denoise) is signal_dependent
+    small = first[:1]
+    assert refined(small, frames[:1, :32], denoise) is small
 
 
 def test_lines_and_correlations_are_those_of_the_models():
