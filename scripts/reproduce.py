@@ -58,6 +58,7 @@ TARGETS = {
     ("drunet-grey", 30): 29.78,
     ("drunet-grey", 50): 27.48,
 }
+AUTO = [(name, sigma) for name in ("unet-bf-natural", "drunet-grey") for sigma in (15, 30, 50)]
 DOSES = (1, 5)
 TEM_NETWORKS = ("unet-tem", "unet-bf-natural")
 
@@ -168,9 +169,63 @@ def measure_tem(options):
             note(out, options)
 
 
+def measure_auto(options):
+    """White noise of a level that is told, and that is found: what tuning makes of each, and how far the level is off.
+
+    A table goes on from the image that it had come to.
+    """
+    from gaintuning_tf import load_denoiser
+    from gaintuning_tf.images.files import image_files, load_image
+
+    files = image_files(Path(options.shared) / "data" / "set12")[: options.limit]
+    for name, sigma in AUTO:
+        out = Path(options.work) / f"auto-{name}-{sigma}.json"
+        rows = json.loads(out.read_text())["images"] if out.exists() else []
+        model = load_denoiser(name)
+        for index, file in list(enumerate(files))[len(rows) :]:
+            rows.append({"image": file.name, **told_and_found(load_image(file), model, sigma, index, options)})
+            print(name, sigma, rows[-1], flush=True)
+            mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "image"}
+            out.write_text(json.dumps({"images": rows, "mean": mean, "settings": {"model": name, "sigma": sigma}}))
+            note(out, options)
+
+
+def told_and_found(clean, model, sigma, index, options):
+    """Tune one image with the level of its noise told and found, the noise drawn as `evaluate` does."""
+    from skimage.restoration import estimate_sigma
+
+    from gaintuning_tf import gaintune, psnr
+    from gaintuning_tf.evaluation.samples import noisy_version
+
+    clean = clean.astype(np.float32) / 255
+    noisy, level = noisy_version(clean, sigma, index), sigma / 255
+    how = {"data_range": 1.0, "progress": False, "precision": options.precision}
+    told, found = (gaintune(noisy, model, **noise, **how) for noise in ({"sigma": level}, {}))
+    shown = {"noisy": noisy, "pretrained": told.pretrained, "told": told.denoised, "auto": found.denoised}
+    row = {f"psnr_{key}": psnr(clean, np.clip(image, 0, 1), data_range=1.0) for key, image in shown.items()}
+    levels = float(found.noise.sigma), float(estimate_sigma(noisy))
+    return row | {key: value / level - 1 for key, value in zip(("level", "level_skimage"), levels, strict=True)}
+
+
+def markdown_auto(found):
+    head = ["network", "sigma", "images", "noisy", "pretrained", "told", "auto", "auto less told", "least", "most"]
+    head += ["level off by, mean", "most", "scikit-image's, mean", "most"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for one in found:
+        mean, images = one["mean"], one["images"]
+        less = [row["psnr_auto"] - row["psnr_told"] for row in images]
+        off = [np.abs([row[key] for row in images]) for key in ("level", "level_skimage")]
+        cells = [one["settings"]["model"], f"{one['settings']['sigma']:g}", str(len(images))]
+        cells += [f"{mean[f'psnr_{key}']:.2f}" for key in ("noisy", "pretrained", "told", "auto")]
+        cells += [f"{value:+.3f}" for value in (np.mean(less), min(less), max(less))]
+        cells += [f"{value:.1%}" for values in off for value in (values.mean(), values.max())]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, *machines_of(found)])
+
+
 def written(options):
     """The tables of what is in --work, as markdown; of what is not there, none."""
-    found = {table: rows_of(table, options) for table in [*TABLES, "tem"]}
+    found = {table: rows_of(table, options) for table in [*TABLES, *OTHERS]}
     return {table: lines for table, lines in found.items() if lines}
 
 
@@ -178,12 +233,12 @@ def rows_of(table, options):
     files = sorted(Path(options.work).glob(f"{table}-*.json"), key=lambda f: [natural(p) for p in f.stem.split("-")])
     files = [file for file in files if ".partial" not in file.name]
     found = [json.loads(file.read_text()) for file in files]
-    if table != "tem":
+    if table in TABLES:
         known = {(Path(n).stem, s) for n, s, _ in TABLES[table]}
         found = [one for one in found if (Path(one["settings"]["model"]).stem, one["settings"]["sigma"]) in known]
     if not found:
         return ""
-    return markdown(found)
+    return markdown_auto(found) if table == "auto" else markdown(found)
 
 
 def natural(text):
@@ -204,9 +259,12 @@ def markdown(found):
         cells += [f"{np.mean(gained):+.3f}", f"{min(gained):+.3f}", f"{max(gained):+.3f}"]
         cells += [f"{target:.2f}" if target else "", f"{mean['seconds']:.1f}"]
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, *machines_of(found)])
+
+
+def machines_of(found):
     machines = {json.dumps(one.get("machine", {}), sort_keys=True) for one in found}
-    lines += ["", "Machine: " + "; ".join(sentence(json.loads(machine)) for machine in sorted(machines)) + ".", ""]
-    return "\n".join(lines)
+    return ["", "Machine: " + "; ".join(sentence(json.loads(machine)) for machine in sorted(machines)) + ".", ""]
 
 
 def sentence(machine):
@@ -224,9 +282,13 @@ def write(options):
     RESULTS.write_text(text)
 
 
+# Tables that are not made by `evaluate`.
+OTHERS = {"tem": measure_tem, "auto": measure_auto}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=[*TABLES, "tem", "all", "real-noise"])
+    parser.add_argument("table", choices=[*TABLES, *OTHERS, "all", "real-noise"])
     parser.add_argument("--shared", required=True, help="folder with data/ and checkpoints/")
     parser.add_argument("--work", required=True, help="folder that keeps what was measured")
     parser.add_argument("--limit", type=int, help="only the first images")
@@ -240,8 +302,8 @@ def main():
     if options.table == "real-noise":
         real_noise.measure(options)
         return real_noise.write(options) if options.write else None
-    for table in [*TABLES, "tem"] if options.table == "all" else [options.table]:
-        measure_tem(options) if table == "tem" else measure(table, options)
+    for table in [*TABLES, *OTHERS] if options.table == "all" else [options.table]:
+        OTHERS[table](options) if table in OTHERS else measure(table, options)
     if options.write:
         write(options)
 

@@ -45,6 +45,8 @@ class RiskEstimate:
         criterion: What results are compared by, on probes that tuning has not seen.
         noise_factor: Where the risk is the mean squared error of the denoised image, but for chance: the variance of
             the noise that it is at, over that of the image; else None.
+        sides: Where the risk is the mean of passes of which each can be found by itself, in less memory: what
+            `of_side` takes for each. None where it is found in one.
 
     Example, a loss of one's own:
 
@@ -62,6 +64,7 @@ class RiskEstimate:
     uses_reference = False
     step: float | None = 0.0
     noise_factor: float | None = None
+    sides: tuple[float, ...] | None = None
 
     @property
     def criterion(self) -> RiskEstimate:
@@ -126,6 +129,14 @@ class RiskEstimate:
         chosen = copy.copy(self)
         chosen.step = step
         return chosen
+
+    def of_side(self, side: tf.Tensor) -> RiskEstimate:
+        """Give the part of the risk that one pass is for: the mean over `sides` is the risk.
+
+        Args:
+            side: One of `sides`, ().
+        """
+        raise NotImplementedError
 
     def of(
         self,

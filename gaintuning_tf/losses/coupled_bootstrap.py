@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import tensorflow as tf
 
@@ -78,11 +80,20 @@ class CoupledBootstrap(RiskEstimate):
         self.width = float(width)
         self.probes = int(probes)
         self.noise_factor = 1 + self.width**2
+        self._side: tf.Tensor | None = None
 
     @property
     def criterion(self) -> RiskEstimate:
         """The same with a narrow difference: the risk at the image's own noise level, to 1 %."""
         return self if self.width <= _NARROW else CoupledBootstrap(self.noise, width=_NARROW, probes=self.probes)
+
+    sides = (1.0, -1.0)
+
+    def of_side(self, side: tf.Tensor) -> CoupledBootstrap:
+        """The same from `y + h b` alone, or with a side of -1 from `y - h b`; unbiased, too, but with more variance."""
+        one = copy.copy(self)
+        one._side = side
+        return one
 
     @takes_noise_tensors
     def __call__(
@@ -104,6 +115,11 @@ class CoupledBootstrap(RiskEstimate):
 
     def _estimate(self, denoise, noisy, known, variance, scale, seed):
         direction = draw_direction(known, noisy, seed)
+        if self._side is not None:
+            direction *= tf.cast(self._side, noisy.dtype)
+            found = denoise(noisy + scale * direction)
+            answer = 2 * tf.math.divide_no_nan(variance, scale) * direction * found
+            return known.mean(tf.square(found - noisy) - variance + answer)
         above, below = tf.split(denoise(tf.concat([noisy + scale * direction, noisy - scale * direction], 0)), 2)
         fit = (tf.square(above - noisy) + tf.square(below - noisy)) / 2
         # Without noise, the risk is the fit.

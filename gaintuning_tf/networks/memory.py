@@ -13,7 +13,7 @@ from gaintuning_tf.networks.sizes import called
 # A network is looked at with sides of this length, or the next that it takes.
 SIDE = 128
 # The gradient of the gains needs the output of each convolution and what comes of that,
-# and a loss runs the network on two images at once: four copies.
+# and a loss may run the network on two images at once: four copies.
 COPIES = 4
 _CONVOLUTIONS = (
     "Conv2D",

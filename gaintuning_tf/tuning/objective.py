@@ -144,12 +144,9 @@ class Objective:
             seed: That of the step, two integers.
             rounded: Whether of the network that is `rounded`.
         """
-        spec: Any = tf.TensorSpec  # in the tuple, specs are in the place of tensors
-        group = spec([self.network.groups], tf.float64)
-        gradients = [spec(value.shape, value.dtype) for value in values[:-1]]
         network = self.rounded if rounded else self.network
         find = functools.partial(self._slope_in, network, values)
-        return self._over_windows(find, inputs, seed, RiskSlope(group, gradients, group))
+        return self._over_windows(find, inputs, seed, self._slope_kind(values))
 
     def held_out(self, values: Values, inputs: RoundInputs, seed: Integer) -> tf.Tensor:
         """Compute the mean of the loss's criterion on probes that tuning never sees.
@@ -234,11 +231,32 @@ class Objective:
             return loss.of(seen, noisy, known, seed=seed, reference=reference)
 
     def _slope_in(self, network, values, noisy, noise, reference, seed):
-        """Find the slope in one window."""
+        """Find the slope in one window: of a loss that is a mean of passes, one after the other, in the memory of one."""
+        if self.loss.sides is None:
+            return self._slope_by(self.loss, network, values, noisy, noise, reference, seed)
+
+        def of_side(side):
+            return self._slope_by(self.loss.of_side(side), network, values, noisy, noise, reference, seed)
+
+        found = tf.map_fn(
+            of_side,
+            tf.constant(self.loss.sides, noisy.dtype),
+            fn_output_signature=self._slope_kind(values),
+            parallel_iterations=1,
+        )
+        return tf.nest.map_structure(lambda parts: tf.reduce_mean(parts, 0), found)
+
+    def _slope_kind(self, values):
+        spec: Any = tf.TensorSpec  # in the tuple, specs are in the place of tensors
+        group = spec([self.network.groups], tf.float64)
+        return RiskSlope(group, [spec(value.shape, value.dtype) for value in values[:-1]], group)
+
+    def _slope_by(self, loss, network, values, noisy, noise, reference, seed):
+        """Find the slope of a loss in one window."""
         tuned, contrast = list(values[:-1]), values[-1]
         with tf.GradientTape() as tape:
             tape.watch(tuned)
-            risk = self._risk_by(self.loss, network, [*tuned, contrast], noisy, noise, seed, reference)
+            risk = self._risk_by(loss, network, [*tuned, contrast], noisy, noise, seed, reference)
             counted = _times_share(risk, noisy, noise)
             total = tf.reduce_sum(counted)
         gradients: Any = tape.gradient(total, tuned, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -42,6 +42,23 @@ def test_it_is_unbiased_for_a_denoiser_that_is_not_linear():
     assert error < 0.01 * errors.mean()
 
 
+@pytest.mark.parametrize("noise", [SIGMA, PoissonNoise(0.05)])
+def test_it_is_the_mean_of_its_sides_each_of_which_sees_the_images_once(noise):
+    noisy = tf.constant(image() + 0.1)
+    seen = []
+
+    def curved(images):
+        seen.append(len(images))
+        return tf.square(images)
+
+    loss = CoupledBootstrap(noise)
+    whole = loss(curved, noisy, seed=(0, 1))
+    sides = [loss.of_side(tf.constant(side))(curved, noisy, seed=(0, 1)) for side in loss.sides]
+    np.testing.assert_allclose(np.mean(sides, 0), whole, rtol=1e-5)
+    assert np.any(np.abs(sides[0] / whole - 1) > 1e-3)
+    assert seen == [2 * len(noisy), len(noisy), len(noisy)]
+
+
 def test_counts_have_the_variance_of_their_pixels():
     clean, width, gain = image(), 0.5, 0.05
     rng = np.random.default_rng(3)
