@@ -231,7 +231,7 @@ class Objective:
             return loss.of(seen, noisy, known, seed=seed, reference=reference)
 
     def _slope_in(self, network, values, noisy, noise, reference, seed):
-        """Find the slope in one window: of a loss that is a mean of passes, one after the other, in the memory of one."""
+        """Find the slope in one window: of a loss that is a mean of passes, in the memory of one."""
         if self.loss.sides is None:
             return self._slope_by(self.loss, network, values, noisy, noise, reference, seed)
 
