@@ -1,8 +1,8 @@
-"""The table of docs/measured/real-noise.md: `reproduce.py real-noise`, which has the options.
+"""The tables of docs/measured/real-noise.md: `reproduce.py real-noise`, which has the options.
 
 Eight real noisy images with their references, whole, of colour the green channel, 8 bits in and out: the network as it
-is, tuned under three noise models, and BM3D. A JSON file for each image and method lies in --work, beside it
-what was made of the image.
+is, tuned under three noise models, and BM3D. With --colour, the pictures of them in colour. A JSON file for each image
+and method lies in --work, beside it what was made of the image.
 """
 
 import json
@@ -20,6 +20,7 @@ METHODS = {
     "poisson-gaussian": "`poisson-gaussian`",
     "auto": "`auto`, the default",
     "bm3d": "BM3D, told the same noise",
+    "bm3d-channels": "BM3D, channel by channel, told the same noise",
     "bm3d-sigma": "BM3D, told sigma",
 }
 # What the default is not, and takes as long: measured last.
@@ -30,12 +31,13 @@ TIMED = ("auto", "gaussian", "bm3d")
 SHOWN = {"noisy": "noisy", "pretrained": "pretrained", "auto": "tuned", "bm3d": "BM3D", "clean": "clean"}
 # Pixels of a picture's side.
 WINDOW = 128
-BEGIN, END = "<!-- real-noise: begin -->", "<!-- real-noise: end -->"
+# Of one channel, there are no others.
+IN_COLOUR = ("bm3d-channels",)
 
 
 def measure(options):
     """Measure each image by each method that is not there yet: the default and its peers first."""
-    for method in (*(method for method in METHODS if method not in FORMER), *FORMER):
+    for method in methods(options):
         for name, noisy, clean in images(options):
             out = place(options, name, method)
             if out.exists():
@@ -49,27 +51,36 @@ def measure(options):
             print(f"{name:>44} {method:>18} {row['psnr']:.2f} dB {row.get('seconds', 0):.1f} s", flush=True)
 
 
+def methods(options):
+    """In the order in which they are measured; in colour, the default and its peers."""
+    first = [method for method in METHODS if method not in FORMER and (options.colour or method not in IN_COLOUR)]
+    return first if options.colour else [*first, *FORMER]
+
+
 def images(options):
-    """Yield the name, the noisy and the clean image of each pair, (H, W) uint8."""
+    """Yield the name, the noisy and the clean image of each pair, (H, W) uint8, or (H, W, 3) of those in colour."""
     from gaintuning_tf.images.files import image_files, load_image
 
     folder = Path(options.shared) / "data" / "real"
     for file in image_files(folder / "noisy")[: options.limit]:
         pair = [load_image(path) for path in (file, folder / "clean" / file.name)]
-        yield file.stem, *[cropped(image[..., 1] if image.ndim == 3 else image, options.crop) for image in pair]
+        if options.colour and pair[0].ndim == 2:
+            continue
+        green = [image if options.colour or image.ndim == 2 else image[..., 1] for image in pair]
+        yield file.stem, *[cropped(image, options.crop) for image in green]
 
 
 def cropped(image, side):
     """The middle of an image; all of it for None."""
     if side is None:
         return image
-    top, left = ((length - side) // 2 for length in image.shape)
+    top, left = ((length - side) // 2 for length in image.shape[:2])
     return image[max(top, 0) :, max(left, 0) :][:side, :side]
 
 
 def place(options, name, method):
-    crop = f"-{options.crop}" if options.crop else ""
-    folder = Path(options.work) / f"real-noise-{Path(options.network).stem}{crop}"
+    more = f"-{options.crop}" * bool(options.crop) + "-colour" * options.colour
+    folder = Path(options.work) / f"real-noise-{Path(options.network).stem}{more}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}.{method}.json"
 
@@ -94,6 +105,7 @@ def by_network(method, noisy, network):
     result = gaintune(noisy, network, progress=False, **how)
     seconds, known = time.perf_counter() - start, result.noise
     return result.denoised, {
+        "network": result.choice.name if result.choice else Path(network).stem,
         "noise": {"kind": type(known).__name__, **known.parameters()},
         "words": [one["words"] for one in result.evidence],
         "variance": mean_variance_of(known, noisy),
@@ -114,10 +126,26 @@ def by_bm3d(method, noisy, found):
     known = getattr(models, found["kind"])(**parameters)
     if method == "bm3d-sigma":
         known = models.GaussianNoise(mean_variance_of(known, noisy) ** 0.5)
-    start = time.perf_counter()
-    denoised = denoise_bm3d(noisy / np.float32(255), known.scaled(1 / 255))
+    start, noisy, known = time.perf_counter(), noisy / np.float32(255), known.scaled(1 / 255)
+    if method in IN_COLOUR:
+        each = [denoise_bm3d(noisy[..., c], of_channel(known, c)) for c in range(noisy.shape[-1])]
+        denoised = np.stack(each, -1)
+    else:
+        denoised = denoise_bm3d(noisy, known)
     facts = {"noise_text": known.text(), "seconds": round(time.perf_counter() - start, 2)}
     return (255 * denoised).round().clip(0, 255).astype(np.uint8), facts
+
+
+def of_channel(noise, channel):
+    """The noise of one channel of colours."""
+    if noise.correlation is None or noise.correlation.ndim == 2:
+        return noise
+    own = noise.correlation[..., channel, channel]
+    share = own[own.shape[0] // 2, own.shape[1] // 2]
+    (slope,), (intercept,) = noise.level(1)
+    if slope == 0:
+        return type(noise)((share * intercept) ** 0.5, correlation=own / share)
+    return type(noise)(slope * share, max(share * intercept, 0) ** 0.5, max(-intercept, 0) / slope, own / share)
 
 
 def mean_variance_of(noise, noisy):
@@ -130,35 +158,42 @@ def scores(clean, image):
     from gaintuning_tf import psnr, ssim
 
     error = float(np.mean(np.square(image.astype(np.float64) - clean)))
-    return {"psnr": psnr(clean, image, data_range=255), "ssim": ssim(clean, image, data_range=255), "mse": error}
+    alike = ssim(clean, image, data_range=255, channel_axis=-1 if clean.ndim == 3 else None)
+    return {"psnr": psnr(clean, image, data_range=255), "ssim": alike, "mse": error}
 
 
 def write(options):
     """Put the tables and the picture of what is in --work into the folder of the document."""
     found = {}
     for name, _, _ in images(options):
-        rows = {method: place(options, name, method) for method in METHODS}
+        rows = {method: place(options, name, method) for method in METHODS if method in methods(options)}
         if all(file.exists() for method, file in rows.items() if method not in FORMER):
             found[name] = {method: json.loads(file.read_text()) for method, file in rows.items() if file.exists()}
     if not found:
         raise SystemExit("expected at least one image that is measured by `auto` and its peers, found none")
     document = Path(options.docs) / "real-noise.md"
-    text = document.read_text() if document.exists() else f"{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
+    mark = "real-noise" + "-colour" * options.colour
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    text = document.read_text() if document.exists() else f"{begin}\n{end}\n"
+    before, _, rest = text.partition(begin)
     # The crops are of images that are not the project's: they stay beside what was measured.
-    draw(options, list(found), Path(options.work) / "real-noise.png")
-    draw_noise(options, found, Path(options.docs) / "real-noise-found.png")
-    document.write_text(f"{before}{BEGIN}\n{markdown(found, options)}{END}{rest.partition(END)[2]}")
+    draw(options, list(found), Path(options.work) / f"{mark}.png")
+    if not options.colour:
+        draw_noise(options, found, Path(options.docs) / "real-noise-found.png")
+    document.write_text(f"{before}{begin}\n{markdown(found, options)}{end}{rest.partition(end)[2]}")
 
 
 def markdown(found, options):
     """Both tables, and a link to the picture."""
     size = f"the {options.crop}x{options.crop} pixels in the middle" if options.crop else "whole images"
-    lines = [f"Network `{Path(options.network).stem}`, {size}.", "", "PSNR in dB:", ""]
-    lines += table(["image", *METHODS.values()], [[name, *levels(rows)] for name, rows in found.items()] + mean(found))
+    lines = [f"Network `{Path(options.network).stem}`, {size}{', in colour' * options.colour}.", "", "PSNR in dB:", ""]
+    columns = [method for method in METHODS if method in methods(options)]
+    rows = [[name, *levels(rows, columns)] for name, rows in found.items()] + mean(found, columns)
+    lines += table(["image", *(METHODS[method] for method in columns)], rows)
     lines += ["", "What `auto` found, and how its estimate of the squared error compares with the true one:", ""]
     head = [
         "image",
+        "network",
         "noise",
         "sigma",
         "risk before",
@@ -168,6 +203,8 @@ def markdown(found, options):
         *(f"s, {METHODS[m]}" for m in TIMED),
     ]
     lines += table(head, [[name, *told(rows)] for name, rows in found.items()])
+    if options.colour:
+        return "\n".join([*lines, ""])
     lines += ["", "![Found and true noise of each image](real-noise-found.png)", ""]
     lines += ["The correlation that was found and that of noisy less clean, both from -0.2 to 1; and the variance"]
     lines += ["by brightness, dots for noisy less clean, the line as it was found.", ""]
@@ -181,21 +218,28 @@ def table(head, rows):
     return [lines[0], "|" + "---|" * len(head), *lines[1:]]
 
 
-def levels(rows):
-    return [f"{rows[method]['psnr']:.2f}" if method in rows else "" for method in METHODS]
+def levels(rows, columns):
+    return [f"{rows[method]['psnr']:.2f}" if method in rows else "" for method in columns]
 
 
-def mean(found):
+def mean(found, columns):
     whole = {method for method in METHODS if all(method in rows for rows in found.values())}
     means = {method: np.mean([rows[method]["psnr"] for rows in found.values()]) for method in whole}
-    return [["mean", *(f"{means[method]:.2f}" if method in whole else "" for method in METHODS)]]
+    return [["mean", *(f"{means[method]:.2f}" if method in whole else "" for method in columns)]]
 
 
 def told(rows):
     auto = rows["auto"]
     errors = [auto["risk_before"], rows["pretrained"]["mse"], auto["risk_after"], auto["mse"]]
     seconds = [f"{rows[method]['seconds']:.0f}" if "seconds" in rows.get(method, {}) else "" for method in TIMED]
-    return ["; ".join(auto["words"]), f"{auto['variance'] ** 0.5:.2f}", *(f"{error:.2f}" for error in errors), *seconds]
+    words = dict.fromkeys(auto["words"])
+    return [
+        auto["network"],
+        "; ".join(words),
+        f"{auto['variance'] ** 0.5:.2f}",
+        *(f"{error:.2f}" for error in errors),
+        *seconds,
+    ]
 
 
 def draw(options, names, path):
@@ -258,8 +302,8 @@ def variance_at(known, value):
 
 def busiest(image):
     """The window whose gradient has the most energy, on a grid of half its side."""
-    energy = sum(np.square(part) for part in np.gradient(image.astype(np.float64)))
-    side = min(WINDOW, *image.shape)
+    energy = sum(np.square(part) for part in np.gradient(image.astype(np.float64), axis=(0, 1)))
+    side = min(WINDOW, *image.shape[:2])
     places = [
         (slice(top, top + side), slice(left, left + side))
         for top in range(0, image.shape[0] - side + 1, side // 2)

@@ -13,7 +13,8 @@ images only: a run with a larger one, or with none, goes on from there. --write 
 --work into docs/measured/results.md.
 
 `real-noise` is a table of its own, docs/measured/real-noise.md, of `data/real`, and not in `all`: it goes
-on from each image and method. --network NAME is another network, --crop N the middle of each image.
+on from each image and method. --network NAME is another network, --crop N the middle of each image, --colour the
+pictures among them in colour, a table of its own.
 """
 
 import argparse
@@ -294,7 +295,8 @@ def main():
     parser.add_argument("--limit", type=int, help="only the first images")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the steps [%(default)s]")
     parser.add_argument("--write", action="store_true", help="write the tables into the document")
-    parser.add_argument("--network", default="unet-bf-natural", help="real-noise: the network [%(default)s]")
+    parser.add_argument("--network", default="auto", help="real-noise: the network [%(default)s]")
+    parser.add_argument("--colour", action="store_true", help="real-noise: pictures in colour, as such")
     parser.add_argument("--crop", type=int, metavar="N", help="real-noise: the middle N x N pixels only")
     parser.add_argument("--docs", default=str(real_noise.DOCS), help="real-noise: folder of the document [%(default)s]")
     options = parser.parse_args()

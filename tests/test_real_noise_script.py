@@ -26,7 +26,14 @@ def script(monkeypatch):
     def by_network(method, noisy, network):
         calls.append((method, noisy.shape))
         facts = {"noise": {"kind": "GaussianNoise", **GaussianNoise(12.0, CORRELATION).parameters()}}
-        facts |= {"words": ["correlated"], "variance": 144.0, "risk_before": 50.0, "risk_after": 40.0, "seconds": 2.0}
+        facts |= {
+            "network": "drunet-grey",
+            "words": ["correlated"],
+            "variance": 144.0,
+            "risk_before": 50.0,
+            "risk_after": 40.0,
+            "seconds": 2.0,
+        }
         return noisy // 2 * 2, facts
 
     monkeypatch.setattr(real_noise, "by_network", by_network)
@@ -78,6 +85,17 @@ def test_all_methods_are_measured_once_and_the_document_has_them(script, shared,
     assert text.endswith("-->\nrest\n")
     assert "Not run yet" not in text
     assert f"| mean | {rows['grey', 'noisy']['psnr']:.2f} |" in text
-    assert "| grey | correlated | 12.00 | 50.00 |" in text
+    assert "| grey | drunet-grey | correlated | 12.00 | 50.00 |" in text
     for picture in (shared / "work" / "real-noise.png", shared / "real-noise-found.png"):
         assert picture.stat().st_size > 10_000
+
+
+def test_pictures_in_colour_have_a_table_of_their_own(script, shared, monkeypatch):
+    pytest.importorskip("bm3d")
+    pytest.importorskip("matplotlib")
+    (shared / "real-noise.md").write_text("<!-- real-noise-colour: begin -->\n<!-- real-noise-colour: end -->\nrest\n")
+    reproduce(shared, monkeypatch, "--colour", "--write")
+    assert script == [(method, (48, 48, 3)) for method in ("pretrained", "auto")]
+    text = (shared / "real-noise.md").read_text()
+    assert "BM3D, channel by channel" in text and "| colour | drunet-grey |" in text and text.endswith("rest\n")
+    assert (shared / "work" / "real-noise-colour.png").stat().st_size > 5_000

@@ -198,7 +198,7 @@ def _chosen(options, folder, model, sigma):
     if not (options.channel or folder.startswith(TFDS)):
         first = load_image(image_files(folder)[0])
         colour = first.ndim == 3 and first.shape[-1] in (3, 4)
-    return pretrained.FOR_WHITE_NOISE[colour]
+    return pretrained.LARGER[colour]
 
 
 def _check_sources(options):

@@ -13,7 +13,7 @@ from gaintuning_tf.errors import InputError
 from gaintuning_tf.images.array_layout import order_of
 from gaintuning_tf.images.bad_pixels import PixelRules, find_bad_pixels
 from gaintuning_tf.images.stack_files import Stack
-from gaintuning_tf.networks.pretrained import CHOSEN, DEFAULT, FOR_WHITE_NOISE
+from gaintuning_tf.networks.pretrained import CHOSEN, DEFAULT, LARGER
 from gaintuning_tf.noise.automatic import SMALLEST, examine_noise
 from gaintuning_tf.noise.correlation import is_between_channels
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonNoise
@@ -39,9 +39,8 @@ class NetworkChoice:
 def choose_network(wanted: str, noise: NoiseModel | None, *, colour: bool, pixels: int) -> NetworkChoice:
     """Choose among the networks that ship, by what was measured of them.
 
-    A DRUNet for white Gaussian noise, in colour where the image has it, also where the noise is alike in the
-    channels; for all other noise, and for large images, the small UNet, which adapts further: see
-    docs/measured/real-noise.md.
+    A DRUNet for Gaussian and for correlated noise, in colour where the image has it; for white noise that depends on
+    the signal, and for large images, the small UNet, which adapts further: see docs/measured/real-noise.md.
 
     Args:
         wanted: One of `CHOSEN`.
@@ -62,12 +61,11 @@ def choose_network(wanted: str, noise: NoiseModel | None, *, colour: bool, pixel
     if wanted == "fast":
         return NetworkChoice(DEFAULT, "the fastest for any image")
     kind = "unknown noise" if noise is None else _words(noise)
-    between = noise is not None and is_between_channels(noise.correlation)
-    if not isinstance(noise, GaussianNoise) or (noise.correlation is not None and not between):
+    if noise is None or (noise.correlation is None and not isinstance(noise, GaussianNoise)):
         return NetworkChoice(DEFAULT, f"for {kind} it adapts furthest")
     if wanted == "auto" and pixels > LARGE:
         return NetworkChoice(DEFAULT, _large_words(pixels))
-    return NetworkChoice(FOR_WHITE_NOISE[colour], f"a {'colour' if colour else 'grey'} picture with {kind}")
+    return NetworkChoice(LARGER[colour], f"a {'colour' if colour else 'grey'} picture with {kind}")
 
 
 def _large_words(pixels):

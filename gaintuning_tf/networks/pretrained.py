@@ -29,8 +29,8 @@ DEFAULT = "unet-bf-natural"
 # Names that stand for one of the networks, chosen when the image is known: see
 # `denoising.network_choice`.
 CHOSEN = ("auto", "best", "fast")
-# The best for white Gaussian noise, by whether the picture has colours.
-FOR_WHITE_NOISE = {False: "drunet-grey", True: "drunet-color"}
+# The best for Gaussian and for correlated noise, by whether the picture has colours.
+LARGER = {False: "drunet-grey", True: "drunet-color"}
 # Suffixes of files that Keras writes.
 KERAS = (".keras", ".h5", ".hdf5")
 _FILES = (

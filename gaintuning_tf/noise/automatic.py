@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gaintuning_tf.errors import InputError
-from gaintuning_tf.noise.autocovariance import autocovariance, scan_correlation
-from gaintuning_tf.noise.clipping import CLIPPED, without_clipped
+from gaintuning_tf.noise.autocovariance import LAGS, autocovariance, scan_correlation
+from gaintuning_tf.noise.clipping import CLIPPED, NEAR as CLOSE, clipped_ends, without_bright, without_clipped
 from gaintuning_tf.noise.correlation import nearest_correlation, text_of
 from gaintuning_tf.noise.details import channel_correlation, detail_floors, detail_level, details_of, side_by_side
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise, PoissonNoise
@@ -24,6 +24,11 @@ CORRELATED = 1.75
 # And where the flattest blocks are alike: texture of a photograph without flat places
 # differs from block to block. Where details are PLAINLY correlated, they may differ more.
 ALIKE, PLAINLY, NEARLY_ALIKE = 1.3, 4.0, 2.5
+# Red and blue of a phone have the finest details of their green, and more only in what is coarser:
+# there noise is correlated where flat blocks, alike to LIKE_ENOUGH, have NEXT in common with the next
+# pixel along both axes, and within two pixels less than FALL of that, which texture seldom has
+# (docs/log/2026-11-28-red-and-blue-of-a-phone.md).
+NEXT, FALL, LIKE_ENOUGH = 0.3, 0.45, 2.0
 # What goes on as far as this, in pixels, by this correlation is not noise but the picture:
 # noise of cameras and microscopes in hand had 0.2 at most, 36 of 47 clean photographs whose
 # details are correlated have more (docs/log/2026-11-28-clean-pictures-are-no-noise.md).
@@ -42,6 +47,10 @@ SCANNED, FLAT = 0.04, 0.1
 # groups of blocks lie within NEAR of a line, and variance and mean correlate. Texture grows
 # with brightness, too, but less regularly; the lowest variances of a group see least of it.
 GROWTH, NEAR, MOST, STRAIGHT, QUIET = 1.75, 0.3, 0.7, 0.8, 0.1
+# Where noise is faint beside that of the brightest group, it need not be as near.
+FAINT = 0.02
+# Of fewer groups beside clipped ends, nothing is said: then all are looked at.
+FEWEST = 6
 # In images with a shorter side than this, there is too little to tell one kind of noise
 # from another.
 SMALLEST = 64
@@ -129,7 +138,8 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
     - correlated, where the finest horizontal or vertical wavelet details of quiet blocks are
       `CORRELATED` times as strong as the diagonal ones, which in white noise they equal, and the
       flattest blocks are as strong as each other, which texture is not; the correlation is
-      theirs, see `autocovariance`, and falls below `SMOOTH` within `FAR` pixels, which that of a picture does not;
+      theirs, see `autocovariance`, and falls below `SMOOTH` within `FAR` pixels, which that of a picture does not.
+      Or where that of the flattest blocks is more than `NEXT` between neighbours, and next to none at two pixels;
     - correlated between channels, where that of the diagonal details of the quietest blocks is more than
       `BETWEEN`, see `channel_correlation`: as in JPEG files whose colours have half the resolution;
     - signal-dependent, where the variance grows with the mean along a line, see `variance_line`;
@@ -173,7 +183,18 @@ def examine_noise(image: np.ndarray, mask: np.ndarray | None = None) -> NoiseEst
         found = _examined(image, inside, whole)
         if isinstance(found.noise, GaussianNoise):
             return found
-    return _examined(image, whole, whole)
+    found = _examined(image, whole, whole)
+    return found if isinstance(found.noise, GaussianNoise) else _beside_bright(image, whole, found)
+
+
+def _beside_bright(image, whole, found):
+    """Examine noise that grows with the signal again, beside where it reaches a clipped highest value."""
+    (slope,), (intercept,) = found.noise.level(1)
+    inside = without_bright(image, (slope, intercept), whole)
+    if inside is whole:
+        return found
+    again = _examined(image, inside, whole)
+    return found if isinstance(again.noise, GaussianNoise) else again
 
 
 def is_refined(noise: NoiseModel) -> bool:
@@ -208,10 +229,11 @@ def _examined(image, inside, mask):
     masked, counted = side_by_side(inside), image if mask is None else image[~mask]
     ratio = detail_floors(values, masked)
     details = variance_line(values, mask=masked)
-    found = _correlated(values, masked, ratio, details)
+    flat = autocovariance(values, details, masked)
+    found = flat if _is_correlated(flat, ratio) else None
     between = correlation_between_channels(values, masked) if found is None else None
-    growth, line = _dependence(values, masked, details)
-    scan = 0.0 if line is None or found is not None else _scan_correlation(values, masked, line)
+    growth, line = _dependence(values, masked, details, clipped_ends(image, mask))
+    scan = 0.0 if line is None or found is not None else _scan_correlation(flat)
     # The details, which the line is of, hold less of such noise.
     line = line and tuple(part / details_of(np.array([[scan, 1, scan]])).share for part in line)
     noise, doubt = _model(values, masked, line, found, details, between)
@@ -242,22 +264,22 @@ def _structure(values, masked, noise):
     return found.words if found else ""
 
 
-def _correlated(values, masked, ratio, details):
-    """Find the autocovariance of the noise; None where the image does not show that it is correlated."""
-    if ratio <= CORRELATED:
-        return None
-    found = autocovariance(values, details, masked)
-    if found is None or found.spread > (NEARLY_ALIKE if ratio > PLAINLY else ALIKE):
-        return None
-    return None if _is_smooth(found.correlation) else found
+def _is_correlated(flat, ratio):
+    """Whether flat blocks and the floor of details show that the noise is correlated."""
+    if flat is None:
+        return False
+    if ratio > CORRELATED:
+        return flat.spread <= (NEARLY_ALIKE if ratio > PLAINLY else ALIKE) and not _is_smooth(flat.correlation)
+    grey = np.diagonal(flat.correlation, axis1=-2, axis2=-1).mean(-1)[LAGS:, LAGS:]
+    nearest = min(grey[0, 1], grey[1, 0])
+    return flat.spread <= LIKE_ENOUGH and nearest > NEXT and max(grey[0, 2], grey[2, 0]) < FALL * nearest
 
 
-def _scan_correlation(values, masked, line):
+def _scan_correlation(flat):
     """Find how far pixels that follow one another in a scan are alike; 0 where it is not plain."""
-    found = autocovariance(values, line, masked)
-    if found is None:
+    if flat is None:
         return 0.0
-    along, others = scan_correlation(found.correlation)
+    along, others = scan_correlation(flat.correlation)
     return along if along > SCANNED and others < FLAT else 0.0
 
 
@@ -292,17 +314,30 @@ def correlation_between_channels(image: np.ndarray, mask: np.ndarray | None = No
     return nearest_correlation(found[None, None]) if np.abs(found - np.eye(len(found))).max() > BETWEEN else None
 
 
-def _dependence(values, masked, details):
+def _dependence(values, masked, details, ends):
     """Find how much the variance grows from dark to bright; and its line, None where it does not clearly grow."""
     means, variances, _ = variance_groups(values, masked, quantile=QUIET)
+    means, variances = _beside_ends(means, variances, ends)
     slope, intercept = median_line(means, variances)
     expected = slope * means + intercept
     growth = float(max(expected[-1], 0) / max(expected[0], variances.max() / 100))
-    near = np.mean(np.abs(variances - expected) < NEAR * np.abs(expected))
+    near = np.mean(np.abs(variances - expected) < NEAR * np.abs(expected) + FAINT * variances.max())
     straight = len(means) > 2 and near >= MOST and abs(np.corrcoef(means, variances)[0, 1]) >= STRAIGHT
     if straight and growth < 1 / GROWTH:
         return growth, None
     return (growth, details) if straight and growth >= GROWTH else (1.0, None)
+
+
+def _beside_ends(means, variances, ends):
+    """Leave out the groups whose noise reaches a clipped end, where it is weaker; all stay if too few would."""
+    kept = np.ones(len(means), bool)
+    for _ in range(2 if ends else 0):
+        slope, intercept = median_line(means[kept], variances[kept])
+        reach = CLOSE * np.sqrt(np.maximum(slope * means + intercept, variances))
+        kept = np.all([np.abs(means - end) >= reach for end in ends], axis=0)
+        if np.count_nonzero(kept) < FEWEST:
+            return means, variances
+    return means[kept], variances[kept]
 
 
 def _model(values, masked, line, found, details, between):
@@ -312,7 +347,9 @@ def _model(values, masked, line, found, details, between):
     factor, correlation = 1.0, between
     if found is not None:
         factor = float(found.ratio.mean())
-        correlation = nearest_correlation(found.correlation)
+        # Channels may have noise of their own level.
+        deviations = np.sqrt(found.ratio / factor)
+        correlation = nearest_correlation(found.correlation * np.outer(deviations, deviations))
         correlation = correlation[..., 0, 0] if correlation.shape[-1] == 1 else correlation
         # Correlated noise is often not the same everywhere, and its quietest places are not it.
         slope, intercept = details

@@ -64,6 +64,53 @@ def without_clipped(image: np.ndarray, level: float, mask: np.ndarray | None = N
     return mask | areas
 
 
+def without_bright(image: np.ndarray, line: tuple[float, float], mask: np.ndarray | None = None) -> np.ndarray | None:
+    """Add to a mask the areas in which noise that grows with the signal reaches a clipped highest value.
+
+    There it is weaker than the line of its variance says, and what is found of it does not lie on a line. The lowest
+    value is no such end: noise that grows with the signal is weak where it is dark.
+
+    Args:
+        image: As for `clipped_areas`.
+        line: Slope and intercept of the variance.
+        mask: True where a pixel does not count, of the image's shape.
+
+    Returns:
+        True there, and in the mask; the mask as it is where there are none, or too little would be left.
+
+    Example:
+
+    >>> noisy = np.random.default_rng(0).normal(np.repeat([[100.0, 250.0]], 128, 1), 20, (128, 256)).clip(0, 255)
+    >>> bright = without_bright(noisy, (2.0, 0.0))
+    >>> bool(bright[:, :100].any()), bool(bright[:, 156:].all())
+    (False, True)
+    """
+    counted = _counted(image, mask)
+    if counted.max() not in clipped_ends(image, mask):
+        return mask
+    mean = _local_mean(image)
+    bright = counted.max() - mean < NEAR * np.sqrt(np.maximum(line[0] * mean + line[1], 0))
+    both = bright if mask is None else bright | mask
+    return both if np.any(bright) and np.count_nonzero(~both) >= LEAST * counted.size else mask
+
+
+def clipped_ends(image: np.ndarray, mask: np.ndarray | None = None) -> list[float]:
+    """Find at which values an image is clipped: its least and its largest, if more pixels than by chance have them.
+
+    Args:
+        image: Any shape.
+        mask: True where a pixel does not count, of its shape.
+
+    Example:
+
+    >>> clipped_ends(np.random.default_rng(0).normal(10, 20, (64, 64)).clip(0, 255))
+    [0.0]
+    """
+    counted = _counted(image, mask)
+    fewest = max(CLIPPED * counted.size, _FEWEST)
+    return [float(end) for end in (counted.min(), counted.max()) if np.count_nonzero(counted == end) > fewest]
+
+
 def unclipped(denoised: np.ndarray, image: np.ndarray, level: float, mask: np.ndarray | None = None) -> np.ndarray:
     """Take from a denoised image what clipping added to the mean of its noise.
 
@@ -169,13 +216,11 @@ def _counted(image, mask):
 
 def _near_ends(image, level, mask):
     """Find, for each end at which the image is clipped, the area that noise of this level reaches it from."""
-    counted = _counted(image, mask)
-    low, high = counted.min(), counted.max()
-    ends = [end for end in (low, high) if np.count_nonzero(counted == end) > max(CLIPPED * counted.size, _FEWEST)]
+    ends = clipped_ends(image, mask)
     if not ends:
         return {}
-    mean = _local_mean(image)
-    near = {float(end): np.abs(mean - end) < NEAR * level for end in ends}
+    low, mean = _counted(image, mask).min(), _local_mean(image)
+    near = {end: np.abs(mean - end) < NEAR * level for end in ends}
     return {end: area for end, area in near.items() if end != low or not _is_dark(mean[area] - low, level)}
 
 

@@ -32,7 +32,9 @@ def filters_of(correlation: tf.Tensor) -> tf.Tensor:
     radii = [_side(lags, axis) // 2 for axis in (-2, -1)]
     found = _cut(_spectral_root(_wrapped(lags, radii), grey), radii, grey)
     energy = tf.reduce_sum(tf.square(found), [1, 2] if grey else [1, 2, 3], keepdims=True)
-    return tf.cast(found / tf.sqrt(energy), correlation.dtype)
+    # Of channels, each has its own variance at lag zero.
+    variance = tf.linalg.diag_part(lags[:, :, :, radii[0], radii[1]])[:, 0 if grey else None, None, None]
+    return tf.cast(found * tf.sqrt(variance / energy), correlation.dtype)
 
 
 def complements_of(correlation: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:

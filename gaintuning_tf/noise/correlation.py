@@ -45,10 +45,10 @@ def checked_correlation(correlation: Any) -> np.ndarray | None:
 
     Args:
         correlation: `rho[r + y, r + x, c, d]`, the covariance of the noise in channel c of a pixel with that in
-            channel d of the one y rows below and x columns to the right, over the root of
-            both variances: (2r+1, 2r+1, C, C); without the last two axes, each channel has this one
-            and is independent of the others. Sides may differ. One more axis in front holds
-            one for each image of a batch. None for white noise.
+            channel d of the one y rows below and x columns to the right, over the mean variance of
+            the channels: (2r+1, 2r+1, C, C); without the last two axes, each channel has this one
+            and is independent of the others. At lag zero it is one, of channels in the mean.
+            Sides may differ. One more axis in front holds one for each image of a batch. None for white noise.
 
     Returns:
         It as float64; None for None, and for a correlation that is zero but at lag zero.
@@ -82,15 +82,16 @@ def _check_one(one):
         raise InputError(f"expected correlation with odd sides, lag zero in the middle, received {one.shape[:2]}")
     if not np.isfinite(one).all():
         raise InputError("expected correlation to be finite, received NaN or infinite values")
-    zero = one[one.shape[0] // 2, one.shape[1] // 2]
-    if np.abs(np.diag(zero) - 1 if one.ndim == 4 else zero - 1).max() > ROUNDING:
+    zero, own = one[one.shape[0] // 2, one.shape[1] // 2], _variances(one)
+    if abs(own.mean() - 1) > ROUNDING or not own.min() > 0:
         raise InputError(f"expected correlation to be one at lag zero, received {zero}: divide it by the variance")
     if np.abs(one - _mirrored(one)).max() > ROUNDING:
         raise InputError(
             "expected correlation to be symmetric, rho[-lag, d, c] = rho[lag, c, d], received one that isn't"
         )
-    if np.abs(one).max() > 1 + ROUNDING:
-        raise InputError(f"expected correlation of at most one, received {np.abs(one).max():.4g}")
+    most = np.abs(one / np.sqrt(np.outer(own, own)) if one.ndim == 4 else one).max()
+    if most > 1 + ROUNDING:
+        raise InputError(f"expected correlation of at most one, received {most:.4g}")
     off = np.abs(nearest_correlation(one) - one).max()
     if off > MOST_PROJECTED:
         raise InputError(
@@ -126,7 +127,7 @@ def nearest_correlation(correlation: np.ndarray) -> np.ndarray:
     """Find the nearest correlation that noise can have: that of the spectrum without its negative values.
 
     Negative values of the spectrum, of colours negative eigenvalues at a frequency, become zero: the
-    nearest spectrum in mean square. What is left is divided by its variance, and cut to the same lags.
+    nearest spectrum in mean square. What is left is brought to the same variance, and cut to the same lags.
 
     Args:
         correlation: That of one image, see `checked_correlation`; symmetric.
@@ -143,9 +144,15 @@ def nearest_correlation(correlation: np.ndarray) -> np.ndarray:
     roots = _spectral_root(correlation)
     spectrum = np.conj(np.swapaxes(roots, -1, -2)) @ roots
     found = _cut(np.fft.ifft2(spectrum, axes=(0, 1)).real, radii)
-    scale = np.sqrt(np.diag(found[radii[0], radii[1]]))
+    scale = np.sqrt(np.diag(found[radii[0], radii[1]]) / _variances(correlation))
     found = found / (scale[:, None] * scale)
     return found if correlation.ndim == 4 else found[..., 0, 0]
+
+
+def _variances(correlation):
+    """What each channel has at lag zero, (C,)."""
+    zero = correlation[correlation.shape[0] // 2, correlation.shape[1] // 2]
+    return np.diag(zero) if correlation.ndim == 4 else zero[None]
 
 
 def correlation_filter(correlation: np.ndarray) -> np.ndarray:
@@ -157,7 +164,7 @@ def correlation_filter(correlation: np.ndarray) -> np.ndarray:
     correlated noise", IEEE TIP 2020, eq. 1, for this model of noise). Negative values of the
     spectrum become zero, see `nearest_correlation`. The filter is cut to a radius of 3 r + 4, at which its
     autocovariance agrees with the correlation to 0.01, and divided by the root of its energy: the
-    variance of e is one.
+    variance of e is one, or that of each channel at lag zero.
 
     Args:
         correlation: That of one image, see `checked_correlation`.
@@ -173,7 +180,7 @@ def correlation_filter(correlation: np.ndarray) -> np.ndarray:
     """
     radii = [radius_of_filter(side // 2) for side in correlation.shape[:2]]
     found = _cut(np.fft.ifft2(_spectral_root(correlation), axes=(0, 1)).real, radii)
-    found = found / np.sqrt(np.sum(np.square(found), (0, 1, 2)))
+    found = found * np.sqrt(_variances(correlation) / np.sum(np.square(found), (0, 1, 2)))
     return found if correlation.ndim == 4 else found[..., 0, 0]
 
 
@@ -277,7 +284,8 @@ def _weak_text(one, grey):
     rest = np.abs(grey).copy()
     rest[tuple(side // 2 for side in grey.shape)] = 0
     if one.ndim == 4 and rest.max() < WORTH_NAMING:
-        between = one[one.shape[0] // 2, one.shape[1] // 2] - np.eye(one.shape[-1])
+        deviations = np.sqrt(_variances(one))
+        between = one[one.shape[0] // 2, one.shape[1] // 2] / np.outer(deviations, deviations) - np.eye(one.shape[-1])
         return f"correlated between channels: up to {between.flat[np.argmax(np.abs(between))]:.2f}"
     return f"correlated by at most {rest.max():.2f}"
 

@@ -49,13 +49,14 @@ def test_all_that_can_be_chosen_ship():
     [
         (GaussianNoise(0.1), False, "drunet-grey"),
         (GaussianNoise(0.1), True, "drunet-color"),
-        (GaussianNoise(0.1, correlation=gaussian(1.0)), True, "unet-bf-natural"),
+        (GaussianNoise(0.1, correlation=gaussian(1.0)), True, "drunet-color"),
+        (PoissonGaussianNoise(0.01, 0.1, correlation=gaussian(1.0)), False, "drunet-grey"),
         (PoissonGaussianNoise(0.01, 0.1), False, "unet-bf-natural"),
         (PoissonNoise(1.0), False, "unet-bf-natural"),
         (None, False, "unet-bf-natural"),
     ],
 )
-def test_white_noise_gets_a_drunet_and_all_else_what_adapts_furthest(noise, colour, name):
+def test_gaussian_and_correlated_noise_get_a_drunet_and_all_else_what_adapts_furthest(noise, colour, name):
     assert choose_network("auto", noise, colour=colour, **SMALL).name == name
 
 

@@ -47,3 +47,6 @@ GREY = of_filter(np.array([[1.0, 0.5], [0.3, 0.0]]))
 BLURRED = of_filter(np.array([[0.5, 1, 0.5], [1, 2, 1], [0.5, 1, 0.5]]))
 _MIXED = np.eye(3) * BLURRED[1:4, 1:4, None, None] + np.random.default_rng(0).uniform(-0.3, 0.3, (3, 3, 3, 3))
 COLOUR = between_channels(_MIXED)
+_LEVELS = np.sqrt([0.5, 0.9, 1.6])
+# The same, each channel with a level of its own.
+UNEQUAL = COLOUR * np.outer(_LEVELS, _LEVELS)

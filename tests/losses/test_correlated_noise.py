@@ -21,7 +21,7 @@ from gaintuning_tf.losses.base import RiskEstimate, as_risk_estimate
 from gaintuning_tf.losses.drawn_noise import SupervisedLoss
 from gaintuning_tf.noise.models import PoissonGaussianNoise, PoissonNoise
 from gaintuning_tf.noise.tensors import NoiseTensors, noise_of_batch, noise_tensors
-from helpers.correlations import BLURRED, COLOUR, of_filter
+from helpers.correlations import BLURRED, COLOUR, UNEQUAL, of_filter
 
 SIDE, DRAWS = 24, 1200
 # A convolution with these taps sees lags of one pixel, and more of one side than of the
@@ -126,9 +126,10 @@ def test_the_trace_is_the_sum_of_taps_times_correlations():
     assert abs(risks.mean() - expected) < 4 * error + border * 2 / SIDE
 
 
+@pytest.mark.parametrize("correlation", [COLOUR, UNEQUAL], ids=["alike", "unequal"])
 @pytest.mark.parametrize("kind", [MonteCarloSURE, PoissonGaussianSURE, CoupledBootstrap])
-def test_covariances_between_channels_are_in_the_risk(kind):
-    noise = GaussianNoise(0.2, COLOUR)
+def test_covariances_between_channels_are_in_the_risk(kind, correlation):
+    noise = GaussianNoise(0.2, correlation)
     noisy = noise.sample(np.repeat(clean(3), DRAWS, 0), np.random.default_rng(1))
     options = {"width": 0.02} if kind is CoupledBootstrap else {}
     risks = kind(noise, **options)(crossed, tf.constant(noisy), seed=(1, 2)).numpy()

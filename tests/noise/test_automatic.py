@@ -85,15 +85,17 @@ def test_both_at_once():
     assert found.variance(np.array([50.0, 150.0])) == pytest.approx(noise.variance(np.array([50.0, 150.0])), rel=0.15)
 
 
-def test_colours_have_covariances_between_them():
-    noise = GaussianNoise(10.0, correlation=correlations.COLOUR)
+@pytest.mark.parametrize("true", [correlations.COLOUR, correlations.UNEQUAL], ids=["alike", "unequal"])
+def test_colours_have_covariances_between_them(true):
+    noise = GaussianNoise(10.0, correlation=true)
     noisy = drawn(noise, np.full((256, 256, 3), 128.0))
     found = examine_noise(noisy).noise
-    middle, true = found.correlation.shape[0] // 2, correlations.COLOUR
+    assert found.sigma == pytest.approx(10, rel=0.05)
+    middle = found.correlation.shape[0] // 2
     centre = true.shape[0] // 2
     window = found.correlation[middle - 1 : middle + 2, middle - 1 : middle + 2]
     # The mean over n = 25 blocks of 1024 pixels of products of variance up to 2.
-    assert np.abs(window - true[centre - 1 : centre + 2, centre - 1 : centre + 2]).max() < 0.06
+    assert np.abs(window - true[centre - 1 : centre + 2, centre - 1 : centre + 2]).max() < 0.06 * true.max()
 
 
 def test_a_mask_leaves_pixels_out():
@@ -105,6 +107,31 @@ def test_a_mask_leaves_pixels_out():
     # But for the blocks that lie across the border.
     assert found.sigma == pytest.approx(alone.sigma, rel=0.02)
     assert found.correlation == pytest.approx(alone.correlation, abs=0.05)
+
+
+def test_noise_of_coarse_detail_alone_is_found_by_flat_blocks():
+    """As red of a phone: white noise, that of green, and coarser noise of its own."""
+    coarse = correlations.of_filter([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+    fine = correlations.of_filter([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
+    correlation = 0.8 * coarse + 0.2 * fine
+    found = examine_noise(drawn(GaussianNoise(20.0, correlation=correlation), CAMERA))
+    assert found.detail_ratio < CORRELATED, "the details by themselves do not show it"
+    assert found.noise.sigma == pytest.approx(20, rel=0.1)
+    seen = found.noise.correlation
+    middle = seen.shape[0] // 2
+    assert seen[middle, middle + 1 : middle + 3] == pytest.approx(correlation[2, 3:], abs=0.1)
+
+
+@pytest.mark.parametrize("gain", [3.0, 8.0])
+def test_noise_that_grows_with_the_signal_is_found_where_it_was_clipped(gain):
+    clean = data.coffee()[100:356, 100:356].astype(float)
+    noisy = PoissonGaussianNoise(gain, 3.0).sample(clean, np.random.default_rng(0)).clip(0, 255).round()
+    for channel in range(3):
+        found = examine_noise(noisy[..., channel].astype("uint8"))
+        at = np.array([60.0, 120.0])
+        # Where nothing was clipped, as it was drawn.
+        assert found.noise.variance(at) == pytest.approx(gain * at + 9, rel=0.25)
+        assert "clipped at 255" in found.words and found.left_out > 0.01
 
 
 def test_clipping_is_seen_and_said():

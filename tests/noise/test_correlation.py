@@ -16,7 +16,16 @@ from gaintuning_tf.noise.correlation import (
     nearest_correlation,
     text_of,
 )
-from helpers.correlations import BLURRED, COLOUR, GREY, autocorrelation, autocovariance_of, gaussian, of_filter
+from helpers.correlations import (
+    BLURRED,
+    COLOUR,
+    GREY,
+    UNEQUAL,
+    autocorrelation,
+    autocovariance_of,
+    gaussian,
+    of_filter,
+)
 
 FILTERS = {
     "mean of 2x2": np.ones((2, 2)),
@@ -39,7 +48,7 @@ def test_the_filter_gives_the_correlation_that_it_was_made_from(name):
     np.testing.assert_allclose(kernel, kernel[::-1, ::-1], atol=1e-12)
 
 
-@pytest.mark.parametrize("correlation", [*map(of_filter, FILTERS.values()), COLOUR])
+@pytest.mark.parametrize("correlation", [*map(of_filter, FILTERS.values()), COLOUR, UNEQUAL])
 def test_the_filter_in_a_graph_is_the_same(correlation):
     kernel = correlation_filter(correlation)
     np.testing.assert_allclose(colouring.filters_of(tf.constant(correlation[None]))[0], kernel, atol=1e-9)
@@ -67,7 +76,7 @@ def test_the_nearest_correlation_in_a_graph_is_the_same(given):
     np.testing.assert_allclose(compiled(batch), [expected, expected], atol=1e-9)
 
 
-@pytest.mark.parametrize("correlation", [GREY, BLURRED, COLOUR])
+@pytest.mark.parametrize("correlation", [GREY, BLURRED, COLOUR, UNEQUAL])
 def test_draws_have_the_correlation(correlation):
     """The covariance of n products of correlated normal numbers is known to sqrt(2 / n_eff) at most."""
     side, channels = 512, correlation.shape[-1] if correlation.ndim == 4 else 1
@@ -111,7 +120,7 @@ def test_the_effective_share_is_that_of_the_mean_square():
     def normal(shape):
         return tf.random.stateless_normal(shape, (0, 1), alg="philox")
 
-    for correlation in (BLURRED, COLOUR):
+    for correlation in (BLURRED, COLOUR, UNEQUAL):
         channels = correlation.shape[-1] if correlation.ndim == 4 else 1
         images = tf.zeros((600, 48, 48, channels))
         drawn = colouring.coloured(normal, images, tf.constant(correlation[None], tf.float32)).numpy()
@@ -140,6 +149,8 @@ def test_a_spectrum_below_zero_is_cut_off():
         (np.array([[1.0, 1.0, 1.0]]), "a correlation that noise can have"),
         (np.ones((1, 1, 2, 3)), r"\(2r\+1, 2r\+1, C, C\)"),
         (np.ones((1, 1, 2, 2)) * 0.5, "one at lag zero"),
+        (np.diag([2.0, 0.0])[None, None], "one at lag zero"),
+        (np.array([[[[0.4, 1.0], [1.0, 1.6]]]]), "at most one, received 1.25"),
         (np.array([1.0]), r"shape \(1,\)"),
         ("white", "autocovariance"),
     ],
@@ -154,7 +165,9 @@ def test_a_covariance_between_channels_must_be_symmetric_over_lags():
     wrong[0, 2, 0, 1] += 0.1
     with pytest.raises(InputError, match=r"rho\[-lag, d, c\] = rho\[lag, c, d\]"):
         checked_correlation(wrong)
-    np.testing.assert_array_equal(checked_correlation(COLOUR), COLOUR)
+    for right in (COLOUR, UNEQUAL, np.diag([0.5, 1.5])[None, None]):
+        np.testing.assert_array_equal(checked_correlation(right), right)
+        np.testing.assert_allclose(nearest_correlation(right), right, atol=1e-6)
 
 
 def test_no_correlation_but_at_lag_zero_is_white_noise():
