@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import sys
 import time
+import warnings
 from collections.abc import Callable
 
 from gaintuning_tf.cli.common import (
@@ -21,7 +22,7 @@ from gaintuning_tf.cli.common import (
 )
 from gaintuning_tf.cli.summary import facts, run_of, summary_of, verdict, warn_if_coarse
 from gaintuning_tf.cli.waiting import at_terminal
-from gaintuning_tf.errors import InputError
+from gaintuning_tf.errors import GainTuningWarning, InputError
 from gaintuning_tf.images import formats
 from gaintuning_tf.images.stack_files import Stack, open_stack
 from gaintuning_tf.support.interruption import Interrupted
@@ -63,7 +64,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     text = "do not go on where an interrupted run ended, nor skip outputs that are done: start anew"
     add("--restart", action="store_true", help=text)
     where = group.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=at_least_one, metavar="N", help="that many processes here; needs [dask]")
+    where.add_argument(
+        "--workers",
+        type=at_least_one,
+        metavar="N",
+        help="that many processes here, unless one is as fast, which is said; needs [dask]",
+    )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="the workers of a Dask cluster, such as tcp://host:8786; needs [dask]"
     )
@@ -170,12 +176,7 @@ def _run(options, stack, reference):
         log = log_of(options, stack.frame_count, stack.order.dimensions)
         if log:
             opened.callback(log.close)
-        client = None
-        if options.workers or options.scheduler:
-            from gaintuning_tf.denoising import clusters
-
-            cluster = clusters.cluster(options.scheduler, workers=options.workers, threads=options.threads)
-            client = opened.enter_context(cluster)
+        client = opened.enter_context(_cluster(options))
         return denoise_stack(
             stack,
             options.output,
@@ -195,6 +196,21 @@ def _run(options, stack, reference):
             **pixels_of(options),
             **recipe_of(options),
         )
+
+
+def _cluster(options):
+    """Open the cluster that was asked for; of processes on this machine, if they pay, which else is said."""
+    if not (options.workers or options.scheduler):
+        return contextlib.nullcontext()
+    from gaintuning_tf.denoising import clusters
+
+    reason = clusters.why_not_several(options.workers) if options.workers and not options.threads else ""
+    if reason:
+        warnings.warn(
+            f"{reason}: the frames are denoised here; --threads N starts them", GainTuningWarning, stacklevel=2
+        )
+        return contextlib.nullcontext()
+    return clusters.cluster(options.scheduler, workers=options.workers, threads=options.threads)
 
 
 def _summary(options, result, seconds):

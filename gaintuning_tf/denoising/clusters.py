@@ -16,6 +16,9 @@ from gaintuning_tf.errors import InputError, show_warning
 from gaintuning_tf.support.extras import required
 from gaintuning_tf.support.tensorflow_start import start_tensorflow
 
+# Several processes pay where each has so many cores: with fewer, they are hardly faster than one process with
+# all, which imports and traces once (docs/log/2026-11-28-do-workers-pay.md).
+CORES_EACH = 2
 # Seconds until a scheduler that does not answer, or has no worker, is given up.
 PATIENCE = 30
 
@@ -28,6 +31,24 @@ def check_available() -> None:
     """
     for module in ("dask.array", "distributed"):
         required(module, "a cluster or a Dask array", "dask")
+
+
+def why_not_several(workers: int, cores: int | None = None) -> str:
+    """Say why so many processes on this machine do not pay; empty if they do, or it is one.
+
+    Args:
+        workers: How many processes.
+        cores: Those of the machine; by default what this process may use.
+
+    Example:
+
+    >>> why_not_several(2, cores=8), why_not_several(3, cores=2)
+    ('', '3 workers on 2 cores are hardly faster than this process with all of them')
+    """
+    cores = available_cores() if cores is None else cores
+    if workers == 1 or cores >= CORES_EACH * workers:
+        return ""
+    return f"{workers} workers on {cores} core{'s' * (cores > 1)} are hardly faster than this process with all of them"
 
 
 @contextlib.contextmanager

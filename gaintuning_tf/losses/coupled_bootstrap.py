@@ -59,6 +59,9 @@ class CoupledBootstrap(RiskEstimate):
         width: h in standard deviations of the noise.
         probes: Probes per evaluation, averaged.
 
+    Attributes:
+        side: The sign of the one pass that it is of, see `of_side`; None of both.
+
     Raises:
         InputError: An option is not a positive number.
 
@@ -80,7 +83,7 @@ class CoupledBootstrap(RiskEstimate):
         self.width = float(width)
         self.probes = int(probes)
         self.noise_factor = 1 + self.width**2
-        self._side: tf.Tensor | None = None
+        self.side: tf.Tensor | None = None
 
     @property
     def criterion(self) -> RiskEstimate:
@@ -92,7 +95,7 @@ class CoupledBootstrap(RiskEstimate):
     def of_side(self, side: tf.Tensor) -> CoupledBootstrap:
         """The same from `y + h b` alone, or with a side of -1 from `y - h b`; unbiased, too, but with more variance."""
         one = copy.copy(self)
-        one._side = side
+        one.side = side
         return one
 
     @takes_noise_tensors
@@ -115,8 +118,8 @@ class CoupledBootstrap(RiskEstimate):
 
     def _estimate(self, denoise, noisy, known, variance, scale, seed):
         direction = draw_direction(known, noisy, seed)
-        if self._side is not None:
-            direction *= tf.cast(self._side, noisy.dtype)
+        if self.side is not None:
+            direction *= tf.cast(self.side, noisy.dtype)
             found = denoise(noisy + scale * direction)
             answer = 2 * tf.math.divide_no_nan(variance, scale) * direction * found
             return known.mean(tf.square(found - noisy) - variance + answer)

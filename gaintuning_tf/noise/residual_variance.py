@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from gaintuning_tf.errors import InputError
 from gaintuning_tf.noise import draws
-from gaintuning_tf.noise.details import detail_level
+from gaintuning_tf.noise.details import detail_level, side_by_side
 from gaintuning_tf.noise.models import GaussianNoise, NoiseModel, PoissonGaussianNoise
 from gaintuning_tf.noise.tensors import noise_of_batch
 
@@ -100,9 +100,10 @@ def refined_noise(noise: NoiseModel, results: Sequence[FirstResult]) -> tuple[No
 def _is_clean(results, variance):
     """Whether next to nothing of white noise is left in the quietest places of what a denoiser made."""
     try:
-        return all(detail_level(result.denoised, result.mask)[0] < LEFT * variance for result in results)
+        levels = [detail_level(side_by_side(one.denoised), side_by_side(one.mask))[0] for one in results]
     except InputError:
         return True  # without any details, nothing is left of it
+    return max(levels) < LEFT * variance
 
 
 def first_result(

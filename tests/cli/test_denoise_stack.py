@@ -138,6 +138,19 @@ def test_bad_options_are_one_line_status_two_and_nothing_written(at, tmp_path, c
     assert os.listdir(tmp_path) == ["one.tif"]
 
 
+def test_workers_that_would_be_no_faster_are_not_started_and_that_is_said(at, capsys, monkeypatch):
+    monkeypatch.setattr("gaintuning_tf.denoising.clusters.available_cores", lambda: 3)
+
+    def started(*_, **__):
+        raise AssertionError("no cluster is to be started")
+
+    monkeypatch.setattr("gaintuning_tf.denoising.clusters.cluster", started)
+    assert denoise(at, "--workers", "2") == 0
+    assert "2 workers on 3 cores are hardly faster" in capsys.readouterr().err
+    with pytest.raises(AssertionError, match="no cluster"):
+        denoise(at, "--workers", "2", "--threads", "1")
+
+
 @pytest.mark.parametrize("more", [(), ("--workers", "1")])
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(at, tmp_path, more):
     def listen():

@@ -2,7 +2,9 @@
 
 import itertools
 
-import torch
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[torch]'")
 
 
 def stack(depth, width, channels, normalised, bias=True, *, given=None, epsilon=1e-5):
