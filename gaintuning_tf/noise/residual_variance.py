@@ -28,6 +28,8 @@ LEFT, LEAST, MOST = 0.004, 0.65, 1.04
 # Of an image of more pixels than LARGE, parts with such sides are looked at: the noise is
 # known well enough from them.
 LARGE, PART = 1536 * 1536, 512
+# The level of white noise is one number, and known from less.
+WHITE_LARGE, WHITE_PART = 256 * 256, 128
 # Of a volume of more voxels than the cube of this, parts with such sides.
 VOLUME_PART = 64
 
@@ -158,17 +160,18 @@ def refined_by(
     Returns:
         The model, and the relative uncertainty of its variance.
     """
-    parts = [np.s_[:, :]] if whole else _parts(frame.shape[:-1])
+    sizes = (WHITE_LARGE, WHITE_PART) if noise.correlation is None else (LARGE, PART)
+    parts = [np.s_[:, :]] if whole else _parts(frame.shape[:-1], *sizes)
     results = [first(frame[part][None])._replace(mask=None if mask is None else mask[part]) for part in parts]
     return refined_noise(noise, results)
 
 
-def _parts(sides):
+def _parts(sides, large, part):
     """Cut out what is looked at: the whole, or of a large frame parts in its corners and middle."""
     volume = len(sides) == 3
-    if math.prod(sides) <= (VOLUME_PART**3 if volume else LARGE):
+    if math.prod(sides) <= (VOLUME_PART**3 if volume else large):
         return [(slice(None),) * len(sides)]
-    parts = [min(VOLUME_PART, side) for side in sides] if volume else [min(PART, *sides)] * 2
+    parts = [min(VOLUME_PART, side) for side in sides] if volume else [min(part, *sides)] * 2
     places = [(0, 0, 1), (0, 1, 0), (0.5, 0.5, 0.5), (1, 0, 0), (1, 1, 1)]
     if not volume:
         places = [(0, 0), (0, 1), (0.5, 0.5), (1, 0), (1, 1)]
