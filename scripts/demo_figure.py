@@ -16,7 +16,7 @@ from skimage.io import imread
 
 from gaintuning_tf import load_denoiser, psnr
 
-NETWORK = "unet-bf-natural"  # that is chosen for such noise
+NETWORK = "drunet-grey"  # that is chosen for such noise
 GAP, HEAD = 6, 26  # pixels between the images, and above them
 
 

@@ -194,7 +194,9 @@ def _beside_bright(image, whole, found):
     if inside is whole:
         return found
     again = _examined(image, inside, whole)
-    return found if isinstance(again.noise, GaussianNoise) else again
+    # What is left may be too little to show how the noise is correlated, or that it grows.
+    alike = (again.noise.correlation is None) == (found.noise.correlation is None)
+    return again if alike and not isinstance(again.noise, GaussianNoise) else found
 
 
 def is_refined(noise: NoiseModel) -> bool:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from skimage import data, io
+from skimage import color, data, io
 from skimage.restoration import estimate_sigma
 
 from gaintuning_tf.errors import InputError
@@ -132,6 +132,16 @@ def test_noise_that_grows_with_the_signal_is_found_where_it_was_clipped(gain):
         # Where nothing was clipped, as it was drawn.
         assert found.noise.variance(at) == pytest.approx(gain * at + 9, rel=0.25)
         assert "clipped at 255" in found.words and found.left_out > 0.01
+
+
+def test_correlated_noise_that_grows_stays_correlated_where_it_was_clipped():
+    """As the demo's picture: beside what is bright, too little is left to show it."""
+    clean = color.rgb2gray(data.astronaut()[0:256, 96:352]) * 255
+    noise = PoissonGaussianNoise(4.0, 6.0, correlation=correlations.BLURRED)
+    noisy = noise.sample(clean, np.random.default_rng(0)).clip(0, 255).round().astype("uint8")
+    found = examine_noise(noisy)
+    assert found.words.startswith("correlated over 2 pixels") and "signal-dependent" in found.words
+    assert "clipped at 255" in found.words
 
 
 def test_clipping_is_seen_and_said():
