@@ -24,7 +24,7 @@ def rows_of(found):
 
 
 def _race_rows(found):
-    for sigma, share in (("30", 0.2), ("70", 0.1)):
+    for sigma, share in (("30", 0.06), ("70", 0.04)):
         rows = [row for row in found[sigma] if row["reached"]]
         shares = [row["reached"] / row["peer"]["seconds"] for row in rows]
         value = max(shares) if len(shares) < len(found[sigma]) else median(shares)
