@@ -120,8 +120,8 @@ class ServingClient:
             noise: `"auto"`, or another kind that `estimate_noise` knows: the noise of each frame is estimated here,
                 white or correlated, the same everywhere or growing with the signal, and sent along. By `"auto"`, the
                 level of correlated noise and of white Gaussian noise is then estimated once more, as `gaintune` does,
-                for which the server is asked to denoise six images more, or three. Or a noise model in the image's
-                units. The server's model needs the signature `gaintune_noise`, which takes channels for independent,
+                for which the server is asked to denoise six images more, or three, or parts of them. Or a noise model
+                in the image's units. The server's model needs the signature `gaintune_noise`, which takes channels for independent,
                 and the noise for sure.
             steps: Steps of tuning; 0 for the network as it is.
             axes: As for `denoise`.
