@@ -121,8 +121,8 @@ class ServingClient:
                 white or correlated, the same everywhere or growing with the signal, and sent along. By `"auto"`, the
                 level of correlated noise and of white Gaussian noise is then estimated once more, as `gaintune` does,
                 for which the server is asked to denoise six images more, or three, or parts of them. Or a noise model
-                in the image's units. The server's model needs the signature `gaintune_noise`, which takes channels for independent,
-                and the noise for sure.
+                in the image's units. The server's model needs the signature `gaintune_noise`, which takes channels for
+                independent, and the noise for sure.
             steps: Steps of tuning; 0 for the network as it is.
             axes: As for `denoise`.
             data_range: As for `denoise`.
